@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.render.members import alarm_lines, health
+from etcd_handoff.cli.render.operations import worker_warnings
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cli.render.troubles import NO_LEADER, NO_LEADER_REMEDY, alarm_remedy, member_remedy
 from etcd_handoff.cluster_view import quorum
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etcd_handoff.cli.etcdmembers import ComparedResource
+    from etcd_handoff.cli.live_workers import LiveWorker
     from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.expiry import Expiry
 
@@ -156,12 +158,13 @@ def check_contexts(foreign: dict[str, str]) -> CheckResult:
     return CheckResult("one kubernetes", "all contexts that answer belong to one cluster")
 
 
-def check_pollers(task_queue: str, identities: Sequence[str]) -> CheckResult:
-    """Check that workers ask for work on our task queue."""
-    if not identities:
+def check_workers(task_queue: str, workers: Sequence[LiveWorker]) -> CheckResult:
+    """Check that workers ask for work on our task queue; a hint names what differs between them."""
+    if not workers:
         remedy = "start `etcd-handoff worker` on each node, with this task_queue and this Temporal"
         return CheckResult("workers", f"no worker asks for work on task queue {task_queue}", remedy, EXIT_FAILED)
-    return CheckResult("workers", f"{count(len(identities), 'worker')} on task queue {task_queue}")
+    hint = "; ".join(worker_warnings(workers))
+    return CheckResult("workers", f"{count(len(workers), 'worker')} on task queue {task_queue}", hint)
 
 
 def check_queue(name: str, task_queue: str, own_task_queue: str, identities: Sequence[str]) -> CheckResult:

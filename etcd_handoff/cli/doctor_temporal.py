@@ -78,10 +78,10 @@ async def _check_server(client: Client) -> CheckResult:
 
 
 async def _check_workers(client: Client, task_queue: str) -> CheckResult:
-    from etcd_handoff.cli.doctor_checks import check_pollers
-    from etcd_handoff.temporal.pollers import pollers
+    from etcd_handoff.cli.doctor_checks import check_workers
+    from etcd_handoff.cli.live_workers import live_workers
 
-    return check_pollers(task_queue, await pollers(client, task_queue))
+    return check_workers(task_queue, await live_workers(client, task_queue))
 
 
 async def _node_workers(client: Client, task_queue: str, nodes: Collection[str]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from etcd_handoff.cli import doctor_checks as checks
 from etcd_handoff.cli import doctor_endpoints as endpoints
 from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
+from etcd_handoff.cli.live_workers import LiveWorker
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
 from etcd_handoff.cli.render.troubles import HANGS, member_remedy
@@ -278,8 +279,14 @@ def test_rights_certificates_workers_and_attributes_are_judged() -> None:
     """Each says ok, or what is missing and what to do."""
     assert checks.check_rights("", "").status == 0
     assert checks.check_rights("etcdserver: permission denied", "grant it").status == 1
-    assert checks.check_pollers("queue", []).status == 1
-    assert checks.check_pollers("queue", ["a"]).status == 0
+    assert checks.check_workers("queue", []).status == 1
+    one = LiveWorker("node0", "0.1.0", "b1", "host0", 1.0, "c0", ("prod",), (("prod", "2026-01-01"),))
+    assert checks.check_workers("queue", [one]) == CheckResult("workers", "1 worker on task queue queue")
+    others = one._replace(node="node1", build="b2"), one._replace(node="node2", config="c1", expiring=("prod",))
+    mixed = checks.check_workers("queue", [one, *others])
+    assert (mixed.status, mixed.detail) == (0, "3 workers on task queue queue")
+    for words in ("2 builds", "2 configurations", "a certificate of prod on node2 ends on 2026-01-01: renew it"):
+        assert words in mixed.remedy
     assert "--name HandoffState" in checks.check_attributes({"EtcdCluster", "EtcdMember"}).remedy
     assert checks.check_attributes(checks.SEARCH_ATTRIBUTES).status == 0
     assert "remove --name HandoffState" in checks.check_attributes(checks.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy

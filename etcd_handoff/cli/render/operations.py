@@ -9,6 +9,8 @@ from etcd_handoff.cli.render.history import operation_name, readable
 from etcd_handoff.cli.render.table import table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from temporalio.client import Client
 
     from etcd_handoff.cli.audit.trail import Trail
@@ -176,18 +178,23 @@ def _worker_lines(parts: TemporalParts) -> list[str]:
         ]
         for w in parts.workers
     ]
-    builds = {worker.build for worker in parts.workers}
-    mixed = [f"! workers of {len(builds)} builds: finish the upgrade on all nodes"] if len(builds) > 1 else []
-    rules = {worker.config for worker in parts.workers if worker.config}
+    return [*table(WORKER_HEADINGS, rows), *(f"! {warning}" for warning in worker_warnings(parts.workers))]
+
+
+def worker_warnings(workers: Sequence[LiveWorker]) -> list[str]:
+    """Return what to do about workers: builds or settings that differ between them, certificates that end."""
+    builds, rules = {worker.build for worker in workers}, {worker.config for worker in workers if worker.config}
+    warnings = [f"workers of {len(builds)} builds: finish the upgrade on all nodes"] if len(builds) > 1 else []
     if len(rules) > 1:
-        mixed.append(f"! workers of {len(rules)} configurations: make profiles and their settings alike on all nodes")
-    ends = {worker: dict(worker.certificates) for worker in parts.workers}
-    expiring = [
-        f"! a certificate of {profile} on {worker.node or worker.host} ends on {ends[worker][profile]}: renew it there"
-        for worker in parts.workers
+        text = f"workers of {len(rules)} configurations: make profiles and their settings alike on all nodes"
+        warnings.append(text)
+    ends = {worker: dict(worker.certificates) for worker in workers}
+    warnings += [
+        f"a certificate of {profile} on {worker.node or worker.host} ends on {ends[worker][profile]}: renew it there"
+        for worker in workers
         for profile in worker.expiring
     ]
-    return [*table(WORKER_HEADINGS, rows), *mixed, *expiring]
+    return warnings
 
 
 def _certificates(worker: LiveWorker) -> str:
