@@ -61,13 +61,14 @@ async def _members(listed: Listed, record: UpdateStatusInput) -> tuple[frozenset
     """IDs of all members by now; None with the reason where that list may be another one than that of the record.
 
     That a member is out was seen before, and only its own cluster can list it again. Whatever else is to be concluded
-    needs that cluster's list. A node started with --force-new-cluster has the cluster's ID, and no other member.
+    needs that cluster's list. A node started with --force-new-cluster has the cluster's ID, and lists itself alone.
     """
     if record.joined is False:
         return await listed(record.cluster, "")
     members, note = await listed(record.cluster, record.cluster_id)
     known = set(record.members) - {record.member_id}
-    if members is not None and known and 2 * len(known & members) <= len(known):
+    nobody_new = members is not None and members <= set(record.members)
+    if members is not None and nobody_new and known and 2 * len(known & members) <= len(known):
         text = f"of the members {', '.join(sorted(known))} too few are listed: this may be another cluster's list"
         return None, text
     return members, note

@@ -46,8 +46,8 @@ def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None) -> Doubt 
     spoken = ", ".join(f"{claim.name} of {claim.member_id}" for claim in joined_claims)
     return Doubt(
         kind=RESOURCES_DISAGREE,
-        text=f"no EtcdMember with Joined=True describes a member of cluster {view.cluster_id}: they describe {spoken},"
-        f" and the members are {_members(view)}",
+        text=f"no EtcdMember that says Joined=True speaks of a member of cluster {view.cluster_id}:"
+        f" EtcdMembers speak of {spoken}, members are {_members(view)}",
         remedy="check that etcd endpoints and Kubernetes contexts of the profile belong together; when this is the"
         " right cluster, set cluster_id in the profile, or run `etcd-handoff watch resync --confirm`",
     )

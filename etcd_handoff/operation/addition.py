@@ -214,7 +214,7 @@ def cancelled(state: OperationState) -> str:
     if state.pinned is not None and state.pinned.present:
         return f"cancelled: {state.label} had a vote before, and nothing was changed"
     left, end = remains(state), state.ending
-    if end is not None and end.taken_out and state.target.member_id:
+    if end is not None and end.taken_out and state.joining.sent:
         left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
     return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
 

@@ -42,7 +42,6 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     """
     fit = resolve(view, state.request.subject)
     departed: Sequence[str] = ()
-    elsewhere = None
     target: Target | Failure
     if isinstance(fit, MemberView):
         target = pinned(view, fit)
@@ -55,11 +54,10 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
         target = remembered(state, state.resource, view, fit)
         if isinstance(target, Target) and not target.present:
             departed = (target.member_id,)
-            elsewhere = doubts.found_elsewhere(state.resource.name, state.claims)
     if found := doubt(state, view, departed):
         return found
-    if elsewhere is not None:
-        return doubted(elsewhere)
+    if isinstance(target, Target) and (found := found_elsewhere(state, target)):
+        return found
     if isinstance(fit, MemberView) and has_joined_since(state, view):
         target = failures.joined_since(state.request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
@@ -146,6 +144,14 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
         found = doubts.witness(view, None if lacks_witness(state) else state.claims or ())
+    return doubted(found) if found else None
+
+
+def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused | None:
+    """What stands against a member that no list shows, where its EtcdMember was not among those read with the list."""
+    if target.present or state.resource is None:
+        return None
+    found = doubts.found_elsewhere(state.resource.name, state.claims)
     return doubted(found) if found else None
 
 

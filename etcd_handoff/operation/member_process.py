@@ -176,7 +176,8 @@ def failed(
     """The state after no worker of the node has answered: without one it is a person's to start etcd."""
     before = state.joining.process
     # An attempt that could not tell may have started it.
-    started = before.started or (isinstance(command, StartMember) and failure.tried)
+    may_have = isinstance(command, StartMember) and failure.tried and failure.kind not in WITHOUT
+    started = before.started or may_have
     update = {"asked_at": now, "starts": None, "error": "", "started": started}
     state = state.with_joining(process=before.model_copy(update=update))
     if not before.command and (not failure.taken or failure.kind in WITHOUT):

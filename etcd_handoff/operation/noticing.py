@@ -104,10 +104,16 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
         reason=reason,
         outcome=outcome,
         text=_without_addresses(state.doing),
-        waiting_for="" if ended else _without_addresses(state.waiting_for),
+        waiting_for="" if ended else _waiting_for(state),
         asked_because=_without_addresses(request.reason),
         next=tuple(typed(name, request.cluster, member, workflow_id) for name in names),
     )
+
+
+def _waiting_for(state: OperationState) -> str:
+    """What unblocks it. For an approval that is a command, whose member may be named like an address."""
+    is_command = state.handoff_state in (HandoffState.AWAITING_APPROVAL, HandoffState.PAUSED)
+    return state.waiting_for[:LONGEST_TEXT] if is_command else _without_addresses(state.waiting_for)
 
 
 def _without_addresses(text: str) -> str:

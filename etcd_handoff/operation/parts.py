@@ -112,6 +112,15 @@ def deferred(state: OperationState) -> OperationState:
     return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)
 
 
+def own_learner(state: OperationState) -> str:
+    """ID of the learner that is its own and leaves when it is cancelled: the running part's, else one put off."""
+    if state.pinned is None:
+        return ""
+    if state.joining.sent:
+        return state.pinned.member_id
+    return state.whole.put_off if state.whole else ""
+
+
 def put_off(state: OperationState) -> str:
     """What becomes of a learner whose part was put off, as the end of a sentence; empty where a part tells of it."""
     member_id = state.whole.put_off if state.whole else ""
@@ -119,7 +128,7 @@ def put_off(state: OperationState) -> str:
     if not member_id or is_this_part:
         return ""
     learner = f"; learner {member_id}, which was added before,"
-    if state.ending is not None and state.ending.taken_out:
+    if state.ending is not None and state.ending.taken_out and own_learner(state) == member_id:
         return f"{learner} is out again{f'; {state.ending.process}' * bool(state.ending.process)}"
     member = state.view.member(member_id) if state.view else None
     if state.view is not None and (member is None or not member.is_learner):

@@ -5,8 +5,8 @@ and what cannot be done is told and left to people. The node's worker makes sure
 IDs in its data.
 
 Two members leave like this: the learner of an addition that was cancelled, where its node has a command and so may have
-started it; and the member that another one replaces. Whoever removes a member and no more has other plans with it, or
-none.
+started it, also where it was added in a part that was put off; and the member that another one replaces. Whoever
+removes a member and no more has other plans with it, or none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import ReplacementRequest
-from etcd_handoff.operation import member_process
+from etcd_handoff.operation import member_process, parts
 from etcd_handoff.operation.member_process import StopLearner, StopMember
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -79,24 +79,26 @@ def failed(state: OperationState, command: StopMember | ArchiveMember, failure: 
 
 def _member(state: OperationState) -> Target | None:
     """The member that is out and whose node is to be asked; None where nobody's is."""
-    target, learner = state.target if state.pinned else None, _put_off(state)
-    if state.end.taken_out and learner is not None and target is not None:
-        own = state.whole.put_off if state.whole else ""
-        return target.model_copy(update={"member_id": own, "member_name": learner.name, "present": False})
+    target = state.target if state.pinned else None
+    if (learner := _put_off(state)) is not None and target is not None:
+        own = {"member_id": parts.own_learner(state), "member_name": learner.name, "present": False}
+        return target.model_copy(update=own)
     if target is None or not (target.member_name and target.member_id):
         return None
     if state.request.adds:
-        return target if state.end.taken_out and state.joining.process.command is True else None
+        # What somebody else has added is nobody's to stop, though its etcd may have been started by this part.
+        taken_out = state.end.taken_out and state.joining.sent
+        return target if taken_out and state.joining.process.command is True else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
     return target if replaced and _has_left(state) else None
 
 
 def _put_off(state: OperationState) -> OwnLearner | None:
-    """The learner of a part that was put off, whose node has a command; None for the learner of this part."""
-    whole = state.whole
-    own = whole.put_off if whole else ""
-    is_this_part = state.request.adds and state.pinned is not None and state.pinned.member_id == own
-    return whole.learners.get(own) if whole and state.end.taken_out and not is_this_part else None
+    """The learner that was taken out, where a part that was put off has asked its node, and this one has not."""
+    asked = state.joining.sent and state.joining.process.command is not None
+    if state.whole is None or not state.end.taken_out or asked:
+        return None
+    return state.whole.learners.get(parts.own_learner(state))
 
 
 def _who(state: OperationState) -> str:

@@ -47,6 +47,8 @@ def find(
     departed = doubts.silent_outsiders(view) if isinstance(fit, MemberView) else _ids(target)
     if doubt := identity.doubt(state, view, departed):
         return doubt
+    if isinstance(target, Target) and target.member_id and (doubt := identity.found_elsewhere(state, target)):
+        return doubt
     if isinstance(fit, MemberView) and identity.has_joined_since(state, view):
         target = failures.joined_since(request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else target

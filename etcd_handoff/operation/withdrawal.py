@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput  # noqa: TC001  # pydantic reads the field's type
 from etcd_handoff.contract import HandoffState, StepOutcome
-from etcd_handoff.operation import leave, observation, process_end
+from etcd_handoff.operation import leave, observation, parts, process_end
 from etcd_handoff.operation.commands import Activity, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import EndPhase
@@ -42,12 +42,12 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 def _begin(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Look whether there is a learner of its own to take out; revoke an order to k0s, where there is one."""
-    owns = bool(_own(state))
+    owns = bool(parts.own_learner(state))
     if process_end.is_due(state):
         return state.at_end(phase=EndPhase.STOP)
     if end.failure is not None or not owns or end.taken_out or end.tries >= TRIES:
         return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
-    state = state.showing(HandoffState.CHECKING, f"taking learner {_own(state)} out again")
+    state = state.showing(HandoffState.CHECKING, f"taking learner {parts.own_learner(state)} out again")
     if end.rest_seconds:
         summary = "wait before the learner is taken out again"
         return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
@@ -60,7 +60,7 @@ def _take_out(state: OperationState) -> Decided | OperationState:
     view = observation.undoubted(state)
     if view is None:
         return _again(state)
-    learner = view.member(_own(state))
+    learner = view.member(parts.own_learner(state))
     if learner is None:
         return _over(state, taken_out=True)
     if not learner.is_learner:
@@ -91,15 +91,6 @@ def failed(state: OperationState, failure: StepFailure) -> OperationState:
 def _with_lock(state: OperationState, *, left: bool) -> OperationState:
     """The state after an attempt that may have left its lock in etcd behind, as may one before it."""
     return state.changed(lock_left=state.lock_left or left)
-
-
-def _own(state: OperationState) -> str:
-    """ID of the learner that is its own; empty without one."""
-    if state.pinned is None:
-        return ""
-    if state.joining.sent:
-        return state.pinned.member_id
-    return state.whole.put_off if state.whole else ""
 
 
 def _over(state: OperationState, **fields: Any) -> OperationState:

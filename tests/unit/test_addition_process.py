@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from etcd_handoff.activity_io import NodeFacts, ProcessResult
 from etcd_handoff.contract import HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import node_needs
+from etcd_handoff.operation import member_process, node_needs
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.phases import NodeProcess
 from tests.unit.builders import A, D, E
 from tests.unit.test_addition_loop import (
     THREE,
@@ -90,6 +91,19 @@ def test_start_whose_worker_died_counts_as_one() -> None:
         gives_turn_up(drive.do(StartMember, died))
         looks_again(looks_again(drive, UNSTARTED), UNSTARTED)
         assert drive.next(StartMember).ask.begun is tried
+
+
+def test_worker_that_cannot_start_anything_has_started_nothing() -> None:
+    """It lacks the profile, or is too old: what runs there later a person has started."""
+    drive = adding().do(PreflightMember, told(command=False))
+    drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    state = drive.state.with_joining(process=NodeProcess())
+    for kind, started in (("NotFoundError", False), ("UnknownCluster", False), ("", True)):
+        failure = to.StepFailure("start_member", kind, "x")
+        command = member_process.starting(state, {"ETCD_NAME": "node3"})
+        assert command is not None
+        failed = member_process.failed(state, cast("StartMember", command.command), failure, 0.0)
+        assert failed.joining.process.started is started
 
 
 def test_nothing_is_started_before_somebody_has_approved() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from etcd_handoff.activity_io import FindResourceResult
 from etcd_handoff.contract import FailureType, Outcome, StepOutcome
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget
 from tests.unit.builders import A, B, D, cluster, down
@@ -16,6 +17,7 @@ from tests.unit.changes import (
     looks,
     node,
     nodes,
+    observed,
     records,
     removes,
     replacement,
@@ -49,6 +51,15 @@ def test_old_member_that_an_etcdmember_remembers_is_known_by_its_name() -> None:
     change = looks(replacement(), WITHOUT_IT).do(to.FindResource, REMEMBERED)
     looks(change, WITHOUT_IT).turn()
     assert change.next(AddTarget).ask.name == "node3"
+
+
+def test_etcdmember_that_was_not_read_with_the_list_remembers_nobody_of_it() -> None:
+    """Another worker has read it, of another cluster: this one's member may never have left."""
+    other = ResourceClaim(name="node1", member_id=B, joined="True")
+    change = replacement().do(to.Observe, observed(WITHOUT_IT, claims=(other,))).do(to.FindResource, REMEMBERED)
+    change.next(to.Wait)
+    assert change.state.pinned is None
+    assert "ResourcesDisagree: EtcdMember node0 exists" in change.state.doing
 
 
 @pytest.mark.parametrize("there", [True, False])

@@ -9,9 +9,9 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopLearner
+from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopLearner, StopMember
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
-from tests.unit.builders import A, B, D, cluster
+from tests.unit.builders import A, B, D, E, cluster
 from tests.unit.changes import (
     RECORDED,
     adds,
@@ -19,6 +19,7 @@ from tests.unit.changes import (
     learner,
     looks,
     looks_again,
+    membership,
     node,
     nodes,
     records,
@@ -122,6 +123,58 @@ def test_addition_of_a_learner_that_somebody_has_removed_can_be_cancelled() -> N
     change.next(to.Cancel)
     assert f"learner {D}, which was added before, is out again; on node3" in change.state.doing
     assert "learner  " not in change.state.doing
+
+
+def test_part_that_goes_on_with_a_learner_that_has_joined_stops_it_when_it_is_cancelled() -> None:
+    """No start of this part has asked its node, and the part before has."""
+    change, _ = put_off_on_a_node_with_a_command()
+    change.turn()
+    after = cluster(*WITHOUT_IT.members, learner(3, B, raft_index=1))
+    removes(change, after, 0)
+    records(change, 0, joined=False)
+    gives_turn_up(looks(change, after)).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    looks(change, after).do(TakeLearnerOut, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
+    assert change.next(StopLearner).ask.member_id == D
+
+
+def test_learner_of_the_running_part_is_the_one_whose_etcd_is_stopped() -> None:
+    """Somebody has removed the one that was put off: its successor on that node has another ID."""
+    change, _ = put_off_on_a_node_with_a_command()
+    change.turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, WITHOUT_IT).do(PreflightMember, told(facts=True))
+    again = cluster(*WITHOUT_IT.members, unstarted(3).model_copy(update={"id": E}))
+    change.do(AddTarget, report(StepOutcome.ADDED, again, added_id=E, proposed=True))
+    gives_turn_up(change.do(StartMember, told(changed=True))).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    looks(change, again).do(TakeLearnerOut, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
+    stop = change.next(StopMember)
+    assert (type(stop), stop.ask.member_id) == (StopMember, E)
+    change.result(did(StepOutcome.STOPPED, "stopped")).do(ArchiveMember, did(StepOutcome.ARCHIVED, "archived"))
+    change.next(to.Cancel)
+    assert f"its learner {E} is out again; on node3: etcd stopped" in change.state.doing
+    assert "was added before, is out again" not in change.state.doing
+
+
+def test_etcd_of_a_learner_that_was_put_off_and_has_a_vote_by_now_runs_on() -> None:
+    """Somebody has promoted it; another part's learner is the one that leaves."""
+    change = looks(membership(1, 2, 3, 4), THREE)
+    change.turn().do(PreflightMember, told(facts=True))
+    change.do(AddTarget, report(StepOutcome.ADDED, cluster(*THREE.members, unstarted(3)), added_id=D, proposed=True))
+    gives_turn_up(change.do(StartMember, told(changed=True)))
+    looks_again(change, cluster(*DEAD.members, unstarted(3))).turn()
+    promoted = cluster(*WITHOUT_IT.members, node(3, B))
+    removes(change, promoted, 0)
+    records(change, 0, joined=False)
+    looks(change, promoted).do(PreflightMember, told(facts=True))
+    waiting = cluster(*promoted.members, unstarted(4))
+    change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=E, proposed=True))
+    gives_turn_up(change.do(StartMember, told(changed=True))).next(AwaitSync)
+    change.state = ending.cancelled(change.state)
+    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, promoted, proposed=True))
+    assert change.next(StopMember).ask.member_id == E
 
 
 def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:

@@ -242,6 +242,14 @@ async def test_what_was_not_known_is_asked_again_when_it_can_be_written(
     assert status["reconcileStatus"] == ("Success" if joined == "False" else "Failed")
 
 
+async def test_list_with_a_new_member_follows_on_the_one_of_then() -> None:
+    """Whoever was forced into a cluster of its own lists nobody new: one of three was replaced meanwhile."""
+    record = UNSURE.model_copy(update={"late": True, "members": ("a1", "b1", OURS)})
+    fake = FakeKubernetes(resource())
+    assert (await update_where(fake, frozenset({"a1", "d1", OURS}), record)).recorded
+    assert fake.resources["node2"]["status"]["conditions"][0]["status"] == "True"
+
+
 @pytest.mark.parametrize("joined", [None, True])
 async def test_list_that_may_be_another_clusters_says_nothing_of_a_late_record(*, joined: bool | None) -> None:
     """A node that was wiped, or forced to be a cluster of its own, lists itself; and the list has to be of the ID."""
