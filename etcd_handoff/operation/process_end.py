@@ -94,9 +94,9 @@ def _member(state: OperationState) -> Target | None:
 
 
 def _put_off(state: OperationState) -> OwnLearner | None:
-    """The learner that was taken out, where a part that was put off has asked its node, and this one has not."""
-    asked = state.joining.sent and state.joining.process.command is not None
-    if state.whole is None or not state.end.taken_out or asked:
+    """The learner that was taken out, where a part that was put off knows its node, and this one does not."""
+    knows_node = state.joining.sent and state.joining.process.command is not None
+    if state.whole is None or not state.end.taken_out or knows_node:
         return None
     return state.whole.learners.get(parts.own_learner(state))
 
