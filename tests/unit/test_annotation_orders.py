@@ -22,6 +22,7 @@ from etcd_handoff.operation.reconciler_state import (
 from etcd_handoff.operation.standing import standing_messages
 from tests.unit.builders import view_of
 from tests.unit.test_leave_orders import EARLY, GONE, LATE, OUT, REJOINED, THREE, TWINS
+from tests.unit.world_search import reached
 
 BEFORE: Final = "2025-01-01T00:00:00Z"
 NEW: Final = "b2"
@@ -393,17 +394,4 @@ EVENTS: Final = (
 @pytest.mark.parametrize("seconds", [1, 0], ids=["each event in a second of its own", "all within a second"])
 def test_nobody_is_removed_whom_no_annotation_is_about(seconds: int) -> None:
     """Whatever happens in whatever order: annotations, removals, rejoins, lost records, restarts of anybody."""
-    worlds, steps = {World().key: World()}, 0
-    fresh = list(worlds.values())
-    for _ in range(11):
-        later: list[World] = []
-        for world in fresh:
-            for event in EVENTS:
-                after = event(replace(world, clock=world.clock + seconds))
-                steps += 1
-                if after.key not in worlds:
-                    worlds[after.key] = after
-                    later.append(after)
-        fresh = later
-    assert len(worlds) > 500, "hardly anything has been tried"
-    print(f"\n{len(worlds)} worlds, {steps} events")  # noqa: T201
+    assert reached(World(), EVENTS, 11, seconds) > 500, "hardly anything has been tried"

@@ -13,6 +13,7 @@ from etcd_handoff.operation.matching import member_of
 from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.standing import standing_messages
 from tests.unit.builders import view_of
+from tests.unit.world_search import reached
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -283,17 +284,4 @@ EVENTS: Final = (
 @pytest.mark.parametrize("seconds", [1, 0], ids=["each event in a second of its own", "all within a second"])
 def test_nobody_is_removed_whom_no_order_is_about(seconds: int) -> None:
     """Whatever happens in whatever order: flags, removals, rejoins, lost records, restarts, restores."""
-    worlds, steps = {World().key: World()}, 0
-    fresh = list(worlds.values())
-    for _ in range(9):
-        later: list[World] = []
-        for world in fresh:
-            for event in EVENTS:
-                after = event(replace(world, clock=world.clock + seconds))
-                steps += 1
-                if after.key not in worlds:
-                    worlds[after.key] = after
-                    later.append(after)
-        fresh = later
-    assert len(worlds) > 2_000, "hardly anything has been tried"
-    print(f"\n{len(worlds)} worlds, {steps} events")  # noqa: T201
+    assert reached(World(), EVENTS, 9, seconds) > 2_000, "hardly anything has been tried"
