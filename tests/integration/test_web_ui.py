@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
@@ -40,6 +40,8 @@ from tests.integration.web_ui import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from temporalio.client import WorkflowHandle
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 VIEWS = re.compile(r"\| \[([^]]+)\]\(https://temporal\.example(/namespaces/[^)]+)\)")
@@ -99,76 +101,54 @@ async def test_blocked_removal_says_what_to_do_and_until_when_it_waits(console: 
     await b.lab.wait_for_health_interval()
 
 
-async def test_addition_that_waits_for_its_member_says_what_to_start_it_with(console: Console) -> None:
+async def begun(b: Bench, kind: str, new: WantedMember, leaves: str) -> WorkflowHandle[Any, Any]:
+    """A change that adds a member, alone or as a part of it."""
+    given: dict[str, Any] = {"cluster": "prod", "reason": "more room"}
+    if kind == "add":
+        addition = AdditionRequest(name=new.name, peer_urls=new.peer_urls, **given)
+        return await start_operation(b.client, addition, AdditionResult)
+    if kind == "replace":
+        request = ReplacementRequest(member=leaves, name=new.name, peer_urls=new.peer_urls, **given)
+        return await start_replacement(b.client, request)
+    listed = (await seen(b.lab)).members
+    stay = tuple(WantedMember(name=m.name, peer_urls=m.peer_urls) for m in listed)
+    return await apply_membership(b.client, MembershipRequest(members=(*stay, new), **given))
+
+
+@pytest.mark.parametrize("kind", ["add", "replace", "apply"])
+async def test_change_that_waits_for_its_new_member_says_what_to_start_it_with(console: Console, kind: str) -> None:
     """On the list of what needs a person; its page has the settings that `progress` has, at both widths."""
     b = console.bench
     before = {m.id for m in (await seen(b.lab)).members}
-    request = AdditionRequest(cluster="prod", name="node9", peer_urls=("http://127.0.0.1:9",), reason="more room")
-    addition = await start_operation(b.client, request, AdditionResult)
+    new = WantedMember(name="node9", peer_urls=("http://127.0.0.1:9",))
+    leaves = b.others(await b.lab.leader())[0]
+    change = await begun(b, kind, new, leaves)
     settings = (
-        await says(addition, "Blocked", "LearnerNotStarted", so=lambda shown: bool(shown.join_configuration))
+        await says(change, "Blocked", "LearnerNotStarted", so=lambda shown: bool(shown.join_configuration))
     ).join_configuration
-    assert settings["ETCD_NAME"] == "node9"
-    await in_state(addition, "Blocked")
+    assert settings["ETCD_NAME"] == new.name
+    await in_state(change, "Blocked")
     page = await console.ui.open(views()["what needs a person"])
-    await shows(page, addition.id)
+    await shows(page, change.id)
+    about = {"add": f"{new.name} -c prod", "replace": f"{leaves} -c prod", "apply": change.id}[kind]
     for window in (DESK, PHONE):
-        page = await console.ui.workflow(addition, "user-metadata", window=window)
+        page = await console.ui.workflow(change, "user-metadata", window=window)
         text = await shows(page, "Blocked, since 20", "has been added and has not started", "Start etcd with")
-        assert "What unblocks it: start etcd with ETCD_NAME=node9 " in text
+        assert f"What unblocks it: start etcd with ETCD_NAME={new.name} " in text
         assert "Why: more room" in text
-        assert "etcd-handoff recheck node9 -c prod" in text
+        assert f"etcd-handoff recheck {about}" in text
         assert 'More Actions, Send an Update, recheck, with the input {"reason": "<why>"}' in text
         details = await markdown(page, "Start etcd with")
         codes = await details.locator("code").all_inner_texts()
         assert [f"{name}={value}" for name, value in settings.items()] == [c for c in codes if c.startswith("ETCD_")]
         assert await fits(page)
         await page.close()
-    page = await console.ui.workflow(addition, "timeline")
-    await shows(page, "adding node9 as a learner through", "wait: LearnerNotStarted, until start etcd with")
-    await addition.cancel()
-    with pytest.raises(WorkflowFailureError):
-        await addition.result()
-    assert {m.id for m in (await seen(b.lab)).members} == before
-
-
-@pytest.mark.parametrize("kind", ["replace", "apply"])
-async def test_change_of_several_members_says_which_part_waits_and_what_follows(console: Console, kind: str) -> None:
-    """On the list of what needs a person; its page says what to start the new member with, at both widths."""
-    b = console.bench
-    listed = (await seen(b.lab)).members
-    new = WantedMember(name="node9", peer_urls=("http://127.0.0.1:9",))
-    leaves = b.others(await b.lab.leader())[0]
-    stay = tuple(WantedMember(name=m.name, peer_urls=m.peer_urls) for m in listed if kind == "apply")
-    change = (
-        await apply_membership(b.client, MembershipRequest(cluster="prod", members=(*stay, new), reason="more room"))
-        if kind == "apply"
-        else await start_replacement(
-            b.client,
-            ReplacementRequest(
-                cluster="prod", member=leaves, name=new.name, peer_urls=new.peer_urls, reason="more room"
-            ),
-        )
-    )
-    await says(change, "Blocked", "LearnerNotStarted", so=lambda shown: bool(shown.join_configuration))
-    await in_state(change, "Blocked")
-    page = await console.ui.open(views()["what needs a person"])
-    await shows(page, change.id)
-    subject = leaves if kind == "replace" else change.id
-    for window in (DESK, PHONE):
-        page = await console.ui.workflow(change, "user-metadata", window=window)
-        text = await shows(page, "Blocked, since 20", "has been added and has not started", "Start etcd with")
-        assert "What unblocks it: start etcd with ETCD_NAME=node9 " in text
-        assert "Why: more room" in text
-        assert f"etcd-handoff recheck {subject}" in text
-        assert await fits(page)
-        await page.close()
     page = await console.ui.workflow(change, "timeline")
-    await shows(page, "adding node9 as a learner through", "wait: LearnerNotStarted, until start etcd with")
+    await shows(page, f"adding {new.name} as a learner through", "wait: LearnerNotStarted, until start etcd with")
     await change.cancel()
     with pytest.raises(WorkflowFailureError):
         await change.result()
-    assert {m.id for m in (await seen(b.lab)).members} == {m.id for m in listed}
+    assert {m.id for m in (await seen(b.lab)).members} == before
 
 
 async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_reads_as_a_story(console: Console) -> None:
