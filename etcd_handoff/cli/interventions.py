@@ -62,13 +62,12 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
     async def run() -> dict[str, Any]:
         return await command(await connect_temporal())
 
+    describe = shlex.join(["etcd-handoff", "describe", args.operation, *common_options(args)])
     try:
         answer = asyncio.run(run())
     except UnknownOperationError:
-        describe = shlex.join(["etcd-handoff", "describe", args.operation, *common_options(args)])
         raise CommandError(EXIT_FAILED, f"the operation has ended meanwhile; `{describe}` shows how") from None
     except NotTakenError as error:
-        describe = shlex.join(["etcd-handoff", "describe", args.operation, *common_options(args)])
         raise CommandError(error.exit_status, f"{error}; `{describe}` shows where it stands") from None
     except ClientError as error:
         raise client_error(error) from None
