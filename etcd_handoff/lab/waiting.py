@@ -26,12 +26,16 @@ async def wait_until(
 
     Raises:
         ProcessError: It does not within the time-out; the message says what was waited for and what was seen.
+        Exception: What `check` raises, a TimeoutError of its own included.
     """
+    deadline = asyncio.timeout(timeout_seconds)
     try:
-        async with asyncio.timeout(timeout_seconds):
+        async with deadline:
             while not await check():  # noqa: ASYNC110  # what is waited for is in other processes: no event tells
                 await asyncio.sleep(poll_seconds)
     except TimeoutError:
+        if not deadline.expired():
+            raise
         msg = f"waited {timeout_seconds:g} s until {what}; {seen()}"
         raise ProcessError(msg) from None
 

@@ -147,11 +147,18 @@ async def _move_leader_elsewhere(scene: Scene) -> None:
 
 
 async def _remove_target_by_hand(scene: Scene) -> None:
-    """Somebody else removes the same member."""
-    members = {m.name: m.id for m in await scene.lab.members()}
-    if scene.target in members:
-        url = f"{scene.lab.node(scene.writer).etcd_url}/v3/cluster/member/remove"
-        await observer.change_members(url, {"ID": str(int(members[scene.target], 16))})
+    """Somebody else removes the same member, and asks again where an election has swallowed the proposal."""
+    url = f"{scene.lab.node(scene.writer).etcd_url}/v3/cluster/member/remove"
+
+    async def is_out() -> bool:
+        members = {m.name: m.id for m in await scene.lab.members()}
+        if scene.target in members:
+            with contextlib.suppress(TimeoutError):
+                await observer.change_members(url, {"ID": str(int(members[scene.target], 16))})
+            return False
+        return True
+
+    await wait_until(is_out, f"{scene.target} is out", OUT_SECONDS)
 
 
 def _slow_disk(who: str) -> Fault:
