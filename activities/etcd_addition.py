@@ -76,7 +76,7 @@ class LearnerStep(MemberChange):
         view, step, note = await self._plan()
         if view is None or step is None:
             return self._replan(view, note)
-        via_id = step.via_id
+        via_id, furthest, behind = step.via_id, max((m.raft_index for m in view.voters), default=0), ""
         for _ in range(LOOKS):
             began = self._now()
             self._ask_temporal()
@@ -96,13 +96,34 @@ class LearnerStep(MemberChange):
                     )
                 via_id = step.via_id
                 continue
+            if behind := self._why_behind(view, step, furthest):
+                await asyncio.sleep(time_limits.STEPS.sync_pause_seconds)
+                continue
             if note := await self._why_over():
                 break
             if self._is_fresh(began, locked, ended):
                 return await self._propose(view, step)
         else:
-            note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
+            note = behind or f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return self._replan(view, note)
+
+    def _why_behind(self, view: ClusterView, step: AddLearner | PromoteLearner, furthest: int) -> str:
+        """Why the learner is not to be promoted yet; empty when it follows the voter, entry by entry.
+
+        Beside a single voter nothing is committed without it from its promotion on, so nobody could take it out again.
+        One whose disk hangs still answers, with the index at which it hangs. Learners give no linearizable read, so it
+        has to know of the entry that was committed before this look.
+
+        Args:
+            view: The look.
+            step: What is to be done.
+            furthest: The voter's index in the look before that entry.
+        """
+        alone = len(view.voters) == 1 and self._change.seen is None  # else the workflow asks it through its own node
+        learner = view.member(step.learner_id) if isinstance(step, PromoteLearner) and alone else None
+        if learner is None or learner.raft_index > furthest:
+            return ""
+        return f"{learner.label} has not followed a committed entry: it stands at raft index {learner.raft_index}"
 
     async def _plan(self) -> tuple[ClusterView | None, AddLearner | PromoteLearner | None, str]:
         """A fresh view and the step, or why there is none."""

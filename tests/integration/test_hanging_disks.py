@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from etcd_handoff.lab import disasters
 from etcd_handoff.lab.writer import PUT_TIMEOUT_SECONDS
 from tests.chaos import judges
+from tests.integration import additions
 from tests.integration.conftest import ends, in_state
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
     from tests.integration.conftest import MakeBench
 
 BRIEFLY = ("--blocked-timeout", "1")
+ENTRIES = 500
+"""In so long a log a learner that lacks the last few is ready by etcd's own rule: nine tenths of the leader's index."""
 
 
 async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
@@ -56,3 +60,21 @@ async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: Ma
         disasters.hang_disk(b.lab, leader)
         assert (await b.remove(leader)).outcome == "removed"
         await judges.writes_are_acknowledged(b.lab.node(via).etcd_url)
+
+
+async def test_learner_whose_disk_hangs_does_not_become_the_second_voter(bench: MakeBench) -> None:
+    """It still answers, near the voter's index; with its vote nothing would be committed, not even its removal."""
+    async with bench(nodes=2, failpoints="promote_member.before=hold", hanging_disks=True, kubernetes=False) as b:
+        stays = await b.lab.leader()
+        await disasters.load(b.lab, stays, ENTRIES)
+        node = await additions.out(b.lab, b.lab.others(stays)[0].name)
+        addition = await additions.add(b, node)
+        await additions.start(b, addition, node)
+        await b.reached("promote_member.before")
+        disasters.hang_disk(b.lab, node.name)
+        b.release("promote_member.before")
+        await says(addition, "Blocked", f"{node.name} has not followed a committed entry")
+        await judges.writes_are_acknowledged(b.lab.node(stays).etcd_url)
+        assert len((await additions.seen(b.lab)).voters) == 1
+        disasters.heal_disk(b.lab, node.name)
+        await additions.joined(b, addition, 2)

@@ -13,7 +13,6 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, schedule
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure, Until
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member
@@ -187,7 +186,7 @@ def test_addition_that_never_took_place_stays_pending_until_etcd_has_given_it_up
     addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker sent no heartbeat in time"))
     assert addition.cannot_be_undone()
     assert addition.next(to.Wait).until is Until.RECHECK
-    addition.result(after=SETTLE_SECONDS)
+    addition.result(after=time_limits.OPERATION.settle_seconds)
     assert addition.next(to.Observe).ask.probe
     addition.result(observed(THREE, writes_acknowledged=True))
     assert not addition.cannot_be_undone()
@@ -198,7 +197,7 @@ def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_t
     """Etcd has given the own proposal up: what is found later by its peer URL was added by another hand."""
     addition = adding().do(AddTarget, StepFailure("add_learner", "", "the worker sent no heartbeat in time"))
     addition.next(to.Wait)
-    addition.result(after=SETTLE_SECONDS)
+    addition.result(after=time_limits.OPERATION.settle_seconds)
     at_risk = cluster(*OTHERS[:2], down(C))
     addition.do(to.Observe, observed(at_risk, writes_acknowledged=True))
     gives_turn_up(addition).next(to.Wait)
@@ -207,6 +206,19 @@ def test_learner_that_somebody_adds_after_an_addition_that_never_took_place_is_t
     addition.next((to.Wait, AwaitSync))  # type: ignore[arg-type]  # one of these
     cancelled(addition).do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
     assert f"learner {D} stays" in addition.state.doing
+
+
+@pytest.mark.parametrize("view", [LAGS, with_it(reachable=False, leader_id=None)], ids=["lags", "silent"])
+def test_unknown_outcome_of_a_promotion_is_settled_before_the_learner_is_waited_for(view: ClusterView) -> None:
+    """Only a look with an entry before it shows that nothing is pending; then others have their turn, as always."""
+    addition = in_sync(added()).turn()
+    addition.do(PromoteTarget, report(StepOutcome.REPLAN, view, proposed=True))
+    assert (addition.cannot_be_undone(), addition.next(to.Wait).until) == (True, Until.RECHECK)
+    addition.result(after=time_limits.OPERATION.settle_seconds)
+    assert addition.next(to.Observe).ask.probe
+    gives_turn_up(addition.result(observed(view, writes_acknowledged=True)))
+    assert not addition.cannot_be_undone()
+    addition.next(AwaitSync)
 
 
 def test_lost_answer_of_the_promotion_is_read() -> None:

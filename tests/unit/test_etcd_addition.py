@@ -281,6 +281,45 @@ async def test_learner_that_somebody_else_was_faster_to_add_is_not_ours(error: E
     assert report.view.member("4") is not None
 
 
+class BesideOne(Joining):
+    """A single voter, and a learner that follows it or hangs.
+
+    Args:
+        follows_after: After so many entries the learner has what was committed.
+    """
+
+    def __init__(self, *, follows_after: int) -> None:
+        super().__init__(learner=True)
+        self.members = {"1": "node1"}
+        self._follows_after, self._entries = follows_after, 0
+
+    async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:
+        """The lock, by an entry."""
+        self._entries += 1
+        return await super().acquire_lock(holder, label, via_id, attempt)
+
+    async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
+        """A look: the voter has all entries."""
+        view = await super().observe(doubtful, leaving)
+        behind = 0 if self._entries >= self._follows_after else self._entries
+        index = {"1": 1000 + self._entries, "4": 1000 + self._entries - behind}
+        members = [m.model_copy(update={"raft_index": index[m.id]}) for m in view.members]
+        return view.model_copy(update={"members": tuple(members)})
+
+
+@pytest.mark.parametrize(("follows_after", "outcome"), [(1, "promoted"), (2, "promoted"), (99, "replan")])
+async def test_second_voter_has_to_follow_an_entry_first(
+    follows_after: int, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From its promotion on nothing is committed without it; one whose disk hangs stands near the leader too."""
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, sync_pause_seconds=0.0))
+    script = BesideOne(follows_after=follows_after)
+    report = await promoted(script)
+    assert (report.step.outcome, "promote_member 1" in script.calls) == (outcome, outcome == "promoted")
+    if outcome == "replan":
+        assert report.step.note == "node4 has not followed a committed entry: it stands at raft index 1000"
+
+
 # --- waiting for it ---------------------------------------------------------------------------------------------------
 
 
