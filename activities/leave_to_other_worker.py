@@ -3,6 +3,9 @@
 A worker goes on after its node's member has left, until somebody stops it. It is idle and quick, so it would take the
 next operation's steps again and again, and each time answer that it sees nothing. Such a step is a failed attempt
 instead, which other workers get.
+
+The same goes for a node that was set up anew as a cluster of its own, while its worker serves the old one's task queue:
+its API server stands on its own etcd, so what is missing there says nothing.
 """
 
 from __future__ import annotations
@@ -42,6 +45,24 @@ async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
     """
     if looks.own_member_alone and not await looks.heard():
         leave_to_another(looks, why)
+
+
+async def leave_to_another_if_elsewhere(looks: Looks, cluster_id: str) -> None:
+    """The same, for what EtcdMembers tell, where this node's etcd is of another cluster.
+
+    Args:
+        looks: The cluster, as this worker reaches it.
+        cluster_id: The etcd cluster that is meant; empty when that is not known.
+
+    Raises:
+        ApplicationError: Another attempt is to be made.
+    """
+    if not cluster_id or not looks.own_member_alone:  # where several members are asked, looks compare them
+        return
+    reached = {member.cluster_id for member in await looks.heard()}
+    if reached and cluster_id not in reached:
+        text = f"the etcd of this worker's node is of cluster {', '.join(sorted(reached))}, and not of {cluster_id}"
+        raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=time_limits.STEPS.elsewhere_pause)
 
 
 async def unless_blind(looks: Looks, act: ChangeInput, done: StepResult) -> StepResult:

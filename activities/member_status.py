@@ -16,7 +16,7 @@ from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, r
 from activities.lasting_answers import absence_seconds, denial_seconds, lasting, trouble_seconds
 from activities.member_leave import await_mark, set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
-from activities.outdated_records import as_known_by_now, may_be_outdated, why_outdated
+from activities.outdated_records import as_known_by_now, may_be_outdated, nowhere_else, why_outdated
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
     FindResourceInput,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.attempts import WhyVoid
-    from activities.outdated_records import Listed
+    from activities.outdated_records import Elsewhere, Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
 
@@ -61,18 +61,24 @@ class KubernetesActivities:
     Args:
         gateways: Gateways to the API servers of each cluster profile.
         node: The node that this worker runs on.
-        listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
-            is not known. Nobody is asked where it is None.
+        listed: Gives IDs of all members of a profile's cluster, or why not; None where nobody is asked.
         why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
+        elsewhere: Lets another worker say what is missing where this one's node belongs to another cluster.
     """
 
     def __init__(
-        self, gateways: KubernetesGateways, node: str, listed: Listed | None = None, why_void: WhyVoid | None = None
+        self,
+        gateways: KubernetesGateways,
+        node: str,
+        listed: Listed | None = None,
+        why_void: WhyVoid | None = None,
+        elsewhere: Elsewhere = nowhere_else,
     ) -> None:
         self._gateways = gateways
         self._node = node
         self._listed = listed
         self._why_void = why_void
+        self._elsewhere = elsewhere
 
     @activity.defn
     async def find_resource(self, query: FindResourceInput) -> FindResourceResult:
@@ -88,6 +94,7 @@ class KubernetesActivities:
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, error_text(error)))
         except KubernetesPermissionError as error:
             raise refusal(error) from error
+        await self._elsewhere(query.cluster, query.cluster_id)
         if resources is None:
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
         claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
@@ -114,6 +121,7 @@ class KubernetesActivities:
             for _ in range(CONFLICT_TRIES):
                 resource = await lasting(find, self._denial(ask.cluster))
                 if resource is None or member_id_of(resource) != ask.member_id:
+                    await self._elsewhere(ask.cluster, ask.cluster_id)
                     note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
                     return clock.step(StepOutcome.FAILED, note)
                 name = resource["metadata"]["name"]
@@ -148,6 +156,7 @@ class KubernetesActivities:
         except KubernetesPermissionError as error:
             raise refusal(error) from error
         if resource is None or member_id_of(resource) != ask.member_id:
+            await self._elsewhere(ask.cluster, ask.cluster_id)
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
             return ReadLeaveResult(step=clock.step(StepOutcome.OBSERVED, note))
         written = last_write(resource, SPEC_LEAVE)
@@ -196,6 +205,7 @@ class KubernetesActivities:
             attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
             return nothing(final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
+            await self._elsewhere(record.cluster, record.cluster_id)
             missing = isinstance(error, KindGoneError) and self._gateways.optional(record.cluster)
             return nothing(NOTHING_TO_RECORD if missing else error_text(error))
         except RejectedError as error:
@@ -203,6 +213,7 @@ class KubernetesActivities:
         except KubernetesError as error:
             raise ApplicationError(error_text(error), type=NOT_RECORDED) from error
         if resource is None:
+            await self._elsewhere(record.cluster, record.cluster_id)
             return nothing(note)
         note = await _with_leave(gateway, record, resource)
         step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))

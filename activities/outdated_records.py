@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     Listed = Callable[[str, str], Awaitable[tuple[frozenset[str] | None, str]]]
     """Takes a profile and the ID of its etcd cluster, empty when not known; gives the IDs of all members. It gives None
     in their place, with the reason, when nobody knows or another cluster answers."""
+    Elsewhere = Callable[[str, str], Awaitable[None]]
+    """Takes a profile and the ID of its etcd cluster, empty when not known; raises what lets another worker do the step
+    where this one's node belongs to another cluster."""
+
+
+async def nowhere_else(_cluster: str, _cluster_id: str) -> None:
+    """Nobody asks which cluster this worker's node belongs to."""
 
 
 async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateStatusInput:

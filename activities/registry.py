@@ -8,6 +8,7 @@ from activities.attempts import Attempts
 from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
+from activities.leave_to_other_worker import leave_to_another_if_elsewhere
 from activities.member_process import MemberProcessActivities
 from activities.member_status import KubernetesActivities
 from activities.notices import NoticeActivities
@@ -71,7 +72,11 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     def listed(cluster: str, cluster_id: str) -> Awaitable[tuple[frozenset[str] | None, str]]:
         return etcd.looks(cluster).listed(cluster_id)
 
-    kubernetes, members = KubernetesActivities(gateways, node, listed, void), EtcdMemberActivities(gateways, listed)
+    def elsewhere(cluster: str, cluster_id: str) -> Awaitable[None]:
+        return leave_to_another_if_elsewhere(etcd.looks(cluster), cluster_id)
+
+    kubernetes = KubernetesActivities(gateways, node, listed, void, elsewhere)
+    members = EtcdMemberActivities(gateways, listed, elsewhere)
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
     progress = RemovalProgressActivities(client)

@@ -115,6 +115,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     async def _watch(self) -> WatchMembersResult | None:
         """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""
+        bound = self._state.binding.cluster_id
         known = self._seen.digest if self._seen is not None and not self._resync else ""
         seconds = reconciler_pauses.seconds_to_next_round(
             self._state, self._request.resync_seconds, workflow.now().timestamp(), soon=self._resync_soon
@@ -122,7 +123,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._resync = False
         watching = workflow.start_activity_method(
             EtcdMemberActivities.watch_members,
-            WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds),
+            WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds, cluster_id=bound),
             start_to_close_timeout=timedelta(seconds=seconds) + time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
@@ -186,7 +187,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         resources = seen.resources
         _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
         if removals and view.leadership is not None and patches.is_on(patches.ASKED_STILL):
-            resources = await reread_resources.unchanged(self._request.cluster, seen)
+            resources = await reread_resources.unchanged(self._request.cluster, seen, view.cluster_id)
             self._resync |= len(resources) < len(seen.resources)
         self._start_requested_removals(resources, view)
 

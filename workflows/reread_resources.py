@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import time_limits
-    from etcd_handoff.operation import observation
     from etcd_handoff.operation.member_resources import WatchMembersInput
     from workflows.requested_removals import THREE_ATTEMPTS
 
 
-async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
+async def unchanged(cluster: str, seen: WatchMembersResult, cluster_id: str) -> tuple[MemberResource, ...]:
     """The EtcdMembers that are as they were seen; none when that is not known of this moment.
 
     Args:
         cluster: Cluster profile.
         seen: All EtcdMembers as they were read before.
+        cluster_id: The etcd cluster that is meant.
 
     Raises:
         ActivityError: All attempts failed, or it was cancelled.
@@ -30,12 +30,12 @@ async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResou
     asked_at = workflow.now().timestamp()
     again = await workflow.execute_activity_method(
         EtcdMemberActivities.watch_members,
-        WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0),
+        WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0, cluster_id=cluster_id),
         start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
         heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
         retry_policy=THREE_ATTEMPTS,
         summary="whether removals are asked for still",
     )
-    if workflow.now().timestamp() - asked_at > observation.OLD_SECONDS:
+    if workflow.now().timestamp() - asked_at > time_limits.OPERATION.old_look_seconds:
         return ()
     return seen.resources if again.unchanged else tuple(r for r in seen.resources if r in again.resources)

@@ -7,10 +7,17 @@ from etcd_handoff.wire import MemberId, Message
 
 
 class FindResourceInput(Message):
-    """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries."""
+    """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries.
+
+    Attributes:
+        cluster: Cluster profile.
+        member: The name or the ID.
+        cluster_id: The etcd cluster that is meant; empty when not known.
+    """
 
     cluster: str
     member: str
+    cluster_id: str = ""
 
 
 class LeaveInput(Message):
@@ -22,6 +29,7 @@ class LeaveInput(Message):
         member_id: Its ID; an EtcdMember that speaks of another one is left alone.
         leave: What is to be set: True asks k0s for the removal, False takes that back.
         until_marked: Wait, not for long, until k0s has told the node to stop.
+        cluster_id: The etcd cluster of the member; empty when not known.
     """
 
     cluster: str
@@ -29,6 +37,7 @@ class LeaveInput(Message):
     member_id: MemberId
     leave: bool = True
     until_marked: bool = False
+    cluster_id: str = ""
 
 
 class FindResourceResult(Message):

@@ -115,7 +115,7 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     return Decided(
         state,
         FindResource(
-            ask=FindResourceInput(cluster=state.request.cluster, member=member),
+            ask=FindResourceInput(cluster=state.request.cluster, member=member, cluster_id=view.cluster_id),
             most_seconds=time_limits.OPERATION.dry_run_seconds if state.request.dry_run else None,
             summary=f"look for an EtcdMember that remembers {member}",
         ),

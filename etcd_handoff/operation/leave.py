@@ -120,6 +120,8 @@ def requested(state: OperationState, step: Step) -> OperationState:
     """The state once the order has been given or revoked."""
     state = state.with_step(step)
     if state.leave_step is LeaveStep.REVOKE:
+        if step.outcome != StepOutcome.REQUESTED:  # Kubernetes refuses it: the order stands, as `standing` tells
+            return state.changed(leave_step=LeaveStep.NONE)
         return _revoked(state)
     state = state.changed(in_flight=False)
     if _removes_too(state):  # what was seen before is some seconds old by now
@@ -161,4 +163,5 @@ def _ask(state: OperationState, *, leave: bool) -> LeaveInput:
         member_id=target.member_id,
         leave=leave,
         until_marked=leave and _removes_too(state),
+        cluster_id=target.cluster_id,
     )

@@ -69,11 +69,13 @@ class WatchMembersInput(Message):
         known_digest: Digest of the last answer: the activity ends when there is something else, or when its time is
             over. Empty for an answer at once.
         seconds: How long to watch at most.
+        cluster_id: The etcd cluster that is meant; empty when that is not known yet.
     """
 
     cluster: str
     known_digest: str = ""
     seconds: float
+    cluster_id: str = ""
 
 
 class WatchMembersResult(Message):

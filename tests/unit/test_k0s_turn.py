@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.contract import HandoffState, RemovalRequest, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending, queue_requests
 from etcd_handoff.operation.change_queue import dequeue, enqueue, grant, position_of
 from etcd_handoff.operation.commands import Until
-from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import CLUSTER, A, B, C, D, E, cluster, down, member
@@ -110,7 +110,9 @@ def test_removal_gives_its_turn_up_some_time_after_its_order_was_taken_back() ->
     assert first.next(to.RequestLeave).ask.leave is False
     queue.tells(second)
     assert not second.state.holds_turn
-    first.result(ORDER).do(to.Wait, after=SETTLE_SECONDS - 1).do(to.Observe, seen(RISKY)).next(to.Wait)
+    first.result(ORDER).do(to.Wait, after=time_limits.OPERATION.settle_seconds - 1).do(to.Observe, seen(RISKY)).next(
+        to.Wait
+    )
     queue.tells(second)
     assert not second.state.holds_turn
     first.result(after=1.0)
@@ -126,11 +128,22 @@ def test_cancelled_removal_keeps_its_turn_until_nothing_of_it_can_happen_any_mor
     queue, first, second = one_waits_for_k0s()
     first.state = ending.cancelled(first.state)
     first.do(to.ReadLeave, leave_flag(stands=True)).do(to.RequestLeave, ORDER)
-    first.do(to.Wait, after=SETTLE_SECONDS).do(to.Observe, seen(FIVE)).next(to.Cancel)
+    first.do(to.Wait, after=time_limits.OPERATION.settle_seconds).do(to.Observe, seen(FIVE)).next(to.Cancel)
     queue.tells(second)
     assert not second.state.holds_turn
     queue.ended(first)
     goes_on(queue, second)
+
+
+def test_order_that_kubernetes_does_not_let_us_take_back_stands() -> None:
+    """A webhook or a policy forbids it, so k0s may still follow it: whoever reads of the end has to know."""
+    _, first, _ = one_waits_for_k0s()
+    left = first.state.blocked_seconds_left
+    first.result(after=left).do(to.Observe, seen(FIVE)).do(to.ReadLeave, leave_flag(stands=True))
+    first.do(to.ReadLeave, leave_flag(stands=True))
+    first.do(to.RequestLeave, step("request_leave", StepOutcome.FAILED, "denied by a webhook"))
+    first.do(to.Wait, after=time_limits.OPERATION.settle_seconds).do(to.Observe, seen(FIVE))
+    assert "spec.leave of EtcdMember node0 still stands" in first.next(to.WriteStatus).ask.message
 
 
 def test_removal_that_k0s_never_carries_out_fails_when_its_time_is_over() -> None:
@@ -140,7 +153,7 @@ def test_removal_that_k0s_never_carries_out_fails_when_its_time_is_over() -> Non
     first.result(after=left).do(to.Observe, seen(FIVE)).do(to.ReadLeave, leave_flag(stands=True))
     first.do(to.ReadLeave, leave_flag(stands=True))
     assert first.next(to.RequestLeave).ask.leave is False
-    first.result(ORDER).do(to.Wait, after=SETTLE_SECONDS).do(to.Observe, seen(FIVE))
+    first.result(ORDER).do(to.Wait, after=time_limits.OPERATION.settle_seconds).do(to.Observe, seen(FIVE))
     first.do(to.WriteStatus, UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True))
     assert "AwaitingK0s" in first.next(to.Fail).failure.text
     queue.ended(first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
+from activities.etcd_looks import Looks
+from activities.leave_to_other_worker import leave_to_another_if_elsewhere
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitElectionInput, StepInput, StepResult
 from etcd_handoff.cluster_view import HeardMember
@@ -72,6 +75,26 @@ async def test_step_of_a_worker_without_its_member_is_for_another(step: str) -> 
         await answer(step)
     assert (caught.value.non_retryable, caught.value.next_retry_delay) == (False, time_limits.STEPS.elsewhere_pause)
     assert (await answer(step, attempt=time_limits.STEPS.elsewhere_attempts)).view is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "meant", "speaks", "leaves"),
+    [
+        pytest.param(OWN, "another", True, True, id="its-node-is-of-another-cluster"),
+        pytest.param(OWN, "c", True, False, id="its-node-is-of-this-cluster"),
+        pytest.param(OWN, "another", False, False, id="its-etcd-says-nothing"),
+        pytest.param(OWN, "", True, False, id="nobody-knows-which-cluster-is-meant"),
+        pytest.param(REMOTE, "another", True, False, id="it-may-ask-all-members"),
+    ],
+)
+async def test_what_is_missing_counts_unless_the_node_is_of_another_cluster(
+    endpoint: str, meant: str, *, speaks: bool, leaves: bool
+) -> None:
+    """A node that was set up anew as a cluster of its own has that cluster's EtcdMembers too."""
+    profile = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}}).cluster("prod")
+    looks = Looks(Blind(speaks=speaks), profile.etcd)
+    with pytest.raises(ApplicationError, match="is of cluster c, and not of another") if leaves else nullcontext():
+        await leave_to_another_if_elsewhere(looks, meant)
 
 
 @pytest.mark.parametrize("step", list(STEPS))

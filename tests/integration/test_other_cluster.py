@@ -1,0 +1,72 @@
+"""A controller that was set up anew as a cluster of its own, whose worker still serves the old one's task queue."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError
+
+from etcd_handoff.lab import Role, disasters, resources, wait_until
+from etcd_handoff.temporal.updates import execute_update
+from tests.integration.conftest import removal_id
+from tests.integration.isolation import require_isolation
+
+if TYPE_CHECKING:
+    from tests.integration.conftest import Bench, MakeFrontDoor
+
+
+async def set_up_anew(b: Bench, node: str) -> None:
+    """The node is a cluster of its own, Kubernetes included; its worker reaches nothing else."""
+    for role in (Role.WORKER, Role.APISERVER):
+        await b.lab.kill(role, node)
+    await disasters.become_foreign(b.lab, node)
+    await b.lab.start(Role.APISERVER, node)
+    await resources.install([b.lab.node(node)], await b.lab.members(node), datetime.now(UTC))
+    reaches_itself_alone(Path(b.lab.environment_on(node)["ETCD_HANDOFF_CONFIG"]), node)
+    await b.lab.start_worker(node)
+
+
+def reaches_itself_alone(config: Path, node: str) -> None:
+    """The configuration names no other API server."""
+    lines = config.read_text().splitlines()
+    own = f'contexts = ["{node}"]'
+    config.write_text("\n".join(own if line.startswith("contexts") else line for line in lines) + "\n")
+
+
+async def test_its_worker_takes_no_order_back(front_door: MakeFrontDoor) -> None:
+    """Of the EtcdMembers that it reads, none asks for a removal: the one that was asked for goes on all the same."""
+    require_isolation()
+    async with front_door(isolated=True, policies=(("require_approval", True),)) as door:
+        b = door.bench
+        await door.sees_all()
+        leader = await b.lab.leader()
+        target, anew = (node.name for node in b.lab.others(leader))
+        asked_for = await b.lab.member_id(target)
+        await door.flag(target, via=leader)
+        removal = b.client.get_workflow_handle(removal_id(b, target))
+
+        async def begun() -> bool:
+            try:
+                return (await removal.describe()).status is WorkflowExecutionStatus.RUNNING
+            except RPCError:
+                return False
+
+        await wait_until(begun, "the removal has begun", 60)
+        await set_up_anew(b, anew)
+        log = b.lab.process(Role.WORKER, anew).log
+        for node in (leader, target):  # it is the only one that takes steps
+            b.lab.stop(Role.WORKER, node)
+
+        async def passed_on() -> bool:
+            await execute_update(door.watch, "resync")
+            return "is of cluster" in log.read_text()
+
+        await wait_until(passed_on, f"the worker of {anew} leaves steps to others", 60, log.read_text, 0.5)
+        for node in (leader, target):
+            b.lab.resume(Role.WORKER, node)
+        assert (await removal.describe()).status is WorkflowExecutionStatus.RUNNING
+        watching = await door.watching()
+        assert [order["member_id"] for order in watching["orders"]] == [asked_for]
