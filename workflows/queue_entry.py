@@ -70,7 +70,7 @@ class Queued:
         turn = self._numbered(command)
         entry = turn.entry
         try:
-            return await workflow.execute_local_activity_method(
+            taken = await workflow.execute_local_activity_method(
                 ChangeQueueActivities.take_turn,
                 turn,
                 start_to_close_timeout=time_limits.WORKFLOWS.take_turn_timeout,
@@ -80,7 +80,8 @@ class Queued:
             if is_cancelled_exception(error):
                 raise
             position = QueuePosition(granted=False, chain_id=entry.chain_id, request=entry.request)
-            return TakeTurnResult(turn=position, silent=f"the cluster's queue cannot be asked: {error.cause or error}")
+            taken = TakeTurnResult(turn=position, silent=f"the cluster's queue cannot be asked: {error.cause or error}")
+        return queue_requests.unless_asked_since(self._state, entry.request, taken)
 
     def _numbered(self, command: AskQueue) -> TakeTurnInput:
         """What the queue is asked, under a number that no request had before."""

@@ -12,12 +12,11 @@ from etcd_handoff.operation import schedule, texts
 from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.queue_state import QueuePosition
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.queue_state import TakeTurnResult
     from etcd_handoff.operation.state import OperationState
 
 
@@ -87,6 +86,22 @@ def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) ->
         return state.changed(released=True, queue_knows=not place.silent)
     # A turn that is free is taken on what has been seen just before.
     return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
+
+
+def unless_asked_since(state: OperationState, request: int, taken: TakeTurnResult) -> TakeTurnResult:
+    """What a queue has answered; where another one has asked meanwhile, only what that one has told counts.
+
+    Args:
+        state: The state after the answer.
+        request: Number of the request that was answered.
+        taken: The answer.
+    """
+    if state.turn_request == request:
+        return taken
+    turn = QueuePosition(
+        granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
+    )
+    return TakeTurnResult(turn=turn)
 
 
 def position_received(state: OperationState, turn: QueuePosition) -> OperationState:

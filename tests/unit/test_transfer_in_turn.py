@@ -174,6 +174,21 @@ def test_transfer_through_another_node_is_made_once_the_turn_is_there() -> None:
     assert transfer_in_turn(state.changed(view=view), command, now) is None
 
 
+@pytest.mark.parametrize("silent", ["", "the queue cannot be asked"])
+def test_answer_of_a_queue_that_is_gone_counts_no_more(silent: str) -> None:
+    """A new queue has asked meanwhile, by which the request has another number: only its word counts."""
+    state, command, now = asking(OBSERVED_B)
+    granted = QueuePosition(granted=True, chain_id="chain", request=state.turn_request)
+    taken = TakeTurnResult(turn=granted, silent=silent)
+    since = queue_requests.rejoined(state)
+    assert queue_requests.unless_asked_since(state, state.turn_request, taken) is taken
+    told = queue_requests.unless_asked_since(since, state.turn_request, taken)
+    after = apply(since, command, told, now)
+    assert (after.turn_request, after.holds_turn, after.queueing) == (since.turn_request, False, True)
+    granted = granted.model_copy(update={"request": since.turn_request})
+    assert queue_requests.position_received(after, granted).holds_turn
+
+
 # --- what the workflow makes of it ------------------------------------------------------------------------------
 
 
