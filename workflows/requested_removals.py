@@ -214,7 +214,10 @@ class RequestedRemovals:
         order = self._state.orders.get(removal.uid)
         if order is None:
             return
-        if order.generation != removal.generation:  # its spec has changed since: there is nothing to wait for
+        annotated = self._state.annotated.get(removal.uid)
+        by_annotation = annotated is not None and annotated.member_id == removal.member_id
+        # Its spec has changed since: there is nothing to wait for. Asked by annotation, a removal may have changed it.
+        if order.generation != removal.generation and not by_annotation:
             await self._note(removal, text, failed=False)
             return
         self._state = reconciler.with_retry(self._state, removal.uid, order.generation, workflow.now().timestamp())

@@ -285,6 +285,27 @@ async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_qu
     assert (end.cancelled, fake.pauses) == (True, 3)
 
 
+@pytest.mark.parametrize(
+    ("asked_by_annotation", "generation", "pauses"),
+    [(True, 2, True), (True, 4, True), (False, 2, True), (False, 4, False)],
+)
+async def test_removal_that_failed_is_not_tried_again_at_once(
+    generation: int, monkeypatch: pytest.MonkeyPatch, *, asked_by_annotation: bool, pauses: bool
+) -> None:
+    """A changed spec is tried at once, unless the removal itself has changed it: it sets `spec.leave` for k0s."""
+    monkeypatch.setattr(requested_removals, "workflow", SimpleNamespace(now=lambda: SimpleNamespace(timestamp=float)))
+    watcher, notes = RequestedRemovals(None), list[str]()
+
+    async def note(_: RunningRemoval, text: str, **__: object) -> None:
+        notes.append(text)
+
+    monkeypatch.setattr(watcher, "_note", note)
+    order = ORDER.model_copy(update={"generation": generation})
+    watcher._update(orders={"u": order}, annotated={"u": order} if asked_by_annotation else {})
+    await watcher._failed(REMOVAL, FollowRemovalResult(open=False, state="", doing="taken back", failed=True))
+    assert ("u" in watcher._state.retries, "it is tried again in" in notes[0]) == (pauses, pauses)
+
+
 # --- a flag that was taken back before anybody read the answer --------------------------------------------------------
 
 
