@@ -201,8 +201,13 @@ def _address(old: dict[str, Any], desired: DesiredStatus) -> str:
 
 
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
-    """The host of the first peer URL: k0s writes a bare address, without scheme, port and brackets."""
-    return (urlsplit(peer_urls[0]).hostname or "") if peer_urls else ""
+    """The host of the first peer URL: k0s writes a bare address, without scheme, port and brackets.
+
+    Letters stay as they are: k0s knows its own EtcdMember by this address (k0s
+    `pkg/component/controller/etcd_member_reconciler.go`), and compares it as it stands.
+    """
+    host = urlsplit(peer_urls[0]).netloc.rpartition("@")[2] if peer_urls else ""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def differs(resource: dict[str, Any], desired: DesiredStatus) -> bool:

@@ -149,10 +149,12 @@ def test_resource_without_a_status_gets_a_whole_one(status: dict[str, Any] | Non
         ("https://10.0.0.1:2380", "10.0.0.1"),
         ("http://node0.example:2380", "node0.example"),
         ("https://[fd00::1]:2380", "fd00::1"),
+        ("https://[FD00::A]:2380", "FD00::A"),
+        ("https://Node0.example", "Node0.example"),
     ],
 )
 def test_peer_address_is_bare(url: str, address: str) -> None:
-    """A host alone, as k0s writes it: no scheme, no port, no brackets."""
+    """A host alone, as k0s writes it: no scheme, no port, no brackets, and letters as they are."""
     truth = DesiredStatus(ID, joined=True, message=MESSAGE_JOINED, peer_urls=(url,))
     assert status_for({"metadata": {}}, truth, NOW)["peerAddress"] == address
     assert not differs(resource(peerAddress=address), truth)
