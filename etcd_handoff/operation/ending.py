@@ -109,7 +109,8 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
 def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Whether the member is out after all; else what is true of it is written where it may have been touched."""
     failure = end.failure
-    if strategy.of(state).is_reached(state) and (failure or end.proposed) and state.pinned is not None:
+    touched = failure is not None or end.proposed or state.absent
+    if strategy.of(state).is_reached(state) and touched and state.pinned is not None:
         return state.finishing()
     if failure is None:
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""

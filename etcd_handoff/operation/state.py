@@ -190,7 +190,7 @@ class OperationState(HandedOn):
             case Until.RECHECK | Until.WINDOW:
                 return self.recheck or self.is_paused
             case Until.RESUME:
-                return self.paused is None
+                return not self.is_paused
 
     # --- the next state -----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from etcd_handoff.operation import pausing
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, cluster, member
+from tests.unit.test_addition_loop import VOTER, ends_well, observed, promoted, works
 from tests.unit.test_removal_loop import (
     LED_BY_A,
     LED_BY_B,
@@ -58,6 +59,18 @@ def held(drive: Drive) -> Drive:
     )
     assert (drive.state.holds_turn, drive.state.wants_turn) == (False, False)
     return drive
+
+
+def test_cancellation_ends_the_pause_of_an_addition_that_has_its_vote() -> None:
+    """It only goes forward, so the cancellation interrupts no wait; yet it is to end."""
+    addition = promoted()
+    assert addition.next(to.Wait).until is Until.TIME
+    paused(addition).result(after=1.0)
+    assert addition.do(to.AskQueue, GIVEN_UP).next(to.Wait).until is Until.RESUME
+    assert not addition.state.is_over(Until.RESUME)
+    addition.state = addition.state.changed(cancel_requested=True)
+    assert addition.state.is_over(Until.RESUME)
+    ends_well(works(addition.result().do(to.Observe, observed(VOTER))))
 
 
 def test_removal_with_the_turn_gives_it_up_and_removes_nobody() -> None:

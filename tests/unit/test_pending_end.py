@@ -6,12 +6,22 @@ import pytest
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult, UpdateStatusResult
-from etcd_handoff.contract import FailureType, StepOutcome
+from etcd_handoff.contract import FailureType, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.loop import decide
-from etcd_handoff.operation.proposal import SETTLE_SECONDS
-from tests.unit.test_removal_loop import FAILED, LED_BY_B, NO_WORKER, RISKY, Drive, begin, removing, report, step
+from tests.unit.test_removal_loop import (
+    FAILED,
+    LED_BY_B,
+    NO_WORKER,
+    RISKY,
+    WITHOUT_A,
+    Drive,
+    begin,
+    removing,
+    report,
+    step,
+)
 
 LOST = StepFailure("remove_member", "", "etcd is silent")
 """An attempt whose answer was lost, so that it may have proposed the removal."""
@@ -24,8 +34,8 @@ MAY_HAVE = "may have taken place"
 def ended(last_look: StepResult | StepFailure) -> Drive:
     """A removal whose time is up after a lost answer, and what its last look came to."""
     removal = removing(blocked_timeout_seconds=0).do(to.RemoveTarget, LOST)
-    assert removal.next(to.Wait).seconds == SETTLE_SECONDS
-    removal.result(after=SETTLE_SECONDS)
+    assert removal.next(to.Wait).seconds == time_limits.OPERATION.settle_seconds
+    removal.result(after=time_limits.OPERATION.settle_seconds)
     assert removal.next(to.Observe).ask.probe
     return removal.result(last_look).do(to.ReleaseLock, NO_WORKER)
 
@@ -55,6 +65,16 @@ def test_removal_that_ends_writes_what_is_known(
     failure = removal.result(RECORDED).do(to.ReleaseLock, NO_WORKER).next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert (MAY_HAVE in failure.text) is (joined is None)
+
+
+def test_cancelled_removal_of_a_member_that_somebody_else_has_removed_records_that() -> None:
+    """It came too late for the proposal, to which etcd answers that there is no such member."""
+    removal = removing()
+    removal.next(to.RemoveTarget)
+    removal.state = removal.state.changed(cancel_requested=True)
+    removal.result(report(StepOutcome.ALREADY_ABSENT, WITHOUT_A))
+    assert removal.next(to.WriteStatus).ask.joined is False
+    assert removal.result(RECORDED).next(to.Finish).result.outcome == Outcome.REMOVED
 
 
 @pytest.mark.parametrize("last_look", [seen(acknowledged=True), BLIND])
