@@ -49,7 +49,7 @@ def _add_add(add: Add) -> None:
         add_command,
         "Add a member as a learner, and promote it when it is in sync."
         " Attaches to the addition of this member if one is running. Shows what to start etcd with; you start it."
-        " Cancelled before the member has a vote, it takes the learner out again.",
+        " If you cancel before the member has a vote, its learner is removed again.",
         "etcd-handoff add node4 --peer-url https://10.0.0.4:2380 -c prod",
     )
     addition.add_argument("name", metavar="NAME", help="name that the member will have")
@@ -72,7 +72,7 @@ def _add_replace(add: Add) -> None:
         replace_command,
         "Put a new member in the place of another one."
         " A member that works leaves once the new one has its vote; a dead one leaves first."
-        " Shows what to start etcd with; you start it. Started again after a stop, it goes on.",
+        " Shows what to start etcd with; you start it. If it stops, run the same command again to continue.",
         "etcd-handoff replace node2 --with node4 --peer-url https://10.0.0.4:2380 -c prod",
     )
     replace.add_argument("member", metavar="MEMBER", help="member that leaves: its name, or its ID in hex")
@@ -110,7 +110,7 @@ def _add_gates(command: argparse.ArgumentParser) -> None:
     command.add_argument("--require-approval", action="store_true", help=text)
     text = "begin no change before this moment, such as 2026-11-28T01:00:00+01:00"
     command.add_argument("--not-before", default="", metavar="MOMENT", help=text)
-    text = "fail at this moment, unless something is half done"
+    text = "fail at this moment, unless a change has begun"
     command.add_argument("--not-after", default="", metavar="MOMENT", help=text)
 
 

@@ -59,6 +59,6 @@ def _check_server(webhook: NotificationsProfile) -> CheckResult:
     except DeliveryError as error:
         remedy = "correct notifications.url or notifications.ca_file, or start the receiver; operations go on without"
         return CheckResult("webhook", f"{error} ({host})", remedy, EXIT_UNREACHABLE)
-    finding = f"{host} answers {status}; told are {', '.join(webhook.events)}"
-    unwelcome = "unless the receiver takes POST alone, correct the path and the token in notifications.url"
+    finding = f"{host} answers {status}; events that are sent: {', '.join(webhook.events)}"
+    unwelcome = "correct the path and the token in notifications.url; ignore this if the receiver takes POST alone"
     return CheckResult("webhook", finding, unwelcome if status in UNWELCOME else "", EXIT_DONE)

@@ -53,7 +53,7 @@ def _add_describe(add: Add) -> None:
         "describe",
         describe_command,
         "Show one operation: where it stands, since when, what it waits for, and what to type next."
-        " Of a member it shows the one that runs, else the last one.",
+        " For a member it shows the operation that runs, or else the last one.",
         "etcd-handoff describe node2 -c prod",
     )
     _add_operation(describe)
@@ -77,7 +77,7 @@ def _add_cancel(add: Add) -> None:
         cancel_command,
         "Cancel an operation that has not proposed its change yet."
         " Leadership that has moved stays where it is."
-        " An operation whose change was proposed can no longer be cancelled.",
+        " While a change that was proposed may still take effect, its operation cannot be cancelled.",
         'etcd-handoff cancel node2 -c prod --reason "wrong rack"',
     )
     _add_operation(cancel)
@@ -100,7 +100,8 @@ def _add_pause(add: Add) -> None:
     pause = add(
         "pause",
         pause_command,
-        "Hold an operation before its change is proposed. A step that runs is finished; others may have their turn.",
+        "Hold an operation before its change is proposed. The step that runs now is finished."
+        " Other operations may run meanwhile.",
         'etcd-handoff pause node2 -c prod --reason "on a call"',
     )
     resume = add(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import (
     blocked_pauses,
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision, MemberPresent
-
-CONNECTED_SECONDS: Final = 5.5
-"""How long the new voter must have worked before the addition ends: when the next member joins or leaves, etcd counts
-who has been connected for more than 5 s (etcd `server/etcdserver/server.go`, HealthInterval)."""
-
 
 REFUSAL: Final = FailureType.CHANGE_REFUSED
 """Type of the failure for what will never be safe."""
@@ -91,13 +87,13 @@ def blocked(state: OperationState, decision: Blocked) -> Decided | OperationStat
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
-    if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
+    if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
     if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
         return look
     state = learner.noted(state.changed(steps_since_pause=state.steps_since_pause + 1))
     if isinstance(step, PromoteLearner) and not state.joining.in_sync:
-        return learner.confirm(state)
+        return learner.confirm(state, now)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)
     if isinstance(step, AddLearner):
@@ -163,9 +159,10 @@ def done(state: OperationState, now: float) -> Decided | OperationState:
         return state.blocked_by(problem)
     since = now if state.joining.works_since is None else state.joining.works_since
     state = state.with_joining(works_since=since)
-    if (seconds := since + CONNECTED_SECONDS - now) <= 0:
+    seconds = min(since - now, 0) + time_limits.OPERATION.connected_seconds  # Temporal's clock may step back
+    if seconds <= 0:
         return state.finishing()
-    doing = f"{state.label} has a vote; making sure that it works for {CONNECTED_SECONDS:g} s"
+    doing = f"{state.label} has a vote; making sure that it works for {time_limits.OPERATION.connected_seconds:g} s"
     wait = Wait(until=Until.TIME, seconds=seconds, summary=f"make sure that {state.label} works as a voter")
     return Decided(state.showing(HandoffState.VERIFYING, doing), wait)
 
@@ -182,7 +179,7 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
         ]
     if isinstance(decision, AddLearner | PromoteLearner):
         lines.append(f"promote {state.label} through {state.label_of(decision.via_id)}")
-        lines.append(f"make sure that {state.label} works as a voter for {CONNECTED_SECONDS:g} s")
+        lines.append(f"make sure that {state.label} works as a voter for {time_limits.OPERATION.connected_seconds:g} s")
     return (*lines, f"record Joined=True on the EtcdMember of {state.label}")
 
 
@@ -212,7 +209,7 @@ def remains(state: OperationState) -> str:
 def cancelled(state: OperationState) -> str:
     """What is true of an addition that was cancelled, in words."""
     if state.pinned is not None and state.pinned.present:
-        return f"cancelled: {state.label} had a vote before, and nothing was changed"
+        return f"cancelled: {state.label} was a voter already, and nothing was changed"
     left, end = remains(state), state.ending
     if end is not None and end.taken_out and state.joining.sent:
         left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"

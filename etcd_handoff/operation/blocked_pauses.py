@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
-PAUSE_GROWTH: Final = 1.6
 MOST_PAUSES: Final = 100
 """From here on a pause grows no more; a power of many would be no number of seconds."""
 
@@ -72,7 +71,7 @@ def paused(state: OperationState, now: float) -> OperationState:
 def pause_seconds(state: OperationState) -> float:
     """How long the next pause is."""
     limits = time_limits.OPERATION
-    grown = limits.blocked_first_pause_seconds * PAUSE_GROWTH ** min(state.pauses, MOST_PAUSES)
+    grown = limits.blocked_first_pause_seconds * limits.blocked_pause_growth ** min(state.pauses, MOST_PAUSES)
     longest = limits.blocked_longest_pause_seconds if state.joining.progresses else state.blocked_seconds_left
     return min(grown, limits.blocked_longest_pause_seconds, longest)
 

@@ -77,9 +77,9 @@ def hold(
         return None
     too_many = Doubt(
         kind=TOO_MANY_ABSENT,
-        text=f"{len(turning)} of {members} EtcdMembers without Joined=False describe members that are not in etcd's"
-        f" list though no removal that this watcher started or joined took them out, more than {most}:"
-        f" {', '.join(turning)}",
+        text=f"{len(turning)} of {members} EtcdMembers describe members that are not in etcd's list, do not say"
+        " Joined=False, and were removed by no operation that this watcher knows; at most"
+        f" {most} may turn at once: {', '.join(turning)}",
         remedy=f"check that they have left the cluster, then run `{CONFIRM}`",
     )
     return Hold(too_many, () if doubt is not None else tuple(turning))

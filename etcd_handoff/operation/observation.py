@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from etcd_handoff import doubts
+from etcd_handoff import doubts, time_limits
 from etcd_handoff.activity_io import ChangeInput, CheckLeaderInput, StepInput
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import proposal
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, Target
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
-
-
-OLD_SECONDS: Final = 30.0
-"""Nobody restores a cluster in less."""
 
 
 def look(
@@ -198,7 +194,7 @@ def wants_entry_first(state: OperationState) -> bool:
 
 def is_old(state: OperationState, now: float) -> bool:
     """Whether the last look was ordered a while ago: its view may have waited for workers since it was seen."""
-    return now - state.looked_at > OLD_SECONDS
+    return now - state.looked_at > time_limits.OPERATION.old_look_seconds
 
 
 def may_be_late(state: OperationState) -> bool:

@@ -51,7 +51,7 @@ def decide(state: OperationState) -> Decided | OperationState:
 
 def skipped(state: OperationState) -> OperationState:
     """Nothing is done on the node: its member may be in the cluster again, which was restored since."""
-    return _over(state, f"nothing was touched on its node: {_who(state)} is not seen to be out any more")
+    return _over(state, f"nothing was touched on its node: it can no longer be seen that {_who(state)} is out")
 
 
 def applied(state: OperationState, command: StopMember | ArchiveMember, report: ProcessResult) -> OperationState:

@@ -5,9 +5,10 @@ hearing what became of it, the member may disappear at any moment, so the remova
 
 That ends when nothing can be pending any more, which takes two proofs:
 
-1. The last attempt ended at least `SETTLE_SECONDS` ago. Until then the proposal may wait in the member that was asked,
-   or on its way to the leader, without standing in anybody's log. etcd gives a proposal up after its own request
-   time-out: 5 s and two election time-outs, 7 s as it comes (etcd `server/config/config.go`, ReqTimeout).
+1. The last attempt ended at least `settle_seconds` (`time_limits.OPERATION`) ago. Until then the proposal may wait in
+   the member that was asked, or on its way to the leader, without standing in anybody's log. etcd gives a proposal up
+   after its own request time-out: 5 s and two election time-outs, 7 s as it comes (etcd `server/config/config.go`,
+   ReqTimeout).
 2. After that an entry has been committed, and a linearizable list read later still shows the member. The leader of that
    entry commits only what is in its own log, in order (raft, Log Matching and Leader Completeness): a removal that
    stood before the entry is applied and would show in the list, and one that stood only in another member's log, left
@@ -24,16 +25,14 @@ handler wins that race. Then the list is what counts: the next look, or the next
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import FailureType
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
-
-SETTLE_SECONDS: Final = 8.0
-"""Longer than etcd itself goes on with a proposal."""
 
 
 def ended(state: OperationState, now: float, *, may_be_pending: bool, by_k0s: bool = False) -> OperationState:
@@ -52,7 +51,10 @@ def ended(state: OperationState, now: float, *, may_be_pending: bool, by_k0s: bo
 
 def seconds_to_settle(state: OperationState, now: float) -> float:
     """How long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
-    return 0.0 if state.pending_since is None else max(0.0, state.pending_since + SETTLE_SECONDS - now)
+    if state.pending_since is None:
+        return 0.0
+    since = min(state.pending_since, now)  # Temporal's clock may step back
+    return max(0.0, since + time_limits.OPERATION.settle_seconds - now)
 
 
 def wants_probe(state: OperationState, now: float) -> bool:

@@ -9,7 +9,6 @@ from etcd_handoff import time_limits
 if TYPE_CHECKING:
     from etcd_handoff.operation.reconciler_state import ReconcilerState
 
-PAUSE_GROWTH: Final = 2.0
 MOST_DOUBLINGS: Final = 30
 """Beyond the longest pause, and far from what a float can hold."""
 
@@ -17,13 +16,14 @@ MOST_DOUBLINGS: Final = 30
 def retry_after(failures: int) -> float:
     """Seconds until a removal that failed so often in a row is tried again."""
     limits = time_limits.WATCHER
-    return min(limits.first_retry_seconds * PAUSE_GROWTH ** _doublings(failures), limits.longest_retry_seconds)
+    return min(limits.first_retry_seconds * limits.pause_growth ** _doublings(failures), limits.longest_retry_seconds)
 
 
 def back_off(failed_rounds: int) -> float:
     """Seconds until a round is repeated after so many in a row that could not be done."""
-    grown = time_limits.WATCHER.first_back_off_seconds * PAUSE_GROWTH ** _doublings(failed_rounds)
-    return min(grown, time_limits.WATCHER.longest_back_off_seconds)
+    limits = time_limits.WATCHER
+    grown = limits.first_back_off_seconds * limits.pause_growth ** _doublings(failed_rounds)
+    return min(grown, limits.longest_back_off_seconds)
 
 
 def seconds_to_next_round(state: ReconcilerState, resync_seconds: float, now: float, *, soon: bool) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AwaitElectionInput
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
 from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
@@ -47,7 +48,7 @@ def blocked(state: OperationState, decision: Blocked) -> OperationState:
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
     """The step that the planner has answered with; too many in a row are a reason to wait."""
-    if state.steps_since_pause >= texts.STEPS_WITHOUT_PAUSE:
+    if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
     state = state.changed(steps_since_pause=state.steps_since_pause + 1)
     if isinstance(step, Transfer):

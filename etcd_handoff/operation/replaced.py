@@ -103,8 +103,8 @@ def warnings(whole: Whole) -> tuple[str, ...]:
         return ()
     old, new = whole.request.member, whole.request.name
     text = (
-        f"nothing remembers a member called {old}: it counts as replaced because {new} is there; if {old} is misspelt,"
-        " the old member is still in the cluster"
+        f"neither etcd nor an EtcdMember knows a member called {old}; it is taken as replaced because {new} is there."
+        f" If {old} is misspelt, the old member is still in the cluster"
     )
     return (text,)
 

@@ -6,8 +6,9 @@ after a removal in k0s's own words, is in `etcd_handoff.etcdmember_messages`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.operation.matching import resource_of
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from etcd_handoff.contract import Step
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.planning import Decision
-
-STEPS_WITHOUT_PAUSE: Final = 8
-"""After so many steps that did not end it, the cluster is left alone for a moment before the next."""
 
 
 def unavailable(steps: Sequence[Step]) -> Blocked:
@@ -46,7 +44,7 @@ def step_fails(step: str, text: str) -> Blocked:
     return Blocked(
         Reason.STEP_FAILS,
         f"{step} keeps failing: {text}",
-        "remove the cause that is named; the step is tried again by itself",
+        "remove the cause that is named; etcd-handoff tries the step again",
     )
 
 
@@ -63,7 +61,8 @@ def unsettled(steps: Sequence[Step]) -> Blocked:
     """Steps have ended well again and again, and the goal is not reached: somebody undoes them."""
     return Blocked(
         Reason.UNSETTLED,
-        f"{STEPS_WITHOUT_PAUSE} steps in a row did not end it, the last one: {steps[-1].note or steps[-1].outcome}",
+        f"{time_limits.OPERATION.without_pause_steps} steps in a row have not reached the goal;"
+        f" the last one: {steps[-1].note or steps[-1].outcome}",
         "wait; it is tried again after a pause",
     )
 
@@ -78,7 +77,7 @@ def no_snapshot(note: str) -> Blocked:
     return Blocked(
         Reason.SNAPSHOT_FAILED,
         f"no snapshot yet: {note}",
-        "remove the cause that is named; the snapshot is tried again by itself",
+        "remove the cause that is named; etcd-handoff tries the snapshot again",
     )
 
 
@@ -99,7 +98,9 @@ def queue_silent(text: str) -> Blocked:
 
 def awaiting_k0s(target: str) -> Blocked:
     """k0s has been asked; whether it has done it is read from etcd alone."""
-    return Blocked(Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "k0s's reconciler has removed it")
+    return Blocked(
+        Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "wait until k0s's reconciler has removed it"
+    )
 
 
 def record_summary(member: str, record: UpdateStatusInput) -> str:

@@ -8,7 +8,7 @@ quorum, and the lock in etcd keeps it apart from other changes. What cannot be t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput  # noqa: TC001  # pydantic reads the field's type
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.phases import Ending
     from etcd_handoff.operation.state import OperationState
-
-TRIES: Final = 8
 
 
 class TakeLearnerOut(Activity):
@@ -45,7 +43,7 @@ def _begin(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     owns = bool(parts.own_learner(state))
     if process_end.is_due(state):
         return state.at_end(phase=EndPhase.STOP)
-    if end.failure is not None or not owns or end.taken_out or end.tries >= TRIES:
+    if end.failure is not None or not owns or end.taken_out or end.tries >= time_limits.OPERATION.withdrawal_attempts:
         return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
     state = state.showing(HandoffState.CHECKING, f"taking learner {parts.own_learner(state)} out again")
     if end.rest_seconds:
@@ -65,7 +63,11 @@ def _take_out(state: OperationState) -> Decided | OperationState:
         return _over(state, taken_out=True)
     if not learner.is_learner:
         goes_on = state.joining.sent and not state.target.present  # else it is not this part that has added it
-        return state.changed(ending=None, blocked=None) if goes_on else _over(state, tries=TRIES)
+        return (
+            state.changed(ending=None, blocked=None)
+            if goes_on
+            else _over(state, tries=time_limits.OPERATION.withdrawal_attempts)
+        )
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     # It is removed through the member that the step itself will choose, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""

@@ -149,8 +149,8 @@ def unverified(view: ClusterView, member: MemberView) -> Blocked | None:
     answers = "answers no linearizable read" if member.reachable else "does not answer"
     return Blocked(
         Reason.NOT_VERIFIED,
-        f"{member.label} has a vote, and {answers}{f' ({member.note})' if member.note else ''}: it counts for the"
-        " quorum and does not help",
+        f"{member.label} has a vote, and {answers}{f' ({member.note})' if member.note else ''}: the quorum"
+        " counts it, and it does not take part",
         f"bring it back, or take it out again with `etcd-handoff remove {member.id}`",
     )
 

@@ -71,7 +71,9 @@ def _corrupt(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
     if not corrupt:
         return None
     whose = ", ".join(view.label(member_id) if member_id else "the whole cluster" for member_id in sorted(corrupt))
-    danger = "the copy that would leave may be the good one" if leaving else "the copy that would be made may be bad"
+    danger = (
+        "the member that would leave may have the good copy" if leaving else "the copy that would be made may be bad"
+    )
     seen = f"etcd has raised the alarm CORRUPT for {whose}: {danger}"
     compare, disarm = "`etcdctl endpoint hashkv --cluster`", "`etcdctl alarm disarm`"
     if "" in corrupt:
@@ -116,9 +118,9 @@ def successor_fails(view: ClusterView, target: MemberView, successors: Container
     one = len(failing) == 1
     return Blocked(
         Reason.NOT_VERIFIED,
-        f"{names(failing)} {'is' if one else 'are'} to stay and {'does' if one else 'do'} not work as"
-        f" {'a voter' if one else 'voters'}{ailments(view, failing, working)}; {target.label} works and does not leave"
-        " before that",
+        f"{names(failing)} {'is' if one else 'are'} to stay, but {'does' if one else 'do'} not work as"
+        f" {'a voter' if one else 'voters'}{ailments(view, failing, working)}; {target.label} works, so it is not"
+        " removed yet",
         f"bring {names(failing)} back; or cancel this, and {'take it' if one else 'take them'} out again: "
         + ", ".join(f"`etcd-handoff remove {m.id}`" for m in failing),
     )

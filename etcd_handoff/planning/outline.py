@@ -83,7 +83,7 @@ def warnings(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
         if member is not None and member.name not in ("", joiner.name):
             lines.append(
                 f"the member with {', '.join(joiner.peer_urls)} is called {member.name} ({member.id}), and not"
-                f" {joiner.name}: it counts as that one and keeps its name, which only its own start gives"
+                f" {joiner.name}: it is taken for that one, and keeps its name until its etcd starts with another one"
             )
     return tuple(lines)
 

@@ -78,7 +78,7 @@ def _nobody_takes_over(
         return Blocked(
             Reason.NO_TRANSFEREE,
             f"{target.label} leads and every other healthy voter is to leave as well",
-            "a voter that stays is healthy and has caught up",
+            "wait until a voter that stays is healthy and has caught up",
         )
     return Blocked(
         Reason.NO_TRANSFEREE,

@@ -98,5 +98,5 @@ def stopped(decision: Decision, why: str) -> Blocked:
     return Blocked(
         Reason.UNSAFE_STEP,
         f"the planner chose {decision} and stopped itself: {why}",
-        "this is a fault of etcd-handoff: report it with this text; nothing has been changed",
+        "this is a fault of etcd-handoff: report it with this text; this step was not done",
     )

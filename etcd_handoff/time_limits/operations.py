@@ -19,6 +19,17 @@ class OperationTiming:
     """First pause of an operation that is blocked: most of what blocks one is over in a moment."""
     blocked_longest_pause_seconds: float = 30.0
     """Longest pause: what lasts so long is a person's to end, who can ask for another look."""
+    blocked_pause_growth: float = 1.6
+    """By which each pause is longer than the last: eleven pauses until the longest, within a minute and a half."""
+    without_pause_steps: int = 8
+    """After so many steps that did not reach the goal, the cluster is left alone for a moment before the next one."""
+    settle_seconds: float = 8.0
+    """How long a proposal whose answer was lost may still take effect: longer than etcd itself goes on with it."""
+    connected_seconds: float = 5.5
+    """How long a new voter must have worked before its addition ends: when the next member joins or leaves, etcd counts
+    who has been connected for more than 5 s (etcd `server/etcdserver/server.go`, HealthInterval)."""
+    old_look_seconds: float = 30.0
+    """After so long the cluster may have been restored since the last look: nobody restores one in less."""
     cancelled_seconds: float = 15.0
     """How long an addition waits on that was cancelled when its learner had a vote, or may have got one. Whoever
     cancels wants an end, and it may only go forward: so it does if that takes no longer than an election and a
@@ -65,6 +76,8 @@ class OperationTiming:
     """First pause until a removal that waits makes sure that it still stands in the queue; each is twice the last."""
     rejoin_longest_pause: timedelta = timedelta(minutes=10)
     """Longest of those pauses: a queue that was terminated has forgotten who waits."""
+    withdrawal_attempts: int = 8
+    """How often it is tried to take the learner of a cancelled addition out; then people are told that it is there."""
     withdrawal_pause_seconds: float = 2.0
     """Pause between tries to take a learner out; together longer than etcd's own guard minds a member that has just
     connected, 5 s."""

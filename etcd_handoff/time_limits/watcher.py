@@ -15,13 +15,15 @@ class WatcherTiming:
     resync_soon_seconds: float = 1.0
     """The same where the last round left something to be done."""
     first_retry_seconds: float = 15.0
-    """First pause before a removal is tried again that has failed; each is twice the last."""
+    """First pause before a removal is tried again that has failed; `pause_growth` makes the next ones longer."""
     longest_retry_seconds: float = 600.0
     """Longest pause before a removal is tried again."""
     first_back_off_seconds: float = 1.0
-    """First pause after a round that has failed; each is twice the last."""
+    """First pause after a round that has failed; the next ones grow likewise."""
     longest_back_off_seconds: float = 60.0
     """Longest pause after rounds that have failed."""
+    pause_growth: float = 2.0
+    """By which each of these pauses is longer than the last."""
 
 
 WATCHER: Final = WatcherTiming()

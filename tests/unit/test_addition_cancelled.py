@@ -12,7 +12,7 @@ from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import (
     THREE,
@@ -50,14 +50,14 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
     addition = added()
     addition.next(AwaitSync)
     cancelled(addition)
-    for number in range(TRIES):
+    for number in range(time_limits.OPERATION.withdrawal_attempts):
         addition.do(to.Observe, observed(UNSTARTED if number else None)).next(TakeLearnerOut if number else to.Wait)
         if number:
             failure = StepFailure("remove_member", "", "the worker sent no heartbeat in time")
             addition.result(failure if number % 2 else report(StepOutcome.LOCKED, UNSTARTED))
-        if number and number < TRIES - 1:
+        if number and number < time_limits.OPERATION.withdrawal_attempts - 1:
             addition.next(to.Wait)
-        if number < TRIES - 1:
+        if number < time_limits.OPERATION.withdrawal_attempts - 1:
             addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds)
     addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
     assert f"to take it out: `etcd-handoff remove {D} -c prod`" in addition.state.doing

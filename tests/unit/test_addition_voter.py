@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import FailureType, Outcome, Pause
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import VOTER, begin, cancelled, ends_well, gives_turn_up, observed, promoted, with_it
 
@@ -30,7 +30,7 @@ def test_voter_that_never_works_is_no_success_of_a_second_start() -> None:
     other = gives_turn_up(begin().do(to.Observe, observed(dead)))
     other.next(to.Wait)
     cancelled(other).next(to.Cancel)
-    assert other.state.doing == "cancelled: node3 had a vote before, and nothing was changed"
+    assert other.state.doing == "cancelled: node3 was a voter already, and nothing was changed"
 
 
 def test_new_voter_that_does_not_work_is_told_before_anything_is_recorded() -> None:
@@ -43,8 +43,8 @@ def test_new_voter_that_does_not_work_is_told_before_anything_is_recorded() -> N
     assert addition.next(to.Wait).summary.startswith("blocked: NotVerified, until ")
     assert f"`etcd-handoff remove {D} -c prod`" in addition.state.waiting_for
     addition.result(after=1.0).do(to.Observe, observed(VOTER))
-    assert addition.next(to.Wait).seconds == CONNECTED_SECONDS
-    addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))
+    assert addition.next(to.Wait).seconds == time_limits.OPERATION.connected_seconds
+    addition.result(after=time_limits.OPERATION.connected_seconds).do(to.Observe, observed(VOTER))
     assert ends_well(addition).outcome == Outcome.ADDED
 
 
@@ -88,7 +88,7 @@ def test_cancelled_after_the_promotion_it_rolls_forward() -> None:
     addition = promoted()
     addition.next(to.Wait)
     addition.state = addition.state.changed(cancel_requested=True)
-    addition.result(after=CONNECTED_SECONDS).do(to.Observe, observed(VOTER))
+    addition.result(after=time_limits.OPERATION.connected_seconds).do(to.Observe, observed(VOTER))
     assert ends_well(addition).outcome == Outcome.ADDED
     addition = promoted()
     addition.next(to.Wait)

@@ -15,7 +15,6 @@ from etcd_handoff.operation.loop import decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
-from etcd_handoff.operation.texts import STEPS_WITHOUT_PAUSE
 from etcd_handoff.planning import Reason
 from tests.unit.builders import A, B, C, cluster, down, member
 from tests.unit.test_merged_view import seen_by
@@ -270,7 +269,7 @@ def test_entry_comes_before_the_look_that_a_removal_stands_on() -> None:
 def test_no_member_leaves_while_the_entry_is_not_acknowledged() -> None:
     """It is tried anew some times, and waited for then."""
     removal = looked().turn()
-    for _ in range(STEPS_WITHOUT_PAUSE):
+    for _ in range(time_limits.OPERATION.without_pause_steps):
         entry_first(removal, acknowledged=False)
     assert isinstance(upcoming(removal), to.AskQueue)
     assert removal.state.doing != "removing"

@@ -92,7 +92,7 @@ def test_two_laggards_are_waited_for_by_name() -> None:
 
 @pytest.mark.parametrize("whose", ["", B, "dead"], ids=["the-whole-cluster", "another-member", "one-that-has-left"])
 def test_corrupt_data_block(whose: str) -> None:
-    """The copy that would leave may be the good one."""
+    """The member that would leave may have the good copy."""
     alarms = (Alarm(kind="CORRUPT", member_id=whose),)
     decision = blocked(leave(C, member(A), member(B), member(C), alarms=alarms), Reason.CLUSTER_CORRUPT)
     assert {"": "the whole cluster", B: "node1", "dead": "dead"}[whose] in decision.seen

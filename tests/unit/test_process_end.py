@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ProcessResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import commands as to
@@ -14,7 +15,7 @@ from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.withdrawal import TRIES, TakeLearnerOut
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster
 from tests.unit.changes import RECORDED, adds, looks, membership, node, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
@@ -99,9 +100,9 @@ def test_what_is_left_is_told(answers: list[Any], words: str) -> None:
 def test_learner_that_is_not_out_is_not_stopped() -> None:
     """It may get its vote, and then it counts."""
     addition = started()
-    for number in range(TRIES):
+    for number in range(time_limits.OPERATION.withdrawal_attempts):
         addition.do(TakeLearnerOut, report(StepOutcome.LOCKED, UNSTARTED))
-        if number < TRIES - 1:
+        if number < time_limits.OPERATION.withdrawal_attempts - 1:
             addition.next(to.Wait)
             addition.result().do(to.Observe, observed(UNSTARTED))
     addition.next(to.Cancel)

@@ -15,7 +15,6 @@ from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
-from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import A, B, C, cluster, down, member
@@ -272,8 +271,8 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
     removal.do(to.ReadLeave, stands)
     assert removal.next(to.RequestLeave).ask.leave is False
     removal.result(ORDER)
-    assert removal.next(to.Wait).seconds == SETTLE_SECONDS
-    removal.result(after=SETTLE_SECONDS)
+    assert removal.next(to.Wait).seconds == time_limits.OPERATION.settle_seconds
+    removal.result(after=time_limits.OPERATION.settle_seconds)
     assert removal.next(to.Observe).ask.probe
     removal.result(report(StepOutcome.OBSERVED, WITHOUT_A, writes_acknowledged=True))
     assert removal.next(to.WriteStatus).ask.joined is False
@@ -286,7 +285,7 @@ def test_cancelled_removal_that_no_look_could_tell_the_end_of_says_so() -> None:
     removal.state = ending.cancelled(removal.state)
     stands = step("read_leave", StepOutcome.OBSERVED)
     removal.do(to.ReadLeave, ReadLeaveResult(step=stands, present=True, leave=True, manager="etcd-handoff"))
-    removal.do(to.RequestLeave, ORDER).do(to.Wait, after=SETTLE_SECONDS)
+    removal.do(to.RequestLeave, ORDER).do(to.Wait, after=time_limits.OPERATION.settle_seconds)
     removal.do(to.Observe, report(StepOutcome.UNAVAILABLE, None)).next(to.Cancel)
     assert removal.state.doing.startswith("cancelled; node0 may have been removed before that")
     assert "`etcd-handoff status -c prod`" in removal.state.doing
@@ -311,7 +310,7 @@ def test_order_that_cannot_be_revoked_is_named_with_what_takes_it_back(*, cancel
     else:
         removal.do(to.Wait, after=2.0).do(to.Observe, BY_K0S).do(to.ReadLeave, leave_flag(stands=True))
     removal.do(to.ReadLeave, NO_ANSWER)
-    removal.do(to.Wait, after=SETTLE_SECONDS).do(to.Observe, BY_K0S)
+    removal.do(to.Wait, after=time_limits.OPERATION.settle_seconds).do(to.Observe, BY_K0S)
     takes_back = """kubectl patch etcdmember node0 --type merge -p '{"spec":{"leave":false}}'"""
     if cancelled:
         removal.next(to.Cancel)

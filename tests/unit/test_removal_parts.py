@@ -18,7 +18,6 @@ from etcd_handoff.operation.approvals import LONGEST_REASON
 from etcd_handoff.operation.commands import DescribeWorker
 from etcd_handoff.operation.loop import decide
 from etcd_handoff.operation.phases import Approved, ApprovedChange, LookDue
-from etcd_handoff.operation.proposal import SETTLE_SECONDS
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.operation.whole import Part, Whole
@@ -294,9 +293,9 @@ def test_attempt_that_proposed_nothing_leaves_no_trace() -> None:
 def test_ambiguous_attempt_stays_pending_until_both_proofs_are_there() -> None:
     """Time alone, a write alone or a list alone do not show that etcd has given the proposal up."""
     removal = proposal.ended(state(in_flight=True), 100, may_be_pending=True)
-    assert not proposal.wants_probe(removal, 100 + SETTLE_SECONDS - 0.1)
-    assert proposal.seconds_to_settle(removal, 103) == SETTLE_SECONDS - 3
-    assert proposal.wants_probe(removal, 100 + SETTLE_SECONDS)
+    assert not proposal.wants_probe(removal, 100 + time_limits.OPERATION.settle_seconds - 0.1)
+    assert proposal.seconds_to_settle(removal, 103) == time_limits.OPERATION.settle_seconds - 3
+    assert proposal.wants_probe(removal, 100 + time_limits.OPERATION.settle_seconds)
     for acknowledged, listed in ((None, True), (False, True), (True, False)):
         assert proposal.settled(removal, acknowledged=acknowledged, unchanged=listed).point_of_no_return
     assert not proposal.settled(removal, acknowledged=True, unchanged=True).point_of_no_return

@@ -76,7 +76,7 @@ def test_name_that_nothing_speaks_of(*, there: bool) -> None:
     looks(change, view)
     result = ends(change)
     assert (result.outcome, result.member_name, result.member_id) == (Outcome.ALREADY_REPLACED, "node0", "")
-    assert result.warnings[0].startswith("nothing remembers a member called node0")
+    assert result.warnings[0].startswith("neither etcd nor an EtcdMember knows a member called node0")
 
 
 def test_member_with_the_name_and_peer_urls_of_the_new_one_is_refused_by_name() -> None:

@@ -9,7 +9,6 @@ from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, observation, pausing
-from etcd_handoff.operation.addition import CONNECTED_SECONDS
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
@@ -136,7 +135,7 @@ def test_member_that_dies_while_the_new_one_is_awaited_leaves_first() -> None:
     five = nodes(1, 2, 3, leader=B)
     change.do(AwaitSync, report(StepOutcome.IN_SYNC, after))
     change.do(PromoteTarget, report(StepOutcome.PROMOTED, five, added_id=D, proposed=True))
-    looks(change.do(to.Wait, after=CONNECTED_SECONDS), five)
+    looks(change.do(to.Wait, after=time_limits.OPERATION.connected_seconds), five)
     records(change, 3, joined=True)
     looks(change, five)
     result = ends(change)

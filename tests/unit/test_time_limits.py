@@ -37,7 +37,9 @@ FILES: Final = sorted(
 )
 GROUPS: Final = sorted((ROOT / "etcd_handoff/time_limits").glob("*.py"))
 A_TIME: Final = re.compile(r"_?([A-Z]+_)*(SECONDS|TIMEOUT|PAUSE|INTERVAL)")
-UNITS: Final = frozenset({"seconds", "attempts", "answers", "timeout", "pause", "delay", "grace", "throttle"})
+UNITS: Final = frozenset(
+    {"seconds", "attempts", "answers", "growth", "steps", "timeout", "pause", "delay", "grace", "throttle"}
+)
 STAYS: Final = {
     "activities/interceptor.py": {"HEARTBEATS_PER_TIMEOUT"},
     "etcd_handoff/activity_io/worker_info.py": {"APPROVAL_LAPSES_AFTER_SECONDS"},
@@ -46,15 +48,10 @@ STAYS: Final = {
     "etcd_handoff/cli/render/timeline.py": {"UNIT_SECONDS"},
     "etcd_handoff/contract/task_queues.py": {"QUEUE_TASK_TIMEOUT", "TASK_TIMEOUT"},
     "etcd_handoff/etcd/lock.py": {"LONGEST_SECONDS"},
-    "etcd_handoff/operation/addition.py": {"CONNECTED_SECONDS"},
-    "etcd_handoff/operation/observation.py": {"OLD_SECONDS"},
-    "etcd_handoff/operation/proposal.py": {"SETTLE_SECONDS"},
-    "etcd_handoff/operation/texts.py": {"STEPS_WITHOUT_PAUSE"},
 }
 """What is no time of ours to choose. In their order: a count of heartbeats; the default of a policy; defaults of
 inputs, which the contract has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what
-other clients that start operations have to know; what nobody can have set in a profile; etcd's own interval of health;
-how long restoring a cluster takes anybody; how long etcd goes on with a proposal; a count of steps."""
+other clients that start operations have to know; what nobody can have set in a profile."""
 
 
 def times(source: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ def _not_done(result: PartsResult, what: str, *, dry_run: bool) -> list[str]:
     if result.outcome != Outcome.PLANNED:
         return [f"WARNING: the {what} ended as {result.outcome!r}, which this version does not know."]
     if not dry_run:
-        return [f"WARNING: NOT done: the {what}: the workflow that was joined is a dry run. Run the command again."]
+        return [f"WARNING: NOT done: the {what}: the workflow that ran already was a dry run. Run the command again."]
     if result.blocked_by:
         return [f"Dry run, nothing was changed. A {what} would wait now: {result.blocked_by}"]
     if not result.plan:

@@ -116,7 +116,7 @@ def _now(report: OperationReport) -> list[tuple[str, str]]:
             ("doing", "no worker answers: start one with `etcd-handoff worker`; below is what Temporal has recorded")
         ]
     else:
-        last = "no longer possible: the change was proposed to etcd" if progress.point_of_no_return else ""
+        last = "not possible now: the change was proposed to etcd" if progress.point_of_no_return else ""
         rows = [("doing", progress.doing), ("what unblocks it", progress.waiting_for), ("cancel", last)]
         rows += [("start etcd with", f"{key}={value}") for key, value in progress.join_configuration.items()]
     rows += [("queue", report.place), *(("step", _pending(step)) for step in report.pending)]
