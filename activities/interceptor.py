@@ -153,6 +153,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
         info, progress = activity.info(), _Progress()
         _PROGRESS.set(progress)
         failpoints.ATTEMPT.set(info.attempt)
+        failpoints.WORKFLOW.set(info.workflow_type or "")
         heartbeats = None if info.is_local else asyncio.create_task(_heartbeat(info.heartbeat_timeout, progress))
         try:
             async with _deadline(info.start_to_close_timeout):

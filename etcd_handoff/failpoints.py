@@ -2,8 +2,9 @@
 
 Off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill` or several, separated by `;`. Points are
 `<activity>.before`, `.during` (its effect was asked for, the answer not yet read) and `.after` (the effect has taken
-place, the answer has not left the process). Actions: `kill` (SIGKILL to this process), `hold` (wait until the file
-`<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`: the
+place, the answer has not left the process). `RemoveMember/check_leader.during` is the point in the activities of that
+workflow alone: a watcher looks at the cluster too. Actions: `kill` (SIGKILL to this process), `hold` (wait until the
+file `<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`: the
 first to create the file `<point>.hit` there, which holds its process ID.
 
 Before and after come with every activity (`activities.interceptor`). A point in between is a call of `reach` in the
@@ -25,6 +26,8 @@ FAILPOINTS_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS"
 FOLDER_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS_DIR"
 ATTEMPT: Final = ContextVar("attempt", default=1)
 """Which attempt of its activity comes to the points; the first one is 1."""
+WORKFLOW: Final = ContextVar("workflow", default="")
+"""Type of the workflow for which the activity runs; empty where that is not known."""
 
 
 def armed() -> dict[str, str]:
@@ -37,7 +40,8 @@ async def reach(point: str) -> None:
     """Do what is armed at `point`; nothing, as a rule."""
     if FAILPOINTS_VARIABLE not in os.environ:
         return
-    action, folder = armed().get(point), os.environ.get(FOLDER_VARIABLE)
+    actions, folder = armed(), os.environ.get(FOLDER_VARIABLE)
+    action = actions.get(point) or actions.get(f"{WORKFLOW.get()}/{point}")
     if action is None or folder is None:
         return
     hit, released, first = Path(folder) / f"{point}.hit", Path(folder) / f"{point}.release", True

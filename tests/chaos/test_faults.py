@@ -59,7 +59,7 @@ async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
-    env = ((FAILPOINTS_VARIABLE, f"{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
+    env = ((FAILPOINTS_VARIABLE, f"RemoveMember/{case.point}=hold"), (FOLDER_VARIABLE, str(folder)))
     fault = FAULTS[case.fault]
     options = LabOptions(
         workers=WORKERS,

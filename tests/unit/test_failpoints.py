@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff.failpoints import ATTEMPT, FAILPOINTS_VARIABLE, FOLDER_VARIABLE, reach
+from etcd_handoff.failpoints import ATTEMPT, FAILPOINTS_VARIABLE, FOLDER_VARIABLE, WORKFLOW, reach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,10 +39,11 @@ def holder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-def attempt(number: int) -> asyncio.Future[None]:
+def attempt(number: int, workflow: str = "") -> asyncio.Future[None]:
     """This attempt of an activity comes to the point."""
     context = contextvars.copy_context()
     context.run(ATTEMPT.set, number)
+    context.run(WORKFLOW.set, workflow)
     return asyncio.get_running_loop().create_task(reach(POINT), context=context)
 
 
@@ -57,6 +58,16 @@ async def test_first_is_held_until_it_is_released(folder: Path) -> None:
     reaching = attempt(1)
     assert await is_held(reaching)
     assert (folder / f"{POINT}.hit").read_text() == str(os.getpid())
+    (folder / f"{POINT}.release").touch()
+    await asyncio.wait_for(reaching, 10)
+
+
+async def test_point_of_one_workflow_lets_others_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watcher's look neither waits there nor uses the point up."""
+    monkeypatch.setenv(FAILPOINTS_VARIABLE, f"RemoveMember/{POINT}=hold")
+    await asyncio.wait_for(attempt(1, "ReconcileEtcdMembers"), 10)
+    reaching = attempt(1, "RemoveMember")
+    assert await is_held(reaching)
     (folder / f"{POINT}.release").touch()
     await asyncio.wait_for(reaching, 10)
 
