@@ -18,7 +18,7 @@ from activities.etcdmember_repairs import (
     note_held_back,
 )
 from activities.interceptor import STEP_FAILS
-from activities.outdated_records import nowhere_else
+from activities.outdated_records import anywhere
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
@@ -38,7 +38,7 @@ from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from activities.outdated_records import Elsewhere, Listed
+    from activities.outdated_records import Listed, Reached
     from etcd_handoff.kubernetes.pool import KubernetesGateways
 
 NOT_INSTALLED: Final = "EtcdMembers are not installed; install deploy/crd.yaml"
@@ -51,15 +51,13 @@ class EtcdMemberActivities:
         gateways: Gateways to the API servers of each cluster profile.
         listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
             is not known. Nobody is asked where it is None.
-        elsewhere: Lets another worker tell of EtcdMembers where this one's node belongs to another cluster.
+        reached: Tells which cluster this worker's node belongs to.
     """
 
-    def __init__(
-        self, gateways: KubernetesGateways, listed: Listed | None = None, elsewhere: Elsewhere = nowhere_else
-    ) -> None:
+    def __init__(self, gateways: KubernetesGateways, listed: Listed | None = None, reached: Reached = anywhere) -> None:
         self._gateways = gateways
         self._listed = listed
-        self._elsewhere = elsewhere
+        self._reached = reached
 
     @activity.defn
     async def watch_members(self, watch: WatchMembersInput) -> WatchMembersResult:
@@ -73,10 +71,10 @@ class EtcdMemberActivities:
                     wait = gateway.wait_for_change(version) if seen.installed else asyncio.sleep(pause)
                     await _unless_stopped(wait)
                     seen, version = await list_resources(gateway)
-        await self._elsewhere(watch.cluster, watch.cluster_id)
         if seen.digest == watch.known_digest:
             return WatchMembersResult(installed=seen.installed, unchanged=True)
-        return seen
+        # Asked last: a node is not set up anew so quickly that it could be another one than what was read.
+        return seen.model_copy(update={"reached": await self._reached(watch.cluster)})
 
     @activity.defn
     async def sync_members(self, sync: SyncMembersInput) -> SyncMembersResult:

@@ -47,6 +47,14 @@ async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
         leave_to_another(looks, why)
 
 
+async def reached_cluster(looks: Looks) -> str:
+    """ID of the cluster of this node's etcd, where this worker asks no other member; empty where that is not known.
+
+    Where several members are asked, looks compare them.
+    """
+    return await looks.gateway.own_cluster() if looks.own_member_alone else ""
+
+
 async def leave_to_another_if_elsewhere(looks: Looks, cluster_id: str) -> None:
     """The same, for what EtcdMembers tell, where this node's etcd is of another cluster.
 
@@ -57,12 +65,12 @@ async def leave_to_another_if_elsewhere(looks: Looks, cluster_id: str) -> None:
     Raises:
         ApplicationError: Another attempt is to be made.
     """
-    if not cluster_id or not looks.own_member_alone:  # where several members are asked, looks compare them
-        return
-    reached = {member.cluster_id for member in await looks.heard()}
-    if reached and cluster_id not in reached:
-        text = f"the etcd of this worker's node is of cluster {', '.join(sorted(reached))}, and not of {cluster_id}"
-        raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=time_limits.STEPS.elsewhere_pause)
+    reached = await reached_cluster(looks) if cluster_id else ""
+    if reached not in ("", cluster_id):
+        text = f"the etcd of this worker's node is of cluster {reached}, and not of {cluster_id}"
+        soon = activity.info().attempt < time_limits.STEPS.elsewhere_attempts
+        pause = time_limits.STEPS.elsewhere_pause if soon else None  # then it may be all workers, for long
+        raise ApplicationError(text, type=STEP_FAILS, next_retry_delay=pause)
 
 
 async def unless_blind(looks: Looks, act: ChangeInput, done: StepResult) -> StepResult:

@@ -205,8 +205,8 @@ class KubernetesActivities:
             attempts, pause = times.elsewhere_attempts, times.elsewhere_pause
             return nothing(final_note(error, attempts, pause, final=not record.kubernetes))
         except ObjectGoneError as error:
-            await self._elsewhere(record.cluster, record.cluster_id)
             missing = isinstance(error, KindGoneError) and self._gateways.optional(record.cluster)
+            await self._elsewhere(record.cluster, "" if missing else record.cluster_id)
             return nothing(NOTHING_TO_RECORD if missing else error_text(error))
         except RejectedError as error:
             return nothing(error_text(error))

@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     Elsewhere = Callable[[str, str], Awaitable[None]]
     """Takes a profile and the ID of its etcd cluster, empty when not known; raises what lets another worker do the step
     where this one's node belongs to another cluster."""
+    Reached = Callable[[str], Awaitable[str]]
+    """Takes a profile; gives the ID of the etcd cluster of this worker's node, where it reaches no other; else ''."""
 
 
 async def nowhere_else(_cluster: str, _cluster_id: str) -> None:
     """Nobody asks which cluster this worker's node belongs to."""
+
+
+async def anywhere(_cluster: str) -> str:
+    """It is not known which cluster this worker's node belongs to."""
+    return ""
 
 
 async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateStatusInput:

@@ -8,7 +8,7 @@ from activities.attempts import Attempts
 from activities.departed import DepartedActivities
 from activities.etcdmembers import EtcdMemberActivities
 from activities.hash_and_snapshot import HashAndSnapshotActivities
-from activities.leave_to_other_worker import leave_to_another_if_elsewhere
+from activities.leave_to_other_worker import leave_to_another_if_elsewhere, reached_cluster
 from activities.member_process import MemberProcessActivities
 from activities.member_status import KubernetesActivities
 from activities.notices import NoticeActivities
@@ -76,7 +76,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
         return leave_to_another_if_elsewhere(etcd.looks(cluster), cluster_id)
 
     kubernetes = KubernetesActivities(gateways, node, listed, void, elsewhere)
-    members = EtcdMemberActivities(gateways, listed, elsewhere)
+    members = EtcdMemberActivities(gateways, listed, lambda cluster: reached_cluster(etcd.looks(cluster)))
     gates = HashAndSnapshotActivities(config, node, etcd.looks)
     processes = MemberProcessActivities(config, node)
     progress = RemovalProgressActivities(client)

@@ -42,12 +42,11 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.unawaited import may_be_left
+    from workflows import continuation
     from workflows.progress_notes import note_progress
 
 FOLLOW_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
 RECALL_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
-LONGEST_HISTORY: Final = 4_000
-"""Events after which it continues as new in any case: a worker must replay them within a workflow task."""
 YOUR_TURN: Final = "your_turn"
 
 
@@ -201,10 +200,8 @@ class ChangeQueue:
 
     def _should_continue_as_new(self) -> bool:
         """When its history is long, unless the last message about a removal that has ended is still to be written."""
-        info = workflow.info()
-        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
         ending = self._following.keys() - {entry.chain_id for entry in self._state.entries}
-        return long and not ending and workflow.all_handlers_finished()
+        return continuation.is_long() and not ending and workflow.all_handlers_finished()
 
 
 def _approve(entry: QueueEntry) -> str:

@@ -22,6 +22,10 @@ CARRIED_MEMO: Final = "etcd-handoff-carried"
 LONGEST_HISTORY: Final = 2_000
 """Events after which an operation that waits continues as a new run. The server suggests it later, and whoever takes
 it over replays the whole history within one workflow task."""
+LONGEST_SHARED_HISTORY: Final = 4_000
+"""The same for a queue or a watcher, which serves a whole cluster: a worker replays so many in about a second."""
+LARGEST_HISTORY: Final = 8 << 20
+"""Bytes after which a run continues as new; the server ends one at 50 MB."""
 
 
 def takes_input(init: Callable[..., None]) -> Callable[..., None]:
@@ -58,15 +62,23 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
     )
 
 
+def is_long(events: int = LONGEST_SHARED_HISTORY) -> bool:
+    """Whether the history of this run has more events than these, or is large, so that it should continue as new."""
+    info = workflow.info()
+    return (
+        info.is_continue_as_new_suggested()
+        or info.get_current_history_length() > events
+        or info.get_current_history_size() > LARGEST_HISTORY
+    )
+
+
 def continue_if_long(state: OperationState) -> None:
     """End this run and begin the next, which takes the state over, when the history is long.
 
     Raises:
         ContinueAsNewError: It is.
     """
-    info = workflow.info()
-    long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST_HISTORY
-    if long and workflow.all_handlers_finished():
+    if is_long(LONGEST_HISTORY) and workflow.all_handlers_finished():
         workflow.continue_as_new(state.original_request, memo={CARRIED_MEMO: step_log.within(state)})
 
 

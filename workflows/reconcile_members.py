@@ -10,7 +10,7 @@ this one.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -30,11 +30,6 @@ with workflow.unsafe.imports_passed_through():
     from workflows import continuation, patches, reread_resources
     from workflows.cluster_look import ClusterLook
     from workflows.requested_removals import SYNC_RETRY, THREE_ATTEMPTS, RequestedRemovals, error_text
-
-LONGEST_HISTORY: Final = 4_000
-"""Events after which it continues as new; to replay so many takes about a second of computing."""
-LARGEST_HISTORY: Final = 8 << 20
-"""Bytes after which it continues as new; the server ends a run at 50 MB."""
 
 
 @workflow.defn
@@ -56,7 +51,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             raise invalid_input('input: missing; give {"cluster": "<profile>"}')
         for removal in self._state.running.values():
             self._supervise(removal, resumed=True)
-        while not self._is_long():
+        while not continuation.is_long():
             await self._reconcile_once()
         await workflow.wait_condition(lambda: not self._starting and workflow.all_handlers_finished())
         next_run = request.model_copy(update={"state": self._state})
@@ -88,15 +83,6 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if request is not None and request.confirm and (why := drift.why_not_confirm(self._state.doubt, request.doubt)):
             raise invalid_input(why)
 
-    def _is_long(self) -> bool:
-        """Whether it is time to continue as new; the next run follows removals that are under way."""
-        info = workflow.info()
-        return (
-            info.is_continue_as_new_suggested()
-            or info.get_current_history_length() > LONGEST_HISTORY
-            or info.get_current_history_size() > LARGEST_HISTORY
-        )
-
     # --- one round ------------------------------------------------------------------------------------------------
 
     async def _reconcile_once(self) -> None:
@@ -104,18 +90,22 @@ class ReconcileEtcdMembers(RequestedRemovals):
         seen = await self._watch()
         if seen is None:
             return
-        if seen.installed:  # else nobody has taken anything back
-            self._state = reconciler.without_withdrawn(self._state, seen.resources)
+        if not seen.was_read_elsewhere(self._state.binding.cluster_id):
+            self._seen = seen
+            if seen.installed:  # else nobody has taken anything back
+                self._state = reconciler.without_withdrawn(self._state, seen.resources)
         try:
             await self._compare(seen)
         except ActivityError as error:
             self._round_failed(error)
         self._show()
-        await self._waiting.tell(self._request.cluster, self._state, seen.resources)
+        if self._seen is seen:
+            await self._waiting.tell(self._request.cluster, self._state, seen.resources)
+        else:
+            await self._pause()
 
     async def _watch(self) -> WatchMembersResult | None:
         """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""
-        bound = self._state.binding.cluster_id
         known = self._seen.digest if self._seen is not None and not self._resync else ""
         seconds = reconciler_pauses.seconds_to_next_round(
             self._state, self._request.resync_seconds, workflow.now().timestamp(), soon=self._resync_soon
@@ -123,14 +113,14 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._resync = False
         watching = workflow.start_activity_method(
             EtcdMemberActivities.watch_members,
-            WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds, cluster_id=bound),
+            WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds),
             start_to_close_timeout=timedelta(seconds=seconds) + time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=THREE_ATTEMPTS,
             summary="wait for a change of an EtcdMember",
         )
         may_be_left(watching)
-        await workflow.wait_condition(lambda: watching.done() or self._resync or self._is_long())
+        await workflow.wait_condition(lambda: watching.done() or self._resync or continuation.is_long())
         if not watching.done():
             watching.cancel()
             return None
@@ -139,17 +129,21 @@ class ReconcileEtcdMembers(RequestedRemovals):
         except ActivityError as error:
             self._round_failed(error)
             self._show()
-            await self._pause(timedelta(seconds=reconciler_pauses.back_off(self._state.failed_rounds)))
+            await self._pause()
             return None
-        if not seen.unchanged or self._seen is None:
-            self._seen = seen
-        return self._seen
+        return self._seen if seen.unchanged and self._seen is not None else seen
 
     async def _compare(self, seen: WatchMembersResult) -> None:
         """Compare etcd's list with everything that is known, then act on it."""
         self._update(looks=self._state.looks + 1)
         report = await self._look.take(self._request.cluster)
         view = report.view
+        if seen.was_read_elsewhere(self._state.binding.cluster_id, view.cluster_id if view else ""):
+            self._round_failed(
+                f"EtcdMembers were read on a node of another etcd cluster, {seen.reached}: stop its worker"
+            )
+            return
+        self._seen = seen
         if view is None:
             self._round_failed(report.step.note)
         elif (doubt := self._doubt(view, seen)) is not None:
@@ -187,7 +181,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         resources = seen.resources
         _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
         if removals and view.leadership is not None and patches.is_on(patches.ASKED_STILL):
-            resources = await reread_resources.unchanged(self._request.cluster, seen, view.cluster_id)
+            resources = await reread_resources.unchanged(self._request.cluster, seen)
             self._resync |= len(resources) < len(seen.resources)
         self._start_requested_removals(resources, view)
 
@@ -238,7 +232,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._update(doubt=None, confirmed=None, trouble=note, failed_rounds=0)
         self._resync_soon = False
 
-    async def _pause(self, pause: timedelta) -> None:
+    async def _pause(self) -> None:
+        pause = timedelta(seconds=reconciler_pauses.back_off(self._state.failed_rounds))
         try:
             await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="after a failed round")
         except TimeoutError:

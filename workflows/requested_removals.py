@@ -220,7 +220,8 @@ class RequestedRemovals:
         if order.generation != removal.generation and not by_annotation:
             await self._note(removal, text, failed=False)
             return
-        self._state = reconciler.with_retry(self._state, removal.uid, order.generation, workflow.now().timestamp())
+        generation = reconciler.ANY_GENERATION if by_annotation else order.generation
+        self._state = reconciler.with_retry(self._state, removal.uid, generation, workflow.now().timestamp())
         pause = reconciler_pauses.retry_after(self._state.retries[removal.uid].failures)
         text += f"; it is tried again in {pause:g} s, or at once when the spec changes"
         await self._note(removal, text, failed=True)

@@ -16,13 +16,12 @@ with workflow.unsafe.imports_passed_through():
     from workflows.requested_removals import THREE_ATTEMPTS
 
 
-async def unchanged(cluster: str, seen: WatchMembersResult, cluster_id: str) -> tuple[MemberResource, ...]:
+async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
     """The EtcdMembers that are as they were seen; none when that is not known of this moment.
 
     Args:
         cluster: Cluster profile.
         seen: All EtcdMembers as they were read before.
-        cluster_id: The etcd cluster that is meant.
 
     Raises:
         ActivityError: All attempts failed, or it was cancelled.
@@ -30,7 +29,7 @@ async def unchanged(cluster: str, seen: WatchMembersResult, cluster_id: str) -> 
     asked_at = workflow.now().timestamp()
     again = await workflow.execute_activity_method(
         EtcdMemberActivities.watch_members,
-        WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0, cluster_id=cluster_id),
+        WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0),
         start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
         heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
         retry_policy=THREE_ATTEMPTS,

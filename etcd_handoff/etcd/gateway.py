@@ -74,6 +74,14 @@ class EtcdGateway:
         """
         return await self._observer.heard()
 
+    async def own_cluster(self) -> str:
+        """ID of the cluster of the member at the profile's first endpoint, by its own word; empty where it gives none.
+
+        Read from a list that needs no quorum. A member that has just been removed does not survive the question for its
+        status (`observe`).
+        """
+        return await self._observer.own_cluster()
+
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term that one member names now; a read of its own knowledge, cheap enough to repeat.
 

@@ -97,6 +97,12 @@ class Observer:
         statuses = {answer.member_id: answer for answer in answers if isinstance(answer, Status)}
         return tuple(heard_member(status) for _, status in sorted(statuses.items()))
 
+    async def own_cluster(self) -> str:
+        """See `EtcdGateway.own_cluster`."""
+        with suppress(EtcdError):
+            return (await self._list(self._profile.endpoints[0], linearizable=False)).cluster_id
+        return ""
+
     async def first_list(self) -> MemberList:
         """The linearizable list that an endpoint gives first.
 

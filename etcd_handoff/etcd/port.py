@@ -40,6 +40,9 @@ class EtcdPort(Protocol):
     async def heard(self) -> tuple[HeardMember, ...]:
         """What members say of themselves, without a member list."""
 
+    async def own_cluster(self) -> str:
+        """The cluster of the member at the first endpoint, by its own word."""
+
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term that one member names."""
 

@@ -159,8 +159,7 @@ def done(state: OperationState, now: float) -> Decided | OperationState:
         return state.blocked_by(problem)
     since = now if state.joining.works_since is None else state.joining.works_since
     state = state.with_joining(works_since=since)
-    seconds = min(since - now, 0) + time_limits.OPERATION.connected_seconds  # Temporal's clock may step back
-    if seconds <= 0:
+    if (seconds := since + time_limits.OPERATION.connected_seconds - now) <= 0:
         return state.finishing()
     doing = f"{state.label} has a vote; making sure that it works for {time_limits.OPERATION.connected_seconds:g} s"
     wait = Wait(until=Until.TIME, seconds=seconds, summary=f"make sure that {state.label} works as a voter")

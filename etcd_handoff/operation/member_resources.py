@@ -69,13 +69,11 @@ class WatchMembersInput(Message):
         known_digest: Digest of the last answer: the activity ends when there is something else, or when its time is
             over. Empty for an answer at once.
         seconds: How long to watch at most.
-        cluster_id: The etcd cluster that is meant; empty when that is not known yet.
     """
 
     cluster: str
     known_digest: str = ""
     seconds: float
-    cluster_id: str = ""
 
 
 class WatchMembersResult(Message):
@@ -85,16 +83,28 @@ class WatchMembersResult(Message):
         installed: The API serves EtcdMembers.
         unchanged: They are as the digest in the question says; `resources` is left empty.
         resources: The EtcdMembers, by name.
+        reached: The etcd cluster of the worker's node, where the worker asks no other member; empty where that is not
+            known.
     """
 
     installed: bool = True
     unchanged: bool = False
     resources: tuple[MemberResource, ...] = ()
+    reached: str = ""
 
     @property
     def digest(self) -> str:
         """Digest of all that starts a new round when it changes: not of messages and other fields of a status."""
         return _digest(str(self.installed), *(resource.model_dump_json() for resource in self.resources))
+
+    def was_read_elsewhere(self, meant: str, listed: str = "") -> bool:
+        """Whether they were read on a node that has become a cluster of its own, as not all nodes have.
+
+        Args:
+            meant: ID of the etcd cluster that is meant; empty when that is not known.
+            listed: ID of the cluster that a look at all nodes has shown since; empty when there is none.
+        """
+        return bool(meant) and self.reached not in ("", meant) and listed in ("", meant)
 
 
 class StandingMessage(Message):

@@ -33,7 +33,7 @@ def decide(state: OperationState) -> Decided:
 
 def resumed(state: OperationState) -> OperationState:
     """The state once it goes on: the cluster may have changed meanwhile, so it is looked at again."""
-    if state.paused is not None:
+    if state.is_paused:
         return state
     state = state.with_joining(in_sync=False, works_since=None)  # nobody has looked since
     return state.changed(

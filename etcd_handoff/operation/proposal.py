@@ -53,8 +53,7 @@ def seconds_to_settle(state: OperationState, now: float) -> float:
     """How long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
     if state.pending_since is None:
         return 0.0
-    since = min(state.pending_since, now)  # Temporal's clock may step back
-    return max(0.0, since + time_limits.OPERATION.settle_seconds - now)
+    return max(0.0, state.pending_since + time_limits.OPERATION.settle_seconds - now)
 
 
 def wants_probe(state: OperationState, now: float) -> bool:

@@ -96,7 +96,7 @@ def unless_asked_since(state: OperationState, request: int, taken: TakeTurnResul
         request: Number of the request that was answered.
         taken: The answer.
     """
-    if state.turn_request == request:
+    if state.turn_request in (request, taken.turn.request):
         return taken
     turn = QueuePosition(
         granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request

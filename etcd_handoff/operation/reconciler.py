@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 KEPT_REPAIRS: Final = 20
 KEPT_LEFT: Final = 64
 """A cluster has seven members at most, as a rule: that is the last nine times that all of them were replaced."""
+ANY_GENERATION: Final = 0
+"""In a retry: it waits whatever changes in the spec. A removal that an annotation asks for changes that itself."""
 
 
 def list_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
@@ -142,7 +144,7 @@ def with_retry(state: ReconcilerState, uid: str, generation: int, now: float) ->
     Args:
         state: What is known.
         uid: The EtcdMember that asks for it.
-        generation: Its generation.
+        generation: Its generation, or `ANY_GENERATION`.
         now: Seconds since the epoch.
     """
     before = state.retries.get(uid)
@@ -244,4 +246,5 @@ def _asked_for(
 def _pauses(state: ReconcilerState, resource: MemberResource, now: float) -> bool:
     """Whether its removal failed lately, and nobody has changed the EtcdMember's spec since."""
     retry = state.retries.get(resource.uid)
-    return retry is not None and retry.generation == resource.generation and retry.at_seconds > now
+    same = retry is not None and retry.generation in (ANY_GENERATION, resource.generation)
+    return retry is not None and same and retry.at_seconds > now

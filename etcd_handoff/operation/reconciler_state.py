@@ -65,7 +65,7 @@ class RemovalRetry(Message):
 
     Attributes:
         uid: The EtcdMember that asks for it.
-        generation: Its generation when it failed: a change of its spec is tried at once.
+        generation: Its generation when it failed: a change of its spec is tried at once. 0 where no change counts.
         failures: How often in a row.
         at_seconds: When it is tried again, in seconds of workflow time since the epoch.
     """

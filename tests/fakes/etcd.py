@@ -104,6 +104,10 @@ class FakeEtcd(EtcdPort):
         """Nobody is heard who gives no list."""
         return ()
 
+    async def own_cluster(self) -> str:
+        """The cluster of its members."""
+        return self._cluster_id
+
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Leader and term, of which all members say the same."""
         await self._call("status_of", self._latency.read, member_id)

@@ -15,7 +15,7 @@ from tests.integration.conftest import removal_id
 from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Bench, MakeFrontDoor
+    from tests.integration.conftest import Bench, FrontDoor, MakeFrontDoor
 
 
 async def set_up_anew(b: Bench, node: str) -> None:
@@ -34,6 +34,21 @@ def reaches_itself_alone(config: Path, node: str) -> None:
     lines = config.read_text().splitlines()
     own = f'contexts = ["{node}"]'
     config.write_text("\n".join(own if line.startswith("contexts") else line for line in lines) + "\n")
+
+
+async def read_on(door: FrontDoor, node: str) -> bool:
+    """Whether the worker on this node has told the watcher of EtcdMembers, in its present run."""
+    events = (await door.watch.fetch_history()).events
+    asked = {
+        e.event_id for e in events if e.activity_task_scheduled_event_attributes.activity_type.name == "watch_members"
+    }
+    started = {
+        e.event_id
+        for e in events
+        if e.activity_task_started_event_attributes.scheduled_event_id in asked
+        and f":{node}:" in e.activity_task_started_event_attributes.identity
+    }
+    return any(e.activity_task_completed_event_attributes.started_event_id in started for e in events)
 
 
 async def test_its_worker_takes_no_order_back(front_door: MakeFrontDoor) -> None:
@@ -55,18 +70,19 @@ async def test_its_worker_takes_no_order_back(front_door: MakeFrontDoor) -> None
                 return False
 
         await wait_until(begun, "the removal has begun", 60)
+        run_id = (await removal.describe()).run_id
         await set_up_anew(b, anew)
-        log = b.lab.process(Role.WORKER, anew).log
         for node in (leader, target):  # it is the only one that takes steps
             b.lab.stop(Role.WORKER, node)
 
-        async def passed_on() -> bool:
+        async def has_read() -> bool:
             await execute_update(door.watch, "resync")
-            return "is of cluster" in log.read_text()
+            return await read_on(door, anew)
 
-        await wait_until(passed_on, f"the worker of {anew} leaves steps to others", 60, log.read_text, 0.5)
+        await wait_until(has_read, f"the worker on {anew} reads EtcdMembers for the watcher", 60, poll_seconds=0.5)
         for node in (leader, target):
             b.lab.resume(Role.WORKER, node)
-        assert (await removal.describe()).status is WorkflowExecutionStatus.RUNNING
         watching = await door.watching()
         assert [order["member_id"] for order in watching["orders"]] == [asked_for]
+        now = await removal.describe()
+        assert (now.run_id, now.status) == (run_id, WorkflowExecutionStatus.RUNNING)

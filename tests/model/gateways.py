@@ -86,6 +86,10 @@ class ModelEtcd(EtcdPort):
         """Nobody is heard who gives no list."""
         return ()
 
+    async def own_cluster(self) -> str:
+        """The cluster that is meant."""
+        return self.cluster.view(who()).cluster_id
+
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """One member's own words."""
         return self.cluster.status_of(member_id)

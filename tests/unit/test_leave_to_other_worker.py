@@ -51,6 +51,10 @@ class Blind(FakeEtcd):
         """What the member says."""
         return (HeardMember(id="1", cluster_id="c", leader_id="1", term=2),) if self._speaks else ()
 
+    async def own_cluster(self) -> str:
+        """Its cluster."""
+        return "c" if self._speaks else ""
+
 
 async def answer(step: str, endpoint: str = OWN, attempt: int = 1, *, speaks: bool = False) -> StepResult:
     """What a step answers on a worker with this one endpoint."""
@@ -93,8 +97,13 @@ async def test_what_is_missing_counts_unless_the_node_is_of_another_cluster(
     """A node that was set up anew as a cluster of its own has that cluster's EtcdMembers too."""
     profile = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}}).cluster("prod")
     looks = Looks(Blind(speaks=speaks), profile.etcd)
-    with pytest.raises(ApplicationError, match="is of cluster c, and not of another") if leaves else nullcontext():
-        await leave_to_another_if_elsewhere(looks, meant)
+    for attempt, pause in ((1, time_limits.STEPS.elsewhere_pause), (time_limits.STEPS.elsewhere_attempts, None)):
+        environment = ActivityEnvironment()
+        environment.info = replace(environment.info, attempt=attempt)
+        refusal = pytest.raises(ApplicationError, match="is of cluster c, and not of another") if leaves else None
+        with refusal or nullcontext() as caught:
+            await environment.run(leave_to_another_if_elsewhere, looks, meant)
+        assert caught is None or caught.value.next_retry_delay == pause
 
 
 @pytest.mark.parametrize("step", list(STEPS))

@@ -12,7 +12,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.interceptor import STEP_FAILS
 from activities.member_status import KubernetesActivities
 from etcd_handoff.activity_io import FindResourceInput, LeaveInput, UpdateStatusInput
-from etcd_handoff.operation.member_resources import WatchMembersInput
+from etcd_handoff.operation.member_resources import WatchMembersInput, WatchMembersResult
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.test_set_leave import OURS, gateways_to, resource
 
@@ -21,13 +21,11 @@ RECORD: Final = UpdateStatusInput(
     cluster="prod", cluster_id=MEANT, member_name="node1", member_id=OURS, joined=False, message="removed"
 )
 LEAVE: Final = LeaveInput(cluster="prod", cluster_id=MEANT, member_name="node1", member_id=OURS)
-WATCH: Final = WatchMembersInput(cluster="prod", cluster_id=MEANT, seconds=0.1)
 QUESTIONS: Final[dict[str, Any]] = {
     "update_status": RECORD,
     "find_resource": FindResourceInput(cluster="prod", cluster_id=MEANT, member="node1"),
     "request_leave": LEAVE,
     "read_leave": LEAVE,
-    "watch_members": WATCH,
 }
 
 
@@ -42,17 +40,15 @@ async def answer(name: str, reached: str) -> Any:
             raise ApplicationError(text, type=STEP_FAILS)
 
     kubernetes = KubernetesActivities(gateways, "node0", elsewhere=elsewhere)
-    members = EtcdMemberActivities(gateways, elsewhere=elsewhere)
-    method = getattr(members if name == "watch_members" else kubernetes, name)
     try:
-        return await ActivityEnvironment().run(method, QUESTIONS[name])
+        return await ActivityEnvironment().run(getattr(kubernetes, name), QUESTIONS[name])
     finally:
         await gateways.close()
 
 
 @pytest.mark.parametrize("name", list(QUESTIONS))
 async def test_what_is_missing_in_another_cluster_is_left_to_another_worker(name: str) -> None:
-    """Else a record would be given up, an order count as taken back, and a standing one be forgotten."""
+    """Else a record would be given up, and an order to k0s count as taken back that stands."""
     with pytest.raises(ApplicationError, match="another cluster"):
         await answer(name, "another")
 
@@ -66,7 +62,40 @@ async def test_what_is_missing_in_its_own_cluster_is_missing(name: str) -> None:
             assert (told.recorded, told.note) == (False, "there is no EtcdMember for node1")
         case "find_resource":
             assert (told.member_id, told.step.note) == ("", "there is no such EtcdMember")
-        case "watch_members":
-            assert [r.name for r in told.resources] == ["node2"]
         case _:
             assert "there is no EtcdMember for node1" in getattr(told, "step", told).note
+
+
+# --- the watcher ------------------------------------------------------------------------------------------------------
+
+
+async def test_watch_tells_which_cluster_the_node_belongs_to() -> None:
+    """Only a look through all nodes shows whether all of them have become that one."""
+    gateways = gateways_to(FakeKubernetes(resource()))
+
+    async def reached(cluster: str) -> str:
+        return {"prod": "another"}[cluster]
+
+    watch = EtcdMemberActivities(gateways, reached=reached).watch_members
+    told = await ActivityEnvironment().run(watch, WatchMembersInput(cluster="prod", seconds=0.1))
+    await gateways.close()
+    assert ([r.name for r in told.resources], told.reached) == (["node2"], "another")
+    assert told.digest == told.model_copy(update={"reached": ""}).digest
+
+
+@pytest.mark.parametrize(
+    ("meant", "reached", "listed", "elsewhere"),
+    [
+        (MEANT, "another", "", True),
+        (MEANT, "another", MEANT, True),
+        (MEANT, "another", "another", False),
+        (MEANT, MEANT, "", False),
+        (MEANT, "", "", False),
+        ("", "another", "", False),
+    ],
+)
+def test_nodes_that_are_all_another_cluster_are_judged_as_any_other(
+    meant: str, reached: str, listed: str, *, elsewhere: bool
+) -> None:
+    """Somebody may confirm that this is the right cluster now."""
+    assert WatchMembersResult(reached=reached).was_read_elsewhere(meant, listed) is elsewhere

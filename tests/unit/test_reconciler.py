@@ -285,6 +285,43 @@ async def test_flag_that_was_taken_back_cancels_the_removal_however_often_the_qu
     assert (end.cancelled, fake.pauses) == (True, 3)
 
 
+@pytest.mark.parametrize(("listed", "kept"), [("another", False), (VIEW.cluster_id, True)])
+async def test_what_was_read_on_a_node_of_another_cluster_takes_no_order_back(
+    listed: str, monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    """Unless all nodes are that cluster now, which is a doubt of its own."""
+    watcher, pauses = ReconcileEtcdMembers(), list[float]()
+    watcher._request = ReconcileEtcdMembersRequest(cluster="prod")
+    watcher._update(binding=Binding(cluster_id=VIEW.cluster_id), orders={"u": ORDER})
+    before = watcher._seen = WatchMembersResult(resources=(flagged(),))
+    alone = WatchMembersResult(resources=(flagged(name="other", uid="o", leave=False),), reached="another")
+
+    async def pause() -> None:
+        pauses.append(1.0)
+
+    async def watch() -> WatchMembersResult:
+        return alone
+
+    async def look(_: str) -> Any:
+        return SimpleNamespace(view=VIEW.model_copy(update={"cluster_id": listed}))
+
+    async def tell(*_: object) -> None:
+        assert not kept
+
+    monkeypatch.setattr(watcher, "_pause", pause)
+    monkeypatch.setattr(watcher, "_watch", watch)
+    monkeypatch.setattr(watcher, "_show", lambda: None)
+    monkeypatch.setattr(watcher._look, "take", look)
+    monkeypatch.setattr(watcher._waiting, "tell", tell)
+    await watcher._reconcile_once()
+    assert watcher._state.orders == {"u": ORDER}
+    assert (watcher._seen is before, len(pauses)) == (kept, kept)
+    assert (watcher._state.trouble.startswith("EtcdMembers were read on a node"), watcher._state.doubt is None) == (
+        kept,
+        kept,
+    )
+
+
 @pytest.mark.parametrize(
     ("asked_by_annotation", "generation", "pauses"),
     [(True, 2, True), (True, 4, True), (False, 2, True), (False, 4, False)],
@@ -304,6 +341,19 @@ async def test_removal_that_failed_is_not_tried_again_at_once(
     watcher._update(orders={"u": order}, annotated={"u": order} if asked_by_annotation else {})
     await watcher._failed(REMOVAL, FollowRemovalResult(open=False, state="", doing="taken back", failed=True))
     assert ("u" in watcher._state.retries, "it is tried again in" in notes[0]) == (pauses, pauses)
+    if asked_by_annotation:
+        await watcher._failed(REMOVAL, FollowRemovalResult(open=False, state="", doing="taken back", failed=True))
+        assert watcher._state.retries["u"].failures == 2
+
+
+@pytest.mark.parametrize("generation", [2, 4])
+def test_removal_by_annotation_waits_whatever_its_spec_says_by_now(generation: int) -> None:
+    """It has set `spec.leave`, and somebody has taken that back."""
+    order = ORDER.model_copy(update={"annotation": "true"})
+    asks = flagged(generation=generation, leave=False, annotation="true")
+    for at_seconds, starts in ((NOW + 1, []), (NOW, [B])):
+        retry = RemovalRetry(uid="u", generation=reconciler.ANY_GENERATION, failures=1, at_seconds=at_seconds)
+        assert to_start(ReconcilerState(annotated={"u": order}, retries={"u": retry}), asks)[1] == starts
 
 
 # --- a flag that was taken back before anybody read the answer --------------------------------------------------------
