@@ -4,8 +4,8 @@ Off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill` or sev
 `<activity>.before`, `.during` (its effect was asked for, the answer not yet read) and `.after` (the effect has taken
 place, the answer has not left the process). `RemoveMember/check_leader.during` is the point in the activities of that
 workflow alone: a watcher looks at the cluster too. Actions: `kill` (SIGKILL to this process), `hold` (wait until the
-file `<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`: the
-first to create the file `<point>.hit` there, which holds its process ID.
+file `<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`:
+the first to create the file `<point>.hit` there, which holds its process ID.
 
 Before and after come with every activity (`activities.interceptor`). A point in between is a call of `reach` in the
 activity itself.
