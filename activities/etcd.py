@@ -144,6 +144,10 @@ class EtcdActivities:
                     leave_to_another(looks, str(error))
                 heard = await looks.heard() if look.for_node else ()
                 return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
+            if not look.for_node and look.cluster_id not in ("", view.cluster_id):
+                leave_to_another(
+                    looks, f"this node's etcd is of cluster {view.cluster_id}, and not of {look.cluster_id}"
+                )
             if look.rights:
                 await looks.check_rights()
             idle = await self._idle_nodes(look, view)

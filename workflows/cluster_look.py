@@ -24,18 +24,19 @@ class ClusterLook:
         self._silent_nodes: dict[str, float] = {}
         self._far_nodes: tuple[str, ...] = ()
 
-    async def take(self, cluster: str) -> StepResult:
+    async def take(self, cluster: str, cluster_id: str) -> StepResult:
         """What a worker sees, together with what other nodes' workers see of members that it does not reach.
 
         Args:
             cluster: Cluster profile.
+            cluster_id: The etcd cluster that is meant; empty when that is not known yet.
 
         Raises:
             ActivityError: All attempts failed, or it was cancelled.
         """
         report = await workflow.execute_activity_method(
             EtcdActivities.check_leader,
-            CheckLeaderInput(cluster=cluster),
+            CheckLeaderInput(cluster=cluster, cluster_id=cluster_id),
             start_to_close_timeout=time_limits.WORKFLOWS.look_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=activity_calls.RETRY,  # workers that see no member leave it to others, as often as they may

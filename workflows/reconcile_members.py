@@ -136,7 +136,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     async def _compare(self, seen: WatchMembersResult) -> None:
         """Compare etcd's list with everything that is known, then act on it."""
         self._update(looks=self._state.looks + 1)
-        report = await self._look.take(self._request.cluster)
+        report = await self._look.take(self._request.cluster, self._state.binding.cluster_id)
         view = report.view
         if seen.was_read_elsewhere(self._state.binding.cluster_id, view.cluster_id if view else ""):
             self._round_failed(

@@ -20,6 +20,8 @@ class CheckLeaderInput(Message):
         probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
         for_node: It is asked of the worker of one node: no other one is to look in its place.
         rights: A look that finds that the worker may not change the membership fails, as a change would: for a dry run.
+        cluster_id: The etcd cluster that is meant: a worker whose own node is of another one leaves the look to others.
+            Empty when it is not known yet.
     """
 
     cluster: str
@@ -29,6 +31,7 @@ class CheckLeaderInput(Message):
     probe: bool = False
     for_node: bool = False
     rights: bool = False
+    cluster_id: str = ""
 
 
 class ReleaseLockInput(Message):

@@ -40,6 +40,7 @@ def look(
         patient_claims=patient and state.pinned is None and state.view is not None and state.view.few_answer,
         probe=probe or before_change or proposal.wants_probe(state, now),
         rights=state.request.dry_run,
+        cluster_id=state.binding.cluster_id,
     )
     if not patient:
         state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)

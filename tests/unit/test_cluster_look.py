@@ -29,5 +29,5 @@ async def test_look_is_tried_as_often_as_workers_may_leave_it_to_others(monkeypa
 
     monkeypatch.setattr(workflow, "execute_activity_method", execute)
     monkeypatch.setattr(workflow, "now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
-    await ClusterLook().take("demo")
+    await ClusterLook().take("demo", "")
     assert [policy.maximum_attempts for policy in policies] == [time_limits.STEPS.elsewhere_attempts]

@@ -14,7 +14,7 @@ from activities.etcd import EtcdActivities
 from activities.etcd_looks import Looks
 from activities.leave_to_other_worker import leave_to_another_if_elsewhere
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import AdditionInput, AwaitElectionInput, StepInput, StepResult
+from etcd_handoff.activity_io import AdditionInput, AwaitElectionInput, CheckLeaderInput, StepInput, StepResult
 from etcd_handoff.cluster_view import HeardMember
 from etcd_handoff.config import Config
 from etcd_handoff.errors import UnreachableError
@@ -111,3 +111,29 @@ async def test_what_is_missing_counts_unless_the_node_is_of_another_cluster(
 async def test_step_is_answered_where_others_see_no_more(step: str, endpoint: str, *, speaks: bool) -> None:
     """A member without a quorum or a leader speaks; and a worker that may ask all members has asked them."""
     assert (await answer(step, endpoint, speaks=speaks)).view is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "meant", "for_node", "attempt", "leaves"),
+    [
+        pytest.param(OWN, "another", False, 1, True, id="its-node-is-of-another-cluster"),
+        pytest.param(OWN, "another", False, 15, False, id="all-nodes-may-be"),
+        pytest.param(OWN, "another", True, 1, False, id="its-node-is-asked"),
+        pytest.param(OWN, "c", False, 1, False, id="its-node-is-of-this-cluster"),
+        pytest.param(OWN, "", False, 1, False, id="nobody-knows-which-cluster-is-meant"),
+        pytest.param(REMOTE, "another", False, 1, False, id="it-asks-all-members"),
+    ],
+)
+async def test_look_of_a_node_that_is_another_cluster_is_for_another_worker(
+    endpoint: str, meant: str, attempt: int, *, for_node: bool, leaves: bool
+) -> None:
+    """Else what is asked for would be refused for good, as in a cluster that was replaced."""
+    config = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}})
+    acts = EtcdActivities(config, "n1", lambda *_: FakeEtcd({"1": "n1"}))
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, attempt=attempt)
+    look = CheckLeaderInput(cluster="prod", cluster_id=meant, for_node=for_node)
+    with pytest.raises(ApplicationError, match="of cluster c, and not of another") if leaves else nullcontext():
+        seen: StepResult = await environment.run(acts.check_leader, look)
+        assert seen.view is not None
+        assert seen.view.cluster_id == "c"
