@@ -91,14 +91,6 @@ class EtcdGateway:
         answer = await self._calls.read_at(member_id, lambda c, t: c.maintenance.status(timeout=t))
         return (hex_id(answer.leader) if answer.leader else None, answer.raftTerm)
 
-    async def member_ids(self) -> frozenset[str]:
-        """IDs of the linearizable member list that an endpoint gives first.
-
-        Raises:
-            UnreachableError: No endpoint gave one.
-        """
-        return (await self._observer.first_list()).ids
-
     async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
         """Hash of the member's keyspace up to `revision` (0: its newest).
 

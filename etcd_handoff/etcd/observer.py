@@ -15,7 +15,7 @@ from etcd_handoff.doubts import LISTS_DIFFER, UNLISTED_MEMBER, expected
 from etcd_handoff.errors import EtcdError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of
-from etcd_handoff.etcd.query import Query, end, first_list, no_list, wait_for
+from etcd_handoff.etcd.query import Query, end, no_list, wait_for
 from etcd_handoff.etcd.replies import MemberList, Reply, Status, heard_member, read_list, read_status
 
 if TYPE_CHECKING:
@@ -102,15 +102,6 @@ class Observer:
         with suppress(EtcdError):
             return (await self._list(self._profile.endpoints[0], linearizable=False)).cluster_id
         return ""
-
-    async def first_list(self) -> MemberList:
-        """The linearizable list that an endpoint gives first.
-
-        Raises:
-            UnreachableError: No endpoint gave one.
-            EtcdPermissionError: The user may not list members, or its credentials are wrong.
-        """
-        return await first_list([asyncio.ensure_future(self._list(url)) for url in self._profile.endpoints])
 
     async def _look(self, doubtful: frozenset[str], leaving: str) -> ClusterView:
         leaving_url = self._routes[leaving].url if leaving in self._routes else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import time_limits
-from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.errors import EtcdPermissionError
 from etcd_handoff.etcd.replies import NO_ANSWER, MemberList, Reply, Status
 
 if TYPE_CHECKING:
@@ -57,27 +57,6 @@ def no_list(notes: Sequence[str]) -> str:
     texts = "; ".join(sorted(set(notes)))
     nobody = f"none of {len(notes)} endpoints gives a" if len(notes) > 1 else "the only endpoint gives no"
     return f"{nobody} linearizable member list: {texts}"
-
-
-async def first_list(tasks: Sequence[asyncio.Future[MemberList]]) -> MemberList:
-    """The list that comes first; the others are cancelled.
-
-    Raises:
-        UnreachableError: None came.
-        EtcdPermissionError: None came, and one was refused.
-    """
-    failures = list[EtcdError]()
-    try:
-        for next_one in asyncio.as_completed(tasks):
-            try:
-                return await next_one
-            except EtcdError as error:
-                failures.append(error)
-    finally:
-        await end(tasks)
-    if refusals := [failure for failure in failures if isinstance(failure, EtcdPermissionError)]:
-        raise refusals[0]
-    raise UnreachableError(no_list([str(error) for error in failures]))
 
 
 def outcome_of(task: asyncio.Task[T]) -> tuple[T | None, str]:

@@ -97,14 +97,14 @@ class WatchMembersResult(Message):
         """Digest of all that starts a new round when it changes: not of messages and other fields of a status."""
         return _digest(str(self.installed), *(resource.model_dump_json() for resource in self.resources))
 
-    def was_read_elsewhere(self, meant: str, listed: str = "") -> bool:
+    def was_read_elsewhere(self, cluster_id: str, listed: str = "") -> bool:
         """Whether they were read on a node that has become a cluster of its own, as not all nodes have.
 
         Args:
-            meant: ID of the etcd cluster that is meant; empty when that is not known.
+            cluster_id: The etcd cluster that is meant; empty when that is not known.
             listed: ID of the cluster that a look at all nodes has shown since; empty when there is none.
         """
-        return bool(meant) and self.reached not in ("", meant) and listed in ("", meant)
+        return bool(cluster_id) and self.reached not in ("", cluster_id) and listed in ("", cluster_id)
 
 
 class StandingMessage(Message):

@@ -107,7 +107,7 @@ def test_brake_says_only_what_the_watcher_knows() -> None:
     """It knows of no removal by the command line, which may have taken them out and not have recorded it yet."""
     held = drift.hold(only(0), full(3))
     assert held is not None
-    assert "no removal that this watcher started or joined took them out" in held.doubt.text
+    assert "were removed by no operation that this watcher knows" in held.doubt.text
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ async def test_file_of_another_kind_is_named(tmp_path: Path, file: str, content:
     files = {name: tmp_path / name for name in good}
     gateway = EtcdGateway(EtcdProfile.model_validate({"endpoints": ["https://etcd:2379"], **files}))
     with pytest.raises(UnreachableError, match=text):
-        await gateway.member_ids()
+        await gateway.observe()
     await gateway.close()
 
 

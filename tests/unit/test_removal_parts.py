@@ -405,7 +405,7 @@ def test_step_that_keeps_failing_is_a_reason_with_its_cause() -> None:
     blocked = texts.step_fails("check_leader", "no such file: password")
     assert blocked.reason is Reason.STEP_FAILS
     assert blocked.seen == "check_leader keeps failing: no such file: password"
-    assert "tried again" in blocked.unblocks
+    assert "tries the step again" in blocked.unblocks
 
 
 # --- what it says -----------------------------------------------------------------------------------------------------
