@@ -270,7 +270,7 @@ class Bench:
         await self._etcd.move_leader(ids[who.leader], ids[who.writer])
         await self._etcd.observe()
         await self._etcd.remove_member(ids[who.leader], ids[who.writer])
-        await self._etcd.member_ids()
+        await self._etcd.own_cluster()  # by a member list
         resource = await self._kubernetes.get(who.leader, who.leader)
         await self._kubernetes.patch_status(resource, {**resource["status"], **_joined_false()}, who.leader)
 
