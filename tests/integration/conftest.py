@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 WRITE_INTERVAL_MS = 10.0
 """Some puts are under way whenever leadership moves or a member leaves."""
 LONG_AGO = "2026-01-01T00:00:00Z"
+PROMPT_TIMERS = ("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="100ms"')
+"""Temporal reads its timers a second ahead, so each retry takes a second: for tests of what many retries lead to."""
 SHORT_HISTORIES = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=30")
 
 

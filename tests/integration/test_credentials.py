@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.lab import Role, disasters, wait_until
-from tests.integration.conftest import ends
+from tests.integration.conftest import PROMPT_TIMERS, ends
 
 if TYPE_CHECKING:
     from tests.integration.conftest import MakeBench
@@ -60,7 +60,7 @@ async def test_record_survives_api_servers_that_have_just_started(bench: MakeBen
 @pytest.mark.parametrize("user", ["reader", "stranger"])
 async def test_user_without_rights_is_told_at_once(bench: MakeBench, user: str) -> None:
     """One that may only read, and a certificate that names no user: `doctor` says so, and `remove` fails at once."""
-    async with bench(workers=("node0",), tls=True, etcd_user=user) as b:
+    async with bench(workers=("node0",), tls=True, etcd_user=user, temporal_flags=PROMPT_TIMERS) as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         status, text = await ends(b.lab, "doctor")
