@@ -13,7 +13,7 @@ from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.contract import record_id
 from etcd_handoff.lab import Role
 from etcd_handoff.temporal.updates import execute_update
-from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state
+from tests.integration.conftest import PROMPT_TIMERS, SHORT_HISTORIES, another_run, in_state
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import PROMPT_TIMERS, Bench, MakeBench
 
 SMALL_MEMO = ("--dynamic-config-value", "limit.memoSize.error=8192")
 OTHER_PROFILE = '[clusters.elsewhere.etcd]\nendpoints = ["http://127.0.0.1:1"]\n'
@@ -29,7 +29,7 @@ OTHER_PROFILE = '[clusters.elsewhere.etcd]\nendpoints = ["http://127.0.0.1:1"]\n
 
 async def test_worker_without_the_profile_is_waited_for_like_anything_else(bench: MakeBench, tmp_path: Path) -> None:
     """A removal that was under way is Blocked by name, and goes on as soon as a worker with the profile is back."""
-    async with bench(workers=("node0",)) as b:
+    async with bench(workers=("node0",), temporal_flags=PROMPT_TIMERS) as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
