@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import PROMPT_TIMERS, Bench, MakeBench
+    from tests.integration.conftest import Bench, MakeBench
 
 SMALL_MEMO = ("--dynamic-config-value", "limit.memoSize.error=8192")
 OTHER_PROFILE = '[clusters.elsewhere.etcd]\nendpoints = ["http://127.0.0.1:1"]\n'
