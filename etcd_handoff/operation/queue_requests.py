@@ -98,17 +98,12 @@ def unless_asked_since(state: OperationState, request: int, taken: TakeTurnResul
     """
     if state.turn_request in (request, taken.turn.request):
         return taken
-    turn = QueuePosition(
-        granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
-    )
-    return TakeTurnResult(turn=turn)
+    return TakeTurnResult(turn=_known(state))
 
 
 def position_received(state: OperationState, turn: QueuePosition) -> OperationState:
     """The state once the queue has told something, in a signal or in an answer."""
-    known = QueuePosition(
-        granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
-    )
+    known = _known(state)
     now = latest_position(known, turn, state.chain_id, state.turn_request)
     if now is known:
         return state
@@ -131,3 +126,10 @@ def acquired(state: OperationState) -> OperationState:
 def rejoined(state: OperationState) -> OperationState:
     """The state once a new queue has asked whether this removal has or wants a turn."""
     return state.changed(turn_request=state.turn_request + 1)
+
+
+def _known(state: OperationState) -> QueuePosition:
+    """Where the operation stands, by what the queue has told last."""
+    return QueuePosition(
+        granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
+    )

@@ -246,5 +246,4 @@ def _asked_for(
 def _pauses(state: ReconcilerState, resource: MemberResource, now: float) -> bool:
     """Whether its removal failed lately, and nobody has changed the EtcdMember's spec since."""
     retry = state.retries.get(resource.uid)
-    same = retry is not None and retry.generation in (ANY_GENERATION, resource.generation)
-    return retry is not None and same and retry.at_seconds > now
+    return retry is not None and retry.generation in (ANY_GENERATION, resource.generation) and retry.at_seconds > now

@@ -63,11 +63,9 @@ def _take_out(state: OperationState) -> Decided | OperationState:
         return _over(state, taken_out=True)
     if not learner.is_learner:
         goes_on = state.joining.sent and not state.target.present  # else it is not this part that has added it
-        return (
-            state.changed(ending=None, blocked=None)
-            if goes_on
-            else _over(state, tries=time_limits.OPERATION.withdrawal_attempts)
-        )
+        if goes_on:
+            return state.changed(ending=None, blocked=None)
+        return _over(state, tries=time_limits.OPERATION.withdrawal_attempts)
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     # It is removed through the member that the step itself will choose, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
