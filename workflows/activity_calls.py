@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -56,13 +56,12 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows import patches
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
-    from workflows.record_status import RecordStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from etcd_handoff.activity_io import WorkerInfo
-    from etcd_handoff.operation.commands import Activity, HandRecordOver
+    from etcd_handoff.operation.commands import Activity
 
 NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
 """A node whose worker was just killed costs a look no more than one other attempt."""
@@ -228,23 +227,3 @@ async def describe_worker(cluster: str) -> WorkerInfo:
     return await workflow.execute_local_activity_method(
         WorkerActivities.describe_worker, cluster, start_to_close_timeout=LIMITS.describe_timeout
     )
-
-
-async def hand_record_over(command: HandRecordOver) -> bool:
-    """Start the workflow that goes on writing an EtcdMember, in place of one with what was true before.
-
-    Returns:
-        Whether it goes on: not in a run that began before this was done for failed removals.
-    """
-    if command.record.joined is not False and not patches.is_on(patches.FAILED_RECORDS):
-        return False
-    await workflow.start_child_workflow(
-        RecordStatus.run,
-        command.record,
-        id=command.workflow_id,
-        id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
-        parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-        task_timeout=workflow.info().task_timeout,
-        static_summary=command.summary,
-    )
-    return True

@@ -35,7 +35,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.operation.loop import apply, decide
     from etcd_handoff.operation.state import OperationState
-    from workflows import activity_calls, continuation, notify, patches
+    from workflows import activity_calls, continuation, notify, patches, record_status
     from workflows.approving import Approvable
     from workflows.listing import Listing
     from workflows.pausing import Pausable
@@ -137,7 +137,7 @@ class Operation(Approvable, Pausable, Transferring):
             case DescribeWorker():
                 result = await activity_calls.describe_worker(command.cluster)
             case HandRecordOver():
-                result = await activity_calls.hand_record_over(command)
+                result = await record_status.hand_over(command)
             case TransferLeadership():
                 result = await self._transfer(command)
             case AwaitNewLeader():

@@ -51,6 +51,8 @@ TURN_WITH_TRANSFER: Final = "turn-with-transfer"
 """The turn is taken together with the transfer that follows it."""
 PUT_OFF_ENDS: Final = "put-off-ends"
 """Nodes are asked about the etcd of a learner whose part was put off, once it is out."""
+ADDITION_RECORDS: Final = "addition-records"
+"""What an addition could not record is handed over too."""
 FIRST: Final = (
     NODE_QUEUES,
     NODE_HASHES,
@@ -73,6 +75,7 @@ def begin() -> None:
     A patch that comes next is asked for here as well, by its own name.
     """
     workflow.patched(PUT_OFF_ENDS)
+    workflow.patched(ADDITION_RECORDS)
     if workflow.patched(AT_START_2):
         return
     workflow.patched(AT_START)

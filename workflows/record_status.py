@@ -1,8 +1,9 @@
-"""The workflow `RecordStatus`: a removal has ended, and its EtcdMember still has to be written.
+"""The workflow `RecordStatus`: an operation has ended, and its EtcdMember still has to be written.
 
 It judges nothing. A member ID that is out is out for good, since etcd never gives one twice, unless the cluster is
 restored from a backup. So the activity looks at etcd, and leaves the EtcdMember of a member alone that is in the
-cluster again. It leaves one alone, too, that carries another ID by then, since the node has joined again.
+cluster again. It leaves one alone, too, that carries another ID by then, since the node has joined again. A member
+that was added may have left by then: the activity looks at etcd for that as well.
 
 Of a removal that failed after it was proposed it writes what etcd says by then, or `Unknown` where etcd is silent.
 What others have written about the member meanwhile stays, unless the member is out.
@@ -11,10 +12,10 @@ What others have written about the member meanwhile stays, unless the member is 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -24,7 +25,11 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.etcdmember import joined_text
     from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
+    from workflows import patches
     from workflows.failures import why_it_failed
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import HandRecordOver
 
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
@@ -45,7 +50,7 @@ class RecordStatus:
     async def run(self, record: UpdateStatusInput | None = None) -> UpdateStatusResult:
         """Write what `record` says; without a default, a start without input would fail its task for ever."""
         if record is None:
-            raise invalid_input("input: missing; removals start this workflow themselves")
+            raise invalid_input("input: missing; operations start this workflow themselves")
         record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
         workflow.set_current_details(
@@ -65,7 +70,7 @@ class RecordStatus:
             await workflow.sleep(pause, summary=f"until it is tried again: {self._text[:80]}")
             pause = min(2 * pause, time_limits.WORKFLOWS.record_longest_pause)
         text = f"the EtcdMember of {member} could not be written within {grace.days} days: {self._text}; "
-        text += f"run the removal of {member} again"
+        text += f"run the {'addition' if record.joined and not record.failed else 'removal'} of {member} again"
         raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)
 
     async def _write(self, record: UpdateStatusInput, most: timedelta) -> UpdateStatusResult:
@@ -78,3 +83,25 @@ class RecordStatus:
             retry_policy=RETRY,
             summary=f"{record.member_name or record.member_id}: Joined={joined_text(record.joined)}",
         )
+
+
+async def hand_over(command: HandRecordOver) -> bool:
+    """Start the workflow that goes on writing an EtcdMember, in place of one with what was true before.
+
+    Returns:
+        Whether it goes on: not in a run that began before this was done for records of its kind.
+    """
+    record = command.record
+    patch = patches.ADDITION_RECORDS if record.joined and not record.failed else patches.FAILED_RECORDS
+    if record.joined is not False and not patches.is_on(patch):
+        return False
+    await workflow.start_child_workflow(
+        RecordStatus.run,
+        command.record,
+        id=command.workflow_id,
+        id_reuse_policy=WorkflowIDReusePolicy.TERMINATE_IF_RUNNING,
+        parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+        task_timeout=workflow.info().task_timeout,
+        static_summary=command.summary,
+    )
+    return True

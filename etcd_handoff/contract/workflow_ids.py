@@ -9,7 +9,7 @@ def workflow_id(cluster: str, member: str) -> str:
 
 
 def record_id(cluster: str, member_id: str) -> str:
-    """The workflow ID of `RecordStatus`, which writes an EtcdMember that a removal could not write in its time."""
+    """The workflow ID of `RecordStatus`, which writes an EtcdMember that an operation could not write in its time."""
     return f"etcd-record/{cluster}/{member_id}"
 
 

@@ -1,4 +1,4 @@
-"""How the end of a removal is written on its EtcdMember: in calls that grow longer, and at last by another workflow."""
+"""How the end of an operation is written on its EtcdMember: in ever longer calls, and at last by another workflow."""
 
 from __future__ import annotations
 
@@ -165,8 +165,9 @@ def _patience(state: OperationState, record: UpdateStatusInput) -> float:
 
 
 def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
-    """Another workflow goes on with it where the removal may have changed something, while this one ends."""
-    if state.request.adds or not (record.joined is False or state.end.proposed):
+    """Another workflow goes on with it where the operation may have changed something, while this one ends."""
+    reached = record.joined is state.request.adds
+    if not reached and (state.request.adds or not state.end.proposed):
         return _unwritten(state, state.end.error or "", now)
     return Decided(
         state,

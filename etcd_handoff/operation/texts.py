@@ -104,7 +104,9 @@ def awaiting_k0s(target: str) -> Blocked:
 
 
 def record_summary(member: str, record: UpdateStatusInput) -> str:
-    """What the workflow is for that writes one EtcdMember after its removal has ended."""
+    """What the workflow is for that writes one EtcdMember after its operation has ended."""
+    if record.joined and not record.failed:
+        return f"Record that {member} is a member of {record.cluster}"
     if record.joined is False:
         return f"Record that {member} is not a member of {record.cluster} any more"
     return f"Record what has become of the removal of {member} from {record.cluster}"

@@ -13,6 +13,7 @@ from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.contract import record_id
 from etcd_handoff.lab import Role
 from etcd_handoff.temporal.updates import execute_update
+from tests.integration import additions
 from tests.integration.conftest import PROMPT_TIMERS, SHORT_HISTORIES, another_run, in_state
 from tests.integration.progress import says
 
@@ -137,6 +138,29 @@ async def test_cancelled_while_recording_hands_the_record_over(bench: MakeBench)
             await b.lab.start(Role.APISERVER, node.name)
         assert (await goes_on.result())["recorded"] is True
         await b.judge({target})
+
+
+async def test_record_of_an_addition_goes_on_too(bench: MakeBench) -> None:
+    """The member has its vote, so it ends as added, at once, and the stale Joined=False does not stay."""
+    async with bench() as b:
+        name = b.lab.others(await b.lab.leader())[0].name
+        assert (await b.remove(name)).outcome == "removed"
+        node = await additions.wiped(b.lab, name)
+        addition = await additions.add(b, node)
+        await additions.start(b, addition, node)
+        await says(addition, "Verifying")
+        for other in b.lab.nodes:
+            await b.lab.kill(Role.APISERVER, other.name)
+        await says(addition, "Recording")
+        await addition.cancel()
+        result = await addition.result()
+        assert (result.outcome, result.status_recorded) == ("added", False)
+        goes_on = b.client.get_workflow_handle(record_id(b.lab.cluster, result.member_id))
+        assert goes_on.id in result.status_note
+        for other in b.lab.nodes:
+            await b.lab.start(Role.APISERVER, other.name)
+        assert (await goes_on.result())["recorded"] is True
+        await b.judge(set())
 
 
 async def test_queued_removal_goes_on_in_a_new_run_and_keeps_its_place(bench: MakeBench) -> None:

@@ -104,6 +104,19 @@ def ends_well(addition: Drive) -> Any:
     return result
 
 
+def test_record_that_no_api_server_takes_is_handed_over() -> None:
+    """A cancellation ends the addition, which has succeeded, and another workflow records it."""
+    addition = works(promoted())
+    addition.state = addition.state.changed(cancel_requested=True)
+    addition.do(to.WriteStatus, StepFailure("update_status", "NotRecorded", "503"), after=4.0)
+    handed = addition.next(to.HandRecordOver)
+    assert (handed.workflow_id, handed.record.joined) == (f"etcd-record/prod/{D}", True)
+    assert handed.summary == "Record that node3 is a member of prod"
+    result = addition.result(result=True).next(to.Finish).result
+    assert (result.outcome, result.status_recorded) == ("added", False)
+    assert f"it goes on: workflow {handed.workflow_id}" in result.status_note
+
+
 def test_name_that_another_operation_has_given_meanwhile_is_refused() -> None:
     """Two additions, or one and a replacement, have waited for their turns: etcd itself would take both."""
     addition = begin().do(to.Observe, observed(THREE))

@@ -49,4 +49,10 @@ def test_run_asks_for_all_in_its_first_task(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(workflow, "patched", patched)
     patches.begin()
-    assert asked == [patches.PUT_OFF_ENDS, patches.AT_START_2, patches.AT_START, *patches.SINGLE]
+    assert asked == [
+        patches.PUT_OFF_ENDS,
+        patches.ADDITION_RECORDS,
+        patches.AT_START_2,
+        patches.AT_START,
+        *patches.SINGLE,
+    ]
