@@ -60,6 +60,7 @@ ADDITIONS: Final[dict[str, tuple[str, ...]]] = {
     "promoted-by-hand": (*_points("await_sync"), "promote_member.before"),
     "removed-by-hand": ("add_learner.after", *_points("await_sync"), "promote_member.before"),
     "cancelled": ("add_learner.during", "promote_member.before"),
+    "answer-lost": ("add_learner.before", "promote_member.before"),
 }
 """What strikes an addition, and where that is possible and matters."""
 REPLACEMENTS: Final[dict[str, tuple[str, ...]]] = {
@@ -71,10 +72,8 @@ REPLACEMENTS: Final[dict[str, tuple[str, ...]]] = {
 }
 """The same for a replacement of the leader. The new member and one that stays come back, as their supervisors would
 have it; the old one does not."""
-COMMANDS: Final = tuple(
-    f"{step}.{moment}"
-    for step, moment in itertools.product(("preflight_member", "stop_member", "archive_member"), ("before", "after"))
-)
+BY_COMMAND: Final = ("preflight_member", "start_member", "stop_member", "archive_member")
+COMMANDS: Final = tuple(f"{step}.{moment}" for step, moment in itertools.product(BY_COMMAND, ("before", "after")))
 MEMBERSHIPS: Final = (
     "two-additions-at-once",
     "one-three-five-three-one",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+import grpc
 import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
+from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.lab import ProcessError, Role
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.temporal.updates import execute_update
@@ -20,6 +22,7 @@ from tests.chaos.conftest import recorded
 from tests.integration import additions
 from tests.integration.conftest import open_bench
 from tests.integration.progress import says
+from tests.integration.temporal_proxy import Door, door_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -36,6 +39,8 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Bench
 
 REMOVED: Final = "somebody has removed it"
+LOST_ANSWERS: Final = {"add_learner.before": "MemberAdd", "promote_member.before": "MemberPromote"}
+"""Whose answer is lost, by the point before it."""
 
 
 @dataclass
@@ -123,9 +128,11 @@ class Scene:
 
 
 @asynccontextmanager
-async def begun(point: str, folder: Path, finding: Finding, nodes: int, action: str = "hold") -> AsyncIterator[Scene]:
+async def begun(
+    point: str, folder: Path, finding: Finding, nodes: int, action: str = "hold", **options: Any
+) -> AsyncIterator[Scene]:
     """One of the nodes is free, and is added again."""
-    async with open_bench(folder, nodes=nodes, failpoints=f"{point}={action}", kubernetes=False) as b:
+    async with open_bench(folder, nodes=nodes, failpoints=f"{point}={action}", kubernetes=False, **options) as b:
         leader = await b.lab.leader()
         first, *others = b.lab.others(leader)
         node = await additions.out(b.lab, first.name)
@@ -261,6 +268,25 @@ async def cancelled(point: str, folder: Path, finding: Finding) -> None:
             assert isinstance(await s.ends_without(), CancelledError)
 
 
+async def answer_lost(point: str, folder: Path, finding: Finding) -> None:
+    """Etcd does what it is asked, and nobody hears of it: the member list tells, and nothing is asked twice."""
+    async with begun(point, folder, finding, 3, workers=()) as s, AsyncExitStack() as doors:
+        through, config = list[Door](), s.b.lab.config_path.read_text()
+        for node in s.b.lab.others(s.node.name):
+            through.append(await doors.enter_async_context(door_to(node.etcd_url.removeprefix("http://"))))
+            config = config.replace(node.etcd_url, f"http://{through[-1].address}")
+        path = folder / "through-doors.toml"
+        path.write_text(config)
+        await s.b.lab.start_worker(s.others[0].name, {CONFIG_VARIABLE: str(path)})
+        await s.held()
+        for door in through:
+            door.lost[LOST_ANSWERS[point]] = grpc.StatusCode.UNAVAILABLE
+        await s.goes_on()
+        await s.ends_well()
+        assert [door.lost for door in through].count({}) == 1, "no answer was lost, so this tests nothing"
+        assert sum(door.calls.get(LOST_ANSWERS[point], 0) for door in through) == 1
+
+
 FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {
     "worker-dies": worker_dies,
     "learner-dies-at-its-start": learner_dies_at_its_start,
@@ -272,6 +298,7 @@ FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {
     "promoted-by-hand": promoted_by_hand,
     "removed-by-hand": removed_by_hand,
     "cancelled": cancelled,
+    "answer-lost": answer_lost,
 }
 
 

@@ -1,4 +1,4 @@
-"""Workers that die around the steps by which a node's own command takes part: the look at the node, stop, archive."""
+"""Workers that die around the steps by which a node's own command takes part: preflight, start, stop, archive."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ async def test_worker_with_a_command_dies(command: Change, tmp_path: Path) -> No
         assert data is not None
         writer = await b.writer(leader)
         addition = await additions.add(b, node)
-        if command.point.startswith("preflight_member"):
+        while_it_joins = command.point.startswith(("preflight_member", "start_member"))
+        if while_it_joins:
             await worker_comes_back(b, node, command.point)
         added = await asyncio.wait_for(addition.result(), additions.PATIENCE)
         new_id, cluster_id = added.member_id, added.cluster_id
-        if not command.point.startswith("preflight_member"):
+        if not while_it_joins:
             replacement = await replace(b, added.member_id, node)
             await worker_comes_back(b, node, command.point)
             result = await asyncio.wait_for(replacement.result(), additions.PATIENCE)
