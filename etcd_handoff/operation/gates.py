@@ -59,7 +59,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
 
 def window_opened(state: OperationState) -> OperationState:
     """The window has opened, or somebody has asked for a look; the cluster may have changed meanwhile."""
-    return state.changed(recheck=False, look_due=LookDue.PATIENT)
+    return node_hashes.unchecked(state).changed(recheck=False, look_due=LookDue.PATIENT)
 
 
 def _is_closed(state: OperationState, now: float) -> bool:
@@ -68,7 +68,7 @@ def _is_closed(state: OperationState, now: float) -> bool:
 
 def approved(state: OperationState) -> OperationState:
     """Somebody has approved, or the time for that is over; the cluster may have changed while nobody did."""
-    return state.changed(look_due=LookDue.PATIENT)
+    return node_hashes.unchecked(state).changed(look_due=LookDue.PATIENT)
 
 
 def has_checks(state: OperationState) -> bool:

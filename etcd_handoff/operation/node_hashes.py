@@ -42,6 +42,11 @@ def decide(state: OperationState) -> Decided | OperationState:
     return Decided(state, HashThroughNodes(checks=tuple(_check(member, at) for member in others), whole=whole))
 
 
+def unchecked(state: OperationState) -> OperationState:
+    """The state after it has waited with its turn given up: hashes from before, or some of them, count no more."""
+    return state.changed(hash_checked=False, hashing=Hashing())
+
+
 def _check(member: MemberView, ask: CheckHashInput) -> CheckHash:
     return CheckHash(
         ask=ask.model_copy(update={"member_id": member.id}),

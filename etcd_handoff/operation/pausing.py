@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import queue_requests, schedule
+from etcd_handoff.operation import node_hashes, queue_requests, schedule
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.state import Decided
@@ -35,7 +35,7 @@ def resumed(state: OperationState) -> OperationState:
     """The state once it goes on: the cluster may have changed meanwhile, so it is looked at again."""
     if state.is_paused:
         return state
-    state = state.with_joining(in_sync=False, works_since=None)  # nobody has looked since
+    state = node_hashes.unchecked(state.with_joining(in_sync=False, works_since=None))  # nobody has looked since
     return state.changed(
         blocked=None,
         pauses=0,

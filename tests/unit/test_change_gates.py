@@ -109,6 +109,14 @@ def test_window_that_closes_in_the_queue_gives_the_place_up() -> None:
     assert not drive.state.holds_turn
 
 
+def test_hashes_from_before_the_window_closed_count_no_more() -> None:
+    """The snapshot was still to come, and members have written for days since."""
+    drive = at(SATURDAYS_END - 10, hash_check=True, snapshot=True).do(to.Observe, FOLLOWER).turn()
+    drive.do(to.CheckHash, report(StepOutcome.CONSISTENT, None), after=20.0)
+    wait = given_up(drive).next(to.Wait)
+    drive.result(after=wait.seconds).do(to.Observe, FOLLOWER).turn().next(to.CheckHash)
+
+
 def test_window_that_closes_after_the_transfer_stops_nothing() -> None:
     """Leadership has just moved: the removal follows at once, whatever the clock shows."""
     drive = at(SATURDAYS_END - 1).do(to.Observe, LEADER).turn()

@@ -8,10 +8,11 @@ import pytest
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import MemberHash
-from etcd_handoff.contract import FailureType, StepOutcome
+from etcd_handoff.contract import FailureType, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.node_hashes import TRIES, compared
+from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.planning import Reason
 from tests.unit.builders import A, B, C, cluster, member
 from tests.unit.test_node_looks import LED_BY_B, NO_WORKER, pauses, sees, silent, upcoming
@@ -120,6 +121,18 @@ def test_voter_that_nobody_reaches_makes_the_answer_unknown() -> None:
     pauses(removal, 1.0)
     assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
     assert "node3 does not answer" in removal.state.doing
+
+
+def test_hash_from_before_a_pause_is_no_other_voters() -> None:
+    """A voter with a smaller ID joins while the turn is given up: all are hashed anew."""
+    removal = removal_that_checks()
+    removal.next(to.HashThroughNodes)
+    removal.state = removal.state.changed(paused=Pause(by="ann"))
+    removal.result((hashed(),)).do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False))).next(to.Wait)
+    removal.state = removal.state.changed(paused=None)
+    removal.result(after=86_400.0).do(to.Observe, sees(LED_BY_B, B))
+    removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C))).turn()
+    assert checks(removal) == [("node0", A, 0)]
 
 
 def test_hash_counts_for_an_hour() -> None:
