@@ -144,3 +144,23 @@ def test_manifest_that_waits_for_the_kubelet_says_on_which_data(
     manifest.unlink()
     status, said = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
     assert (status, json.loads(said)["starting"]) == (7, False)
+
+
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+def test_manifest_is_started_with_what_etcd_joins_with_and_nothing_from_before(tmp_path: Path, quote: str) -> None:
+    """Of a flag that is given twice etcd takes the last one."""
+    kept, manifest = tmp_path / "kept.yaml", tmp_path / "manifests" / "etcd.yaml"
+    manifest.parent.mkdir()
+    flags = [f"--data-dir={tmp_path / 'data'}", "--name=old", "--initial-cluster=old=http://old:2380"]
+    lines = "".join(f"    - {quote}{flag}{quote}\n" for flag in flags)
+    kept.write_text(f"  - command:\n    - etcd\n{lines}")
+    join = {
+        "ETCD_NAME": "node3",
+        "ETCD_INITIAL_CLUSTER": "node3=http://node3:2380",
+        "ETCD_INITIAL_CLUSTER_STATE": "existing",
+        "ETCD_INITIAL_ADVERTISE_PEER_URLS": "http://node3:2380",
+    }
+    where = {"MANIFEST": str(manifest), "KEPT": str(kept), "HANDOFF_DATA_DIR": str(tmp_path / "data")}
+    status, _ = run(str(HOOKS / "static-pod"), "start", **where, **join)
+    written = manifest.read_text()
+    assert (status, "old" in written, "--name=node3" in written) == (0, False, True)
