@@ -118,7 +118,8 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = not done and (report.proposed or step.attempts > 1)
     state = proposal.ended(state.with_step(step), now, may_be_pending=may_be_pending)
-    if isinstance(command, AddTarget) and not done and state.pending_since is None:
+    if isinstance(command, AddTarget) and not done and not report.proposed:
+        # An attempt that died may have proposed it. What is found from here on may as well be somebody else's.
         state = state.with_joining(sent=False)
     if done:
         state = state.changed(pending_since=None, lock_left=False)

@@ -56,7 +56,7 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:
         state = proposal.failed(state, failure, now)
-        if isinstance(command, AddTarget) and state.pending_since is None:
+        if isinstance(command, AddTarget):  # as in `addition.applied`: whose a learner is then nobody knows
             state = state.with_joining(sent=False)
     waits = state.ending is None
     if isinstance(command, ReadLeave | RequestLeave):

@@ -131,6 +131,25 @@ def refused_as_taken() -> Drive:
     return gives_turn_up(addition)
 
 
+SECOND_ATTEMPT = report(StepOutcome.REPLAN, UNSTARTED).model_copy(
+    update={"step": step("add_learner", StepOutcome.REPLAN).model_copy(update={"attempts": 2})}
+)
+
+
+@pytest.mark.parametrize(
+    "lost", [SECOND_ATTEMPT, StepFailure("add_learner", "", "the worker sent no heartbeat in time")]
+)
+def test_learner_that_somebody_else_may_have_added_stays(lost: StepResult | StepFailure) -> None:
+    """An attempt died unheard, perhaps before it proposed anything, and a learner with the same peer URL is there."""
+    addition = adding().do(AddTarget, lost)
+    if isinstance(lost, StepFailure):
+        addition.next(to.Wait)
+        addition.result(after=1.0).do(to.Observe, observed(UNSTARTED))
+    assert addition.state.target.member_id == D
+    cancelled(addition).do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
+    assert f"learner {D} stays in the cluster without a vote" in addition.state.doing
+
+
 @pytest.mark.parametrize("whose", ["nobody's", "an earlier one's", "somebody else's"])
 def test_cancelled_addition_leaves_what_it_has_not_added(whose: str) -> None:
     """The learner of an earlier addition, or of somebody who was faster, stays, and is named."""
