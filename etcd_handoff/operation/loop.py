@@ -64,7 +64,7 @@ from etcd_handoff.operation.current_details import lasting_since
 from etcd_handoff.operation.phases import LeaveStep, LookDue
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import Decided, OperationState
-from etcd_handoff.planning import Blocked, Done, Refused, plan
+from etcd_handoff.planning import Blocked, Done, Reason, Refused, doubted, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -162,6 +162,8 @@ def _unseen(state: OperationState, now: float) -> OperationState:
 
 def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
     """What follows from the last view; a name is resolved before that, once."""
+    if doubt := observation.listed_again(state):
+        return _follow(state, doubted(doubt), now)
     answer = strategy.of(state).resolve(state, view)
     if answer is not None:
         return answer if isinstance(answer, Decided | OperationState) else _follow(state, answer, now)
@@ -177,7 +179,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
         if (other := membership.reconsidered(state, state.view, waits=waits)) is not None:
             return other
     if isinstance(decision, Refused):
-        return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
+        return _refused(state, decision)
     if isinstance(decision, Blocked):
         return _blocked(state, decision, now)
     if state.request.dry_run:
@@ -185,6 +187,12 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     if isinstance(decision, Done):
         return strategy.of(state).done(state, now)
     return _advance(state, decision, now)
+
+
+def _refused(state: OperationState, decision: Refused) -> OperationState:
+    if decision.reason is Reason.NO_QUORUM and not state.looked_twice:
+        return observation.looking_twice(state)  # voters may be late for one look
+    return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
 
 
 def _blocked(state: OperationState, decision: Blocked, now: float) -> Decided | OperationState:

@@ -22,11 +22,13 @@ from etcd_handoff.contract import (
 )
 from etcd_handoff.operation import change_words, identity, parts, recording, replaced, unrecorded
 from etcd_handoff.operation.commands import Finish
+from etcd_handoff.operation.membership_goal import joins, members_changed
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.whole import Part
-from etcd_handoff.planning import Blocked, Done, Joiner, MembersChanged, Refused, StartAddition, StartRemoval, plan
+from etcd_handoff.planning import Blocked, Done, MembersChanged, Refused, StartAddition, StartRemoval, plan
 from etcd_handoff.planning.outline import outline, warnings
+from etcd_handoff.planning.part_order import voters_at_the_end
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
@@ -55,7 +57,7 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
 def pinned(state: OperationState, view: ClusterView, target: Target) -> OperationState:
     """The change is about this from now on; who leaves is not asked again."""
     if isinstance(state.request, MembershipRequest):
-        nobody = MembersChanged(view.cluster_id, _joins(state), exact=True)
+        nobody = MembersChanged(view.cluster_id, joins(state), exact=True)
         present = [nobody.member_in(view, joiner) for joiner in nobody.joins]
         leaves = tuple(identity.pinned(view, m) for m in view.members if m not in present)
     else:
@@ -68,18 +70,7 @@ def pinned(state: OperationState, view: ClusterView, target: Target) -> Operatio
 
 def goal(state: OperationState) -> MembersChanged:
     """What is wanted, for the planner."""
-    whole, traits = parts.whole_of(state), state.traits
-    target = whole.pinned or state.target
-    return MembersChanged(
-        target.cluster_id,
-        _joins(state),
-        tuple(target.member_id for target in whole.leaves),
-        exact=isinstance(whole.request, MembershipRequest),
-        min_voters=traits.min_voters if traits else 1,
-        begun=whole.begun,
-        seen_term=state.binding.term,
-        seen_index=state.binding.raft_index,
-    )
+    return members_changed(state)
 
 
 def blocked(state: OperationState, decision: Blocked) -> OperationState:
@@ -90,6 +81,9 @@ def blocked(state: OperationState, decision: Blocked) -> OperationState:
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:  # noqa: ARG001  # a part begins
     """The part that the planner has answered with begins."""
     whole, view = parts.whole_of(state), state.view
+    if view and not whole.begun:
+        whole = whole.changed(voters=voters_at_the_end(view, goal(state)))
+        state = state.changed(whole=whole)
     ahead = len(outline(view, goal(state)).stages) if view else 0
     number = len(whole.ended) + 1
     of = max(number, len(whole.ended) + ahead)
@@ -209,7 +203,7 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
         "warnings": (*replaced.warnings(whole), *(warnings(view, goal(state)) if view and state.pinned else ())),
     }
     if isinstance(whole.request, ReplacementRequest):
-        new = goal(state).member_in(view, _joins(state)[0]) if view and state.pinned else None
+        new = goal(state).member_in(view, joins(state)[0]) if view and state.pinned else None
         return ReplacementResult(
             outcome=outcome or (Outcome.REPLACED if changed else Outcome.ALREADY_REPLACED),
             **fields,
@@ -223,17 +217,6 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
         **fields,
         members=tuple(ListedMember(id=m.id, name=m.name, peer_urls=m.peer_urls) for m in members),
     )
-
-
-def _joins(state: OperationState) -> tuple[Joiner, ...]:
-    """Members that are to be there at the end."""
-    request = parts.whole_of(state).request
-    if isinstance(request, ReplacementRequest):
-        return (Joiner(request.name, request.peer_urls),)
-    if isinstance(request, MembershipRequest):
-        return tuple(Joiner(member.name, member.peer_urls) for member in request.members)
-    msg = f"{request} asks for no change of several members"
-    raise TypeError(msg)
 
 
 def _led(state: OperationState, target: Target) -> Target:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.planning.joining import has_promotion_bug
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -53,6 +55,8 @@ def _wrong_version(version: str, others: list[str]) -> Iterator[str]:
     own, cluster = _minor(version), min(filter(None, map(_minor, others)), default=None)
     if own is None or cluster is None:
         return
+    if has_promotion_bug(version):
+        yield f"its etcd is {version}, which may forget that a learner was promoted: install the newest of its release"
     (major, minor), (its_major, its_minor) = own, cluster
     if major != its_major or not its_minor <= minor <= its_minor + 1:
         yield (

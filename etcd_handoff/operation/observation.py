@@ -9,14 +9,16 @@ from etcd_handoff.activity_io import ChangeInput, CheckLeaderInput, StepInput
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import proposal
 from etcd_handoff.operation.commands import Observe
+from etcd_handoff.operation.membership_goal import members_changed
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.queue_state import NO_MEMBER
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import MemberAbsent, MemberPresent
+from etcd_handoff.planning.part_order import min_voters_after_removal
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, Target
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.operation.state import OperationState
 
 
@@ -106,7 +108,17 @@ def undoubted(state: OperationState) -> ClusterView | None:
     if state.view is None or state.pinned is None:
         return None
     departed = leaving(state) if state.request.adds else (state.pinned.member_id, *leaving(state))
-    return None if doubts.contradiction(state.view, state.binding, departed) else state.view
+    doubt = doubts.contradiction(state.view, state.binding, departed) or listed_again(state)
+    return None if doubt else state.view
+
+
+def listed_again(state: OperationState) -> Doubt | None:
+    """The doubt that the last view lists a member which this operation has seen to leave; None when it does not."""
+    ended = state.whole.ended if state.whole else ()
+    left = {part.member_id for part in ended if part.kind == "remove"}
+    if state.absent and state.pinned is not None:
+        left.add(state.pinned.member_id)
+    return doubts.listed_again(state.view, left) if state.view is not None else None
 
 
 def doubtful(state: OperationState) -> tuple[str, ...]:
@@ -120,6 +132,7 @@ def doubtful(state: OperationState) -> tuple[str, ...]:
 
 def intent(state: OperationState) -> MemberAbsent:
     """What is wanted, for the planner."""
+    part = state.whole.part if state.whole else None
     return MemberAbsent(
         state.target.cluster_id,
         state.target.member_id,
@@ -127,10 +140,16 @@ def intent(state: OperationState) -> MemberAbsent:
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
         leaving_later=frozenset(leaving(state)) - {state.target.member_id},
-        # A larger change has counted its voters as a whole: in between there may be fewer.
-        min_voters=state.traits.min_voters if state.traits and not state.whole else 1,
-        successors=frozenset(state.whole.part.successors if state.whole and state.whole.part else ()),
+        min_voters=_min_voters(state),
+        successors=frozenset(part.successors if part else ()),
     )
+
+
+def _min_voters(state: OperationState) -> int:
+    """How many voters must remain."""
+    if state.whole is None:
+        return state.traits.min_voters if state.traits else 1
+    return min_voters_after_removal(state.view, members_changed(state)) if state.view else 1
 
 
 def leaving(state: OperationState) -> tuple[str, ...]:

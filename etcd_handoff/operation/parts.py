@@ -46,6 +46,7 @@ SHARED: Final = frozenset(
         "paused",
         "gates_passed_at",
         "snapshot",
+        "lock_left",
         "turn_request",
         "wants_turn",
         "holds_turn",
@@ -106,7 +107,7 @@ def deferred(state: OperationState) -> OperationState:
     if state.joining.sent and state.target.member_id:
         whole = whole.changed(own=(*whole.own, state.target.member_id))
         process = state.joining.process
-        if process.command is True:
+        if process.command is True or process.started:
             known = OwnLearner(name=state.target.member_name, started=process.started, join=process.join)
             whole = whole.changed(learners={**whole.learners, state.target.member_id: known})
     return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import ReplacementRequest
-from etcd_handoff.operation import member_process, parts
+from etcd_handoff.operation import member_process, observation, parts
 from etcd_handoff.operation.member_process import StopLearner, StopMember
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -70,7 +70,8 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
 
 def failed(state: OperationState, command: StopMember | ArchiveMember, failure: StepFailure) -> OperationState:
     """The state after no worker of the node has answered: without one, nobody knows of a command."""
-    has_command = state.joining.process.command is True or _put_off(state) is not None
+    process = state.joining.process
+    has_command = process.command is True or process.started or _put_off(state) is not None
     without = not failure.taken or failure.kind in member_process.WITHOUT
     if isinstance(command, StopMember) and without and not has_command:
         return _over(state, "")
@@ -88,7 +89,8 @@ def _member(state: OperationState) -> Target | None:
     if state.request.adds:
         # What somebody else has added is nobody's to stop, though its etcd may have been started by this part.
         taken_out = state.end.taken_out and state.joining.sent
-        return target if taken_out and state.joining.process.command is True else None
+        process = state.joining.process
+        return target if taken_out and (process.command is True or process.started) else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
     return target if replaced and _has_left(state) else None
 
@@ -108,7 +110,7 @@ def _who(state: OperationState) -> str:
 
 def _has_left(state: OperationState) -> bool:
     """It was there at the first look, and an undoubted list has been seen without it."""
-    return state.absent and state.target.present
+    return state.absent and state.target.present and observation.listed_again(state) is None
 
 
 def _left(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:

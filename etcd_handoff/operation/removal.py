@@ -10,7 +10,7 @@ from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalRes
 from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
-from etcd_handoff.operation.observation import act_input, after_step
+from etcd_handoff.operation.observation import act_input, after_step, listed_again
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked, Refused, Remove, Transfer
 
@@ -155,8 +155,8 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 
 def is_reached(state: OperationState) -> bool:
-    """The member is out for good."""
-    return state.absent
+    """The member is out, and no restore has brought it back."""
+    return state.absent and listed_again(state) is None
 
 
 def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it

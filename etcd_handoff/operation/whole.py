@@ -85,6 +85,7 @@ class Whole(Message):
         left_before: Members that had left before the first look, and whose EtcdMember said Joined=True then.
         part: What runs; None between two parts.
         begun: A part has begun: something may be half done.
+        voters: How many voters it was to end with when its first part began; 0 where that was not noted.
         ended: The parts that have ended.
         own: IDs of learners that parts of it have added.
         learners: Those of them whose nodes have a command for their etcd, by ID.
@@ -97,6 +98,7 @@ class Whole(Message):
     left_before: tuple[Target, ...] = ()
     part: Part | None = None
     begun: bool = False
+    voters: int = 0
     ended: tuple[PartResult, ...] = ()
     own: tuple[str, ...] = ()
     learners: dict[str, OwnLearner] = Field(default_factory=dict)

@@ -113,8 +113,8 @@ class MembersChanged:
         joins: Members that are to have a vote at the end; some of them may have one already.
         leaves: Members that were pinned at the first look and are to be out at the end.
         exact: Nobody but `joins` is to be a member at the end.
-        min_voters: So few voters are enough at the end of an exact change.
-        begun: It is not the first look: something may be half done.
+        min_voters: So few voters are enough at the end, where there are fewer than now or the change is exact.
+        begun: The change has been found possible before: it may have waited since, and something may be half done.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
 

@@ -113,7 +113,7 @@ def change_pending(view: ClusterView) -> Blocked | None:
 
 def etcd_bug(view: ClusterView) -> Blocked | None:
     """A member's etcd would not keep a promotion."""
-    faulty = [f"{m.label} runs {m.version}" for m in view.members if _has_promotion_bug(m.version)]
+    faulty = [f"{m.label} runs {m.version}" for m in view.members if has_promotion_bug(m.version)]
     if not faulty:
         return None
     return Blocked(
@@ -206,6 +206,7 @@ def _version(text: str) -> tuple[int, int, int] | None:
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
-def _has_promotion_bug(text: str) -> bool:
+def has_promotion_bug(text: str) -> bool:
+    """Whether an etcd of this version does not keep a promotion (see `PROMOTION_BUGS`)."""
     version = _version(text)
     return version is not None and any(first <= version < fixed for first, fixed in PROMOTION_BUGS)

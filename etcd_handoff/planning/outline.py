@@ -67,7 +67,8 @@ def outline(view: ClusterView, goal: MembersChanged) -> Outline:
             return Outline(tuple(stages), decision)
         if not isinstance(decision, StartAddition | StartRemoval):
             break
-        view, goal = _after(view, goal, decision), replace(goal, begun=True)
+        enough = min(goal.min_voters, part_order.voters_at_the_end(view, goal))
+        view, goal = _after(view, goal, decision), replace(goal, begun=True, min_voters=enough)
         stages.append(Stage(decision, len(view.voters), len(view.healthy_voters)))
     return Outline(tuple(stages))
 

@@ -74,6 +74,16 @@ def voters_at_the_end(view: ClusterView, goal: MembersChanged) -> int:
     return len(staying) + len(absent(view, goal)) + len(pending(view, goal))
 
 
+def min_voters_after_removal(view: ClusterView, goal: MembersChanged) -> int:
+    """How many voters must remain when one leaves now, so that there are enough once all have joined (`_too_few`).
+
+    A list of members has been counted as a whole: in between there may be fewer.
+    """
+    if goal.exact or voters_at_the_end(view, goal) >= len(view.voters):
+        return 1
+    return max(1, goal.min_voters - len(absent(view, goal)) - len(pending(view, goal)))
+
+
 def _next(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
     begun = pending(view, goal)
     obstacle: Blocked | Refused | None = None
@@ -118,11 +128,16 @@ def _forbidden(view: ClusterView, goal: MembersChanged) -> Refused | None:
 
 
 def _too_few(view: ClusterView, goal: MembersChanged) -> Refused | None:
-    """A list of members is as long as it is; what is not exact must leave no fewer voters than there are."""
+    """A list of members is as long as it is; what is not exact must leave no fewer voters than there are.
+
+    Somebody may take a member out while a replacement runs, which leaves one fewer than it counted on.
+    """
     count = len(goal.joins) if goal.exact else voters_at_the_end(view, goal)
-    if count >= goal.min_voters or not (goal.exact or (count < len(view.voters) and not goal.begun)):
+    if count >= goal.min_voters or not (goal.exact or count < len(view.voters)):
         return None
     remedy = "name more members" if goal.exact else "name a new member that is not there yet"
+    if goal.begun and not goal.exact:
+        remedy = "add another member, then start this again"
     return Refused(
         Reason.TOO_FEW_VOTERS,
         f"the cluster would have {count} voters, and min_voters of its profile is {goal.min_voters}",
@@ -148,7 +163,7 @@ def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
 
 
 def _quorum_gone(view: ClusterView, goal: MembersChanged) -> Refused | None:
-    """At the first look only: a change that has begun waits, as a voter may come back."""
+    """Only of a change that begins: one that was found possible before waits, as a voter may come back."""
     answering, needed = [m for m in view.voters if m.reachable], after(view).quorum
     if goal.begun or len(answering) >= needed:
         return None

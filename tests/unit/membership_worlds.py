@@ -24,6 +24,7 @@ from etcd_handoff.planning import (
     StartAddition,
     StartRemoval,
     Transfer,
+    part_order,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class World:
         min_voters: So many voters the cluster's profile wants at least.
         running: The part that runs.
         begun: It is not the first look.
+        enough: So many voters it was to end with when it began.
     """
 
     members: tuple[Member, ...]
@@ -80,6 +82,7 @@ class World:
     min_voters: int = 1
     running: Part | None = None
     begun: bool = False
+    enough: int = 0
 
     def url(self, member_id: str) -> str:
         """The peer URL of a member."""
@@ -155,9 +158,12 @@ class World:
     def goal(self) -> MembersChanged:
         """What is wanted."""
         joins = tuple(self._joiner(i) for i in self.wanted)
-        return MembersChanged(
-            CLUSTER, joins, self.leaves, exact=self.exact, min_voters=self.min_voters, begun=self.begun
-        )
+        return MembersChanged(CLUSTER, joins, self.leaves, exact=self.exact, min_voters=self.demanded, begun=self.begun)
+
+    @property
+    def demanded(self) -> int:
+        """How many voters the profile wants, or of a change that has begun no more than it was to end with."""
+        return min(self.min_voters, self.enough or 1) if self.begun else self.min_voters
 
     def _joiner(self, member_id: str) -> Joiner:
         name, urls = f"n{member_id}", [self.url(member_id)]
@@ -186,7 +192,11 @@ class World:
         view, goal, part = self.view(), self.goal(), self.running
         if part is None:
             return planning.plan(view, goal)
-        mine = goal.leaving(view, part.member_id) if isinstance(part, StartRemoval) else _joining(goal, part)
+        mine = (
+            replace(goal.leaving(view, part.member_id), min_voters=part_order.min_voters_after_removal(view, goal))
+            if isinstance(part, StartRemoval)
+            else _joining(goal, part)
+        )
         decision: Decision = planning.plan(view, mine)
         if isinstance(decision, Blocked | Refused):
             other = planning.plan(view, goal)
@@ -199,7 +209,8 @@ class World:
         part, after = self.running, self
         match decision:
             case StartAddition() | StartRemoval():
-                after = replace(self, running=decision, begun=True)
+                planned = self.enough if self.begun else at_the_end(self)
+                after = replace(self, running=decision, begun=True, enough=planned)
             case Remove() if isinstance(part, StartRemoval):
                 after = self.without(part.member_id)
             case Transfer():
@@ -263,13 +274,19 @@ def _bad_promotion(world: World, decision: PromoteLearner) -> Iterator[str]:
         yield "somebody else's learner gets a vote"
 
 
+def at_the_end(world: World) -> int:
+    """How many voters there will be."""
+    if world.exact:
+        return len(world.wanted)
+    stay = [m for m in world.voters if m.id not in world.leaves and m.state != UNSTARTED]
+    return len(stay) + len([i for i in world.joiners if world.member(i) not in stay])
+
+
 def too_few(world: World) -> bool:
-    """The cluster would have fewer voters than its profile wants; what is half done is not judged by it."""
+    """The cluster would have fewer voters than its profile wants, and fewer than now."""
     if world.exact:
         return len(world.wanted) < world.min_voters
-    stay = [m for m in world.voters if m.id not in world.leaves and m.state != UNSTARTED]
-    join = [i for i in world.joiners if (there := world.member(i)) is None or there not in stay]
-    return not world.begun and len(stay) + len(join) < min(world.min_voters, len(world.voters))
+    return at_the_end(world) < min(world.demanded, len(world.voters))
 
 
 def _bad_start(world: World) -> Iterator[str]:
@@ -325,6 +342,8 @@ def _bad_removal(world: World, decision: Remove) -> Iterator[str]:
         yield "one that works leaves while one that is to stay does not"
     if not can_go(world, target):
         yield "fewer voters than a quorum are left that work"
+    if too_few(world):
+        yield "one leaves although fewer voters than the profile wants would be left"
 
 
 def _bad_order(world: World, decision: StartRemoval) -> Iterator[str]:

@@ -12,15 +12,17 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import member_process, node_needs
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.member_process import PreflightMember, StartMember
+from etcd_handoff.operation.member_process import PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import NodeProcess
-from tests.unit.builders import A, D, E
+from etcd_handoff.operation.withdrawal import TakeLearnerOut
+from tests.unit.builders import A, D, E, cluster
 from tests.unit.test_addition_loop import (
     THREE,
     UNSTARTED,
     VOTER,
     adding,
     begin,
+    cancelled,
     ends_well,
     gives_turn_up,
     in_sync,
@@ -28,7 +30,7 @@ from tests.unit.test_addition_loop import (
     observed,
     works,
 )
-from tests.unit.test_removal_loop import report, step
+from tests.unit.test_removal_loop import NO_WORKER, report, step
 
 
 def told(*, facts: bool = False, **fields: Any) -> ProcessResult:
@@ -80,6 +82,31 @@ def test_node_of_a_member_is_not_to_be_cleared_for_another_one(member_id: str, c
     is_resident = (member_id, cluster_id) == (A, THREE.cluster_id)
     assert ("stop it on node0" in first, "leave it as it is" in first) == (not is_resident, is_resident)
     assert any("move it away" in text for text in others) is not is_resident
+
+
+@pytest.mark.parametrize(("version", "fits"), [("3.6.2", False), ("3.6.4", True), ("3.6.16", True), ("3.7.0", True)])
+def test_etcd_that_may_forget_a_promotion_is_not_to_join(version: str, *, fits: bool) -> None:
+    """It is said before anything is changed: once it has joined, nothing is promoted any more."""
+    view = cluster(*(m.model_copy(update={"version": "3.6.16"}) for m in THREE.members))
+    facts = NodeFacts(running=False, data_dir="/var/lib/etcd", version=version, free_bytes=1 << 40)
+    texts = [*node_needs.obstacles(facts, "node3", view)]
+    assert any("may forget that a learner was promoted" in text for text in texts) is not fits
+    assert fits is (not texts)
+
+
+def test_etcd_that_was_perhaps_started_is_stopped_although_nobody_has_said_that_there_is_a_command() -> None:
+    """The node had no worker at first; one came, started etcd, and died. After the cancellation it is asked again."""
+    drive = adding().do(PreflightMember, NO_WORKER)
+    drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
+    looks_again(gives_turn_up(drive), UNSTARTED, after=600.0)
+    drive.do(StartMember, to.StepFailure("start_member", "", "no worker took it", taken=False, tried=True))
+    assert drive.state.joining.process.command is None
+    drive.next(AwaitSync)
+    cancelled(drive).do(to.Observe, observed(UNSTARTED))
+    drive.do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    assert drive.next(StopMember).node == "node3"
+    drive.result(NO_WORKER).next(to.Cancel)
+    assert "etcd could not be stopped" in drive.state.doing
 
 
 def test_start_whose_worker_died_counts_as_one() -> None:

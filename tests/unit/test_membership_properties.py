@@ -186,7 +186,7 @@ def endless(world: World, decide: Decide) -> Iterator[str]:
         return
     up = (m.fate in (STAYS, JOINS) and m.state in (UP, LAGGING) for m in world.members)
     settled = all(fine or m.id in world.leaves for fine, m in zip(up, world.members, strict=True))
-    allowed_at_all = not world.clash and not too_few(world)
+    allowed_at_all = not world.clash and not too_few(world) and not too_few(end)
     unstarted_voter = any(m.state == UNSTARTED and m.votes for m in world.members)
     last = world.same_url and not [m for m in world.members if m.id not in world.leaves and m.votes]
     learners = any(m.fate == STAYS and not m.votes and not world.exact for m in world.members)
@@ -216,11 +216,12 @@ def endless(world: World, decide: Decide) -> Iterator[str]:
         (replacements_beside_learners, 1),
         (lambda: memberships(range(1, 3), range(2), learners=1), 1),
         (lambda: memberships(range(1, 3), range(2), LATE_FATES, learners=2), 0),
+        (lambda: (replace(world, min_voters=3) for world in replacements(range(2, 5), (UP, DOWN))), 2),
     ],
     ids=[
         *("replace-small", "replace-large", "apply-small", "apply-large", "unfinished"),
         *("replace-late", "replace-late-large", "apply-late", "replace-beside-learners"),
-        *("apply-with-a-learner", "apply-with-two-learners"),
+        *("apply-with-a-learner", "apply-with-two-learners", "replace-with-min-voters"),
     ],
 )
 def test_every_small_cluster_changes_without_harm(

@@ -8,7 +8,7 @@ import pytest
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ProcessResult
-from etcd_handoff.contract import StepOutcome
+from etcd_handoff.contract import Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import process_end
 from etcd_handoff.operation.commands import AddTarget
@@ -171,6 +171,20 @@ def test_old_member_whose_record_had_to_wait_is_looked_for_again(seen: ClusterVi
         whole = change.state.whole
         assert whole is not None
         assert "nothing was touched on its node" in whole.ended[0].process
+
+
+def test_old_member_that_a_restore_brings_back_while_it_is_held_is_left_alone() -> None:
+    """Somebody else has removed it, and somebody pauses; then the cluster is restored, with the member in it."""
+    change = looks(replacement(old="node2"), FOUR).turn()
+    change.next(to.RemoveTarget)
+    change.state = change.state.changed(paused=Pause(by="ann"))
+    change.result(report(StepOutcome.ALREADY_ABSENT, nodes(0, 1, 3)))
+    change.next(to.AskQueue)
+    change.result(TakeTurnResult(turn=QueuePosition(granted=False))).next(to.Wait)
+    change.state = change.state.changed(paused=None)
+    looks(change.result(after=3600.0), cluster(*(node(number, term=2, raft_index=50) for number in range(4))))
+    assert change.next(to.Fail).failure.text.startswith("ClusterRestored: ")
+    assert "StopMember" not in [*change.taken, *change.unasked]
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import StepResult
+from etcd_handoff.activity_io import StepResult, WorkerInfo
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, observation, pausing
@@ -13,7 +15,7 @@ from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailur
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from tests.unit.builders import A, B, C, D, cluster, doubt, down
+from tests.unit.builders import INDEX, A, B, C, D, cluster, doubt, down
 from tests.unit.changes import (
     RECORDED,
     adds,
@@ -31,6 +33,9 @@ from tests.unit.changes import (
     url,
 )
 from tests.unit.test_removal_loop import Drive, report, step
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
 
 THREE = nodes(0, 1, 2)
 FOUR = nodes(0, 1, 2, 3)
@@ -230,8 +235,9 @@ def test_status_that_nobody_takes_does_not_hold_up_the_next_part(first: str) -> 
         if change.state.holds_turn:
             gives_turn_up(change)
     assert waited == time_limits.OPERATION.record_at_least_seconds
+    change.do(to.HandRecordOver, result=True)
     if removal:
-        looks(change.do(to.HandRecordOver, result=True), gone)
+        looks(change, gone)
     looks(change, gone).turn()
     change.next(AddTarget if removal else to.TransferLeadership)
     assert not change.state.whole.ended[0].status_recorded  # type: ignore[union-attr]
@@ -407,3 +413,67 @@ def test_leadership_goes_to_no_member_that_leaves_later() -> None:
     change = looks(replacement(), FOUR).turn()
     assert change.next(to.TransferLeadership).ask.leaving_later == ()
     assert change.state.handoff_state is HandoffState.TRANSFERRING
+
+
+def demands_three(view: ClusterView) -> StepResult:
+    """A look by a worker whose profile wants three voters."""
+    return observed(view).model_copy(update={"traits": WorkerInfo(search_attributes=True, min_voters=3)})
+
+
+@pytest.mark.parametrize("when", ["between the parts", "in the removal"])
+def test_replacement_leaves_no_fewer_voters_than_the_profile_wants(when: str) -> None:
+    """Somebody takes out another member while it runs: the old one stays, and what is half done is named."""
+    change = replacement(old="node2").do(to.Observe, demands_three(THREE)).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    if when == "in the removal":
+        looks(change, FOUR)
+        assert change.next(to.RemoveTarget).ask.min_voters == 3
+        change.result(report(StepOutcome.REPLAN, nodes(0, 2, 3)))
+    else:
+        looks(change, nodes(0, 2, 3))
+    failure = change.next(to.Fail).failure
+    assert failure.text.startswith("TooFewVoters: add ")
+    assert f"node3 ({D}) has joined" in failure.text
+
+
+def test_voters_that_one_look_lacks_refuse_nothing() -> None:
+    """A look that has more time shows them; without a quorum in that one too it is refused."""
+    few = cluster(node(0), down(B, peer_urls=(url(1),)), down(C, peer_urls=(url(2),)))
+    change = looks(replacement(), few, once=True)
+    assert change.next(to.Observe).patient
+    change.result(observed(THREE)).turn().next(AddTarget)
+
+
+def test_quorum_that_is_lost_while_an_approval_is_awaited_is_waited_for() -> None:
+    """The change was found possible before, and the approval is not to be lost."""
+    change = looks(replacement(require_approval=True), THREE)
+    change.next(to.Wait)
+    change.state = change.state.changed(approval=Approval(by="ann"))
+    change.result()
+    looks(change, cluster(node(0), down(B, peer_urls=(url(1),)), down(C, peer_urls=(url(2),))))
+    assert "NoQuorum" in change.next(to.Wait).summary
+
+
+@pytest.mark.parametrize("old_works", [True, False])
+def test_member_that_is_listed_again_after_it_left_was_restored(*, old_works: bool) -> None:
+    """Its data are those from before, at a later term and nearly the same index: nobody has ordered it since."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    old = node(0, B, term=8) if old_works else down(A, peer_urls=(url(0),))
+    looks(change, cluster(old, node(1, B, term=8, raft_index=INDEX - 1), node(2, B, term=8, raft_index=INDEX - 1)))
+    failure = change.next(to.Fail).failure
+    assert failure.text.startswith("ClusterRestored: ")
+    assert f"node0 ({A}) has left" in failure.text
+
+
+def test_lock_that_an_addition_has_left_is_given_back_after_its_part_was_put_off() -> None:
+    """Nobody else would do that for an operation that has ended."""
+    change = looks(replacement(), THREE).turn()
+    change.do(AddTarget, report(StepOutcome.REPLAN, cluster(*THREE.members, unstarted(3)), proposed=True))
+    gives_turn_up(change)
+    looks_again(change, cluster(*DEAD.members, unstarted(3)))
+    assert change.state.whole is not None
+    part = change.state.whole.part
+    assert part is None or part.kind == "remove"
+    assert change.state.lock_left

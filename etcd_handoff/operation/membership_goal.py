@@ -1,0 +1,46 @@
+"""What a change of several members wants, for the planner. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.contract import MembershipRequest, ReplacementRequest
+from etcd_handoff.operation import parts
+from etcd_handoff.planning import Joiner, MembersChanged
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.operation.whole import Whole
+
+
+def members_changed(state: OperationState) -> MembersChanged:
+    """What is wanted, for the planner."""
+    whole = parts.whole_of(state)
+    target = whole.pinned or state.target
+    return MembersChanged(
+        target.cluster_id,
+        joins(state),
+        tuple(target.member_id for target in whole.leaves),
+        exact=isinstance(whole.request, MembershipRequest),
+        min_voters=_min_voters(state, whole),
+        begun=whole.begun or bool(state.planned),
+        seen_term=state.binding.term,
+        seen_index=state.binding.raft_index,
+    )
+
+
+def joins(state: OperationState) -> tuple[Joiner, ...]:
+    """Members that are to be there at the end."""
+    request = parts.whole_of(state).request
+    if isinstance(request, ReplacementRequest):
+        return (Joiner(request.name, request.peer_urls),)
+    if isinstance(request, MembershipRequest):
+        return tuple(Joiner(member.name, member.peer_urls) for member in request.members)
+    msg = f"{request} asks for no change of several members"
+    raise TypeError(msg)
+
+
+def _min_voters(state: OperationState, whole: Whole) -> int:
+    """What the profile wants; of a change that has begun, no more than it was to end with."""
+    least = state.traits.min_voters if state.traits else 1
+    return min(least, whole.voters or 1) if whole.begun else least
