@@ -54,12 +54,18 @@ class Topology:
 
 
 def topology_of(endpoints: Sequence[Endpoint], view: ClusterView | None) -> Topology | None:
-    """Return who reaches whom; None if etcd did not say who is a member."""
+    """Return who reaches whom; None if etcd did not say who is a member.
+
+    Where the profile has an endpoint at which nobody answers, that member is to be in reach, whatever it advertises.
+    """
     advertised = next((endpoint.advertised for endpoint in endpoints if endpoint.advertised), None)
     if view is None or advertised is None:
         return None
     missing = tuple(missing_members(endpoints, view))
-    local = tuple(m for m in view.members if (urls := advertised.get(m.id)) and all(map(is_loopback, urls)))
+    in_reach = any(not endpoint.members for endpoint in endpoints)
+    local = tuple(
+        m for m in view.members if not in_reach and (urls := advertised.get(m.id)) and all(map(is_loopback, urls))
+    )
     hosts = {host for m in local for host in hosts_of(advertised[m.id])}
     return Topology(view, local, hosts.pop() if len(hosts) == 1 else "", missing)
 

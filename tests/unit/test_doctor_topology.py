@@ -202,3 +202,12 @@ def test_remedy_starts_the_worker_as_the_profile_has_it() -> None:
         (found,) = doctor._check_topology(ClusterProfile.model_validate(profile), topology, report)
         assert f"etcd-handoff {command} on node1, node2, node3" in found.remedy
     assert doctor._check_topology(ClusterProfile.model_validate({"etcd": own}), None, report) == []
+
+
+def test_member_whose_own_endpoint_is_silent_is_judged_as_everywhere() -> None:
+    """The profile says that it is in reach, so a queue of its node excuses nothing, whatever it advertises."""
+    endpoints = [local_endpoint(ALL_LOCAL), Endpoint(2, "https://127.0.0.1:2381", error="connection refused", status=4)]
+    topology = topology_of(endpoints, K0S)
+    assert topology is not None
+    assert doctor_topology.leader_and_quorum(topology) == []
+    assert check_topology(topology, {}, {}, COMMAND).detail == "not reached from here: node2, node3; the others are"
