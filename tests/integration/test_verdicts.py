@@ -1,7 +1,8 @@
 """What each command says in each kind of trouble, on a real cluster: verdict, remedy, exit status, JSON by its schema.
 
-`verdicts.txt` has the texts. After a change of words run this file with `UPDATE_VERDICTS=1`, and read the difference as
-somebody would who was woken at night: is the next thing to type on the screen?
+The folder `verdicts` has the texts, a file for each test. After a change of words run this file with
+`UPDATE_VERDICTS=1`, and read the difference as somebody would who was woken at night: is the next thing to type on the
+screen?
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import trustme
 from etcd_handoff.cli.shapes.schemas import BY_COMMAND
 from etcd_handoff.lab import ProcessError, Role, disasters, http, users, wait_until
 from tests.integration.conftest import open_bench
+from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.integration.conftest import Bench, MakeBench
 
-VERDICTS: Final = Path(__file__).with_name("verdicts.txt")
+VERDICTS: Final = Path(__file__).with_name("verdicts")
 UPDATE: Final = "UPDATE_VERDICTS"
 NOBODY: Final = "127.0.0.1:1"
 """Where no server listens."""
@@ -39,13 +41,21 @@ LATE_SECONDS: Final = 30.0
 class Teller:
     """Runs commands and collects what they say, in words that are the same in each run.
 
+    Args:
+        b: Where they run.
+        part: Name of the file with what is expected, without its ending.
+        text: What was said before.
+        node: The node on which they run; anywhere when it is empty.
+
     Attributes:
         text: All of it.
         nodes_told: What workers on other nodes say, and that there is none, is part of the situation.
     """
 
-    def __init__(self, b: Bench, text: str = "") -> None:
+    def __init__(self, b: Bench, part: str, text: str = "", node: str = "") -> None:
         self._b = b
+        self._file = VERDICTS / f"{part}.txt"
+        self._node = node
         self._names: dict[str, str] = {}
         self._variables: dict[str, str] = {}
         self.text = text
@@ -68,9 +78,10 @@ class Teller:
 
         async def as_expected() -> bool:
             told.append(await self._told(command, arguments, words))
-            if os.environ.get(UPDATE) or not VERDICTS.read_text(encoding="utf-8").startswith(self.text):
+            expected = self._file.read_text(encoding="utf-8") if self._file.exists() else ""
+            if os.environ.get(UPDATE) or not expected.startswith(self.text):
                 return True
-            return VERDICTS.read_text(encoding="utf-8").startswith(self.text + told[-1][1])
+            return expected.startswith(self.text + told[-1][1])
 
         with contextlib.suppress(ProcessError):  # the last text is compared with the others
             await wait_until(as_expected, f"{words} says what is expected", LATE_SECONDS)
@@ -78,7 +89,7 @@ class Teller:
         self.text += noted
 
         async def in_json() -> bool:
-            again, shown, _ = await self._b.lab.handoff(command, *arguments, "-o", "json", **self._variables)
+            again, shown, _ = await self._run(command, *arguments, "-o", "json")
             if shown:  # else it ended before there was anything to tell
                 _by_schema(command, arguments, shown)
             return again == status
@@ -93,16 +104,25 @@ class Teller:
     async def does_in_json(self, command: str, *arguments: str) -> None:
         """The same, told in JSON: the document by its schema, of which the failure is noted."""
         words = self._words(command, (*arguments, "-o", "json"))
-        status, shown, _ = await self._b.lab.handoff(command, *arguments, "-o", "json", **self._variables)
+        status, shown, _ = await self._run(command, *arguments, "-o", "json")
         _by_schema(command, arguments, shown)
         self.text += f"$ etcd-handoff {words}\nfailure: {json.loads(shown)['failure']}\nexit {status}\n"
+
+    def end(self) -> None:
+        """All of it is what is expected; it is written down instead where that is wanted."""
+        if os.environ.get(UPDATE):
+            self._file.write_text(self.text, encoding="utf-8")
+        assert self.text == self._file.read_text(encoding="utf-8")
+
+    async def _run(self, *command: str) -> tuple[int, str, str]:
+        return await self._b.lab.handoff(*command, node=self._node, **self._variables)
 
     def _words(self, command: str, arguments: Sequence[str]) -> str:
         return " ".join(self._same(word) for word in (command, *arguments))
 
     async def _told(self, command: str, arguments: Sequence[str], words: str) -> tuple[int, str]:
         """Exit status and text of a command that is run."""
-        status, shown, errors = await self._b.lab.handoff(command, *arguments, **self._variables)
+        status, shown, errors = await self._run(command, *arguments)
         told = _verdict(command, shown) + errors
         return status, f"$ etcd-handoff {words}\n{self._same(told)}exit {status}\n"
 
@@ -145,7 +165,7 @@ def _verdict(command: str, shown: str) -> str:
             )
             kept = [line for line in lines if said.match(line)]
         case "doctor":
-            bad = re.compile(r"(FAILED|warning|  +remedy: )")
+            bad = re.compile(r"(FAILED|hint|  +remedy: )")
             kept = [line for line in lines if bad.match(line)]
         case "describe":
             kept = lines[: lines.index("")] if "" in lines else lines
@@ -400,7 +420,7 @@ async def _split(b: Bench, t: Teller, who: Roles) -> None:
     """One voter was forced into a cluster of itself, under the same cluster ID."""
     t.situation("a voter with another list of members", who.names)
     await disasters.force_new_cluster(b.lab, who.other)
-    for command in (("plan", who.follower), ("status",), ("doctor",)):
+    for command in (("plan", who.follower), ("status",), ("doctor",), ("remove", who.follower, "--dry-run")):
         await t.says(*command)
     await disasters.come_back(b.lab, who.other)
 
@@ -418,43 +438,116 @@ async def _other_clusters(b: Bench, t: Teller, who: Roles) -> None:
         await t.says(*command)
     t.situation("another cluster on a member's address", who.names)
     await disasters.become_foreign(b.lab, who.other)
-    for command in (("plan", who.follower), ("status",), ("doctor",)):
+    for command in (("plan", who.follower), ("status",), ("doctor",), ("remove", who.follower, "--dry-run")):
         await t.says(*command)
 
 
-async def _of_three(b: Bench) -> str:
-    """All that is told of a cluster of three members."""
-    t, leader = Teller(b), await b.lab.leader()
+async def _roles(b: Bench) -> Roles:
+    """Who leads, and the others in the order of their IDs, as texts have them."""
+    leader = await b.lab.leader()
     ids = {node.name: await b.lab.member_id(node.name) for node in b.lab.others(leader)}
-    who = Roles(leader, *sorted(ids, key=ids.__getitem__))  # texts have members in the order of their IDs
-    try:
+    return Roles(leader, *sorted(ids, key=ids.__getitem__))
+
+
+async def _additions(b: Bench, t: Teller, who: Roles) -> None:
+    """Changes that wait for a member that nobody starts."""
+    add, replace, apply = changes(b, who)
+    t.situation("nothing is wrong, and members are to join", who.names)
+    for command in (add, replace, apply):
+        await t.says(*command, "--dry-run")
+    t.situation("an addition waits for its member to be started", who.names)
+    await t.does(*add, "--detach")
+    await wait_until(lambda: _is(b, "new", "Blocked"), "the addition waits for the start", LATE_SECONDS)
+    for command in (("describe", "new"), ("status",), ("doctor",), ("plan", who.follower), ("approve", "new")):
+        await t.says(*command)
+    await t.does("cancel", "new", "--reason", "the disk is broken")
+    await wait_until(lambda: _is(b, "new", "Failed"), "the addition is cancelled", LATE_SECONDS)
+    await t.says("describe", "new")
+    t.situation("a replacement waits for its new member to be started", who.names)
+    await t.does(*replace, "--detach")
+    await wait_until(lambda: _is(b, who.follower, "Blocked"), "the replacement waits for the start", LATE_SECONDS)
+    for command in (("describe", who.follower), ("status",)):
+        await t.says(*command)
+    await t.does("cancel", who.follower)
+    await wait_until(lambda: _is(b, who.follower, "Failed"), "the replacement is cancelled", LATE_SECONDS)
+    await t.says("describe", who.follower)
+
+
+async def _nobody_works(b: Bench, t: Teller, who: Roles) -> None:
+    """All workers are away."""
+    for node in b.lab.nodes:
+        if b.lab.alive(Role.WORKER, node.name):
+            await b.lab.kill(Role.WORKER, node.name)
+    t.situation("no worker at all", who.names)
+    for command in (("status",), ("doctor",), ("plan", who.follower), ("watch", "status")):
+        await t.says(*command)
+    await t.does("remove", who.follower, "--detach")
+    for command in (("describe", who.follower), ("approve", who.follower)):
+        await t.does(*command)
+
+
+async def _alone(b: Bench, t: Teller, who: Roles) -> None:
+    """Each node's worker reaches its own member alone."""
+    t.nodes_told = True
+    dry = ("--dry-run",)
+    for command in (("plan", who.follower), ("status",), ("doctor",), ("remove", who.follower, *dry)):
+        await t.says(*command)
+    await t.says("remove", who.leader, *dry)
+    t.situation("the leader's node, which nobody else reaches, has no worker", who.names)
+    t.nodes_told = True
+    await b.lab.kill(Role.WORKER, who.leader)
+    for command in (("status",), ("doctor",), ("remove", who.leader, *dry), ("remove", who.follower, *dry)):
+        await t.says(*command)
+    await b.lab.start_worker(who.leader)
+    t.situation("another voter, which nobody else reaches, is down", who.names)
+    t.nodes_told = True
+    await b.lab.kill(Role.ETCD, who.other)
+    for command in (("status",), ("doctor",), ("remove", who.follower, *dry)):
+        await t.says(*command)
+
+
+async def test_verdicts_without_trouble_and_of_servers_and_files(bench: MakeBench) -> None:
+    """What lies between the commands and the servers."""
+    async with bench(tls=True, workers=()) as b:
+        t, who = Teller(b, "servers"), await _roles(b)
         await _no_worker(b, t, who)
         await _without_trouble(t, who)
         await _watcher(b, t, who)
         await _servers_and_files(b, t, who)
+        t.end()
+
+
+async def test_verdicts_of_clusters_in_trouble(bench: MakeBench, tmp_path: Path) -> None:
+    """Alarms, sick voters, missing rights, data that differ, other lists, other clusters, the last voter."""
+    async with bench(tls=True, hanging_disks=True, workers=("node0", "node1", "node2")) as b:
+        t, who = Teller(b, "clusters"), await _roles(b)
         await _alarms(b, t, who)
         await _sick_members(b, t, who)
         await _no_permission(b, t, who)
         await _data_that_differ(b, t, who)
         await _split(b, t, who)
         await _other_clusters(b, t, who)
-    finally:
-        _keep(t.text)
-    return t.text
-
-
-def _keep(text: str) -> None:
-    """Write what was told, where that is wanted."""
-    if os.environ.get(UPDATE):
-        VERDICTS.write_text(text, encoding="utf-8")
-
-
-async def test_verdicts_are_those_that_were_read(bench: MakeBench, tmp_path: Path) -> None:
-    """All that people conclude from in all situations stands in `verdicts.txt`."""
-    async with bench(tls=True, hanging_disks=True, workers=()) as b:
-        told = await _of_three(b)
     async with open_bench(tmp_path / "alone", nodes=1, kubernetes=False) as b:
-        t = Teller(b, told)
-        await _last_voter(b, t)
-    _keep(t.text)
-    assert t.text == VERDICTS.read_text(encoding="utf-8")
+        alone = Teller(b, "clusters", t.text)
+        await _last_voter(b, alone)
+        alone.end()
+
+
+async def test_verdicts_of_members_that_join(bench: MakeBench) -> None:
+    """Additions and replacements; last, nobody works at all."""
+    async with bench() as b:
+        t, who = Teller(b, "additions"), await _roles(b)
+        await _additions(b, t, who)
+        await _nobody_works(b, t, who)
+        t.end()
+
+
+async def test_verdicts_on_isolated_nodes(bench: MakeBench) -> None:
+    """The commands run on a node that stays, as on a controller of k0s's."""
+    require_isolation()
+    async with bench(isolated=True) as b:
+        who = await _roles(b)
+        t = Teller(b, "isolated", node=who.follower)
+        t.situation("each node reaches its own member alone", who.names)
+        await _alone(b, t, who)
+        t.end()
