@@ -1,16 +1,17 @@
 """A last line on a terminal that is written over; anywhere else there is none, and no escape code."""
+# ruff: noqa: PLC0415
+# rich is imported where a line is shown: `--help` answers at once, without it.
 
 from __future__ import annotations
 
-import os
-import shutil
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, TextIO
+
+from etcd_handoff.cli.terminal import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CLEAR: Final = "\r\x1b[2K"
-"""To the first column, and the line emptied."""
+    from rich.live import Live
 
 
 class LiveLine:
@@ -22,27 +23,46 @@ class LiveLine:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self._shown = ""
+        self._terminal = is_terminal(stream)
+        self._live: Live | None = None
 
     def print(self, lines: Iterable[str]) -> None:
         """Print lines that stay, at once."""
-        text = "".join(f"{line}\n" for line in lines)
-        if text:
-            self._write(f"{CLEAR if self._shown else ''}{text}{self._shown}")
+        lines = list(lines)
+        if not lines:
+            return
+        text = "\n".join(lines)
+        if self._live is not None:
+            from rich.text import Text
+
+            # Long lines are left to the terminal: what is copied from them is whole.
+            self._live.console.print(Text(text), soft_wrap=True)
+        else:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
     def show(self, text: str) -> None:
         """Write the last line over with this; nothing where the output is no terminal."""
         if self._terminal:
-            self._shown = " ".join(text.split())[: shutil.get_terminal_size().columns - 1]
-            self._write(f"{CLEAR}{self._shown}")
+            from rich.text import Text
+
+            self._live = self._live or _started(self._stream)
+            self._live.update(Text(" ".join(text.split()), no_wrap=True, overflow="crop"), refresh=True)
 
     def close(self) -> None:
         """Take the last line away."""
-        if self._shown:
-            self._shown = ""
-            self._write(CLEAR)
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+
+def _started(stream: TextIO) -> Live:
+    """Return the line, still empty, on a terminal."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=stream, force_terminal=True, force_interactive=True, color_system=None)
+    live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False)
+    live.start()
+    console.show_cursor(show=True)  # a command that is killed must not leave the terminal without its cursor
+    return live

@@ -101,7 +101,10 @@ async def _run(
                 print_json(StartedOutput, {"workflow_id": operation.id, "run_id": run_id, "joined": attached})
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
-        result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
+        try:
+            result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
+        finally:
+            output.close()  # before anything goes to standard error, which knows nothing of this line
     except OperationError as failure:
         return print_failure(args, failure, ends, last[0] if last else None, request.cluster)
     except RunsAlreadyError as error:
@@ -110,8 +113,6 @@ async def _run(
         stopped = temporal_error(error) if isinstance(error, RPCError) else client_error(error)
         text = f"{stopped}\n{_goes_on(request, started)}"
         raise CommandError(stopped.status, text if stopped.status == EXIT_UNREACHABLE else str(stopped)) from None
-    finally:
-        output.close()
     status = ends.exit_status(result, dry_run=request.dry_run)
     if args.output == "json":
         print_json(ends.shape, result.model_dump(mode="json"))

@@ -5,13 +5,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pydantic import BaseModel
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether the stream is a terminal that moves its cursor."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -87,10 +87,10 @@ def test_version_and_help_end_with_0(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_help_imports_none_of_the_heavy_libraries() -> None:
-    """`--help` answers at once because it loads neither gRPC nor Temporal nor pydantic."""
+    """`--help` answers at once because it loads neither gRPC nor Temporal nor pydantic nor rich."""
     code = (
         "import sys; from etcd_handoff import cli; status = cli.run(['remove', '--help']);"
-        "heavy = {'asyncio', 'grpc', 'kubernetes', 'pydantic', 'temporalio'} & set(sys.modules);"
+        "heavy = {'asyncio', 'grpc', 'kubernetes', 'pydantic', 'rich', 'temporalio'} & set(sys.modules);"
         "sys.exit(str(heavy) if heavy or status else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import pytest
@@ -63,6 +65,68 @@ def test_table_aligns_columns() -> None:
         "wide cell",
         "x          y",
     ]
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def on_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, rows: list[list[str]]) -> list[str]:
+    """A table on a terminal of this width."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TERM", "xterm")
+        patched.setenv("COLUMNS", str(columns))
+        patched.setattr(sys, "stdout", Terminal())
+        return table(("NAME", "MESSAGE", "ID"), rows)
+
+
+def test_long_text_is_folded_within_its_column_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short columns stay where they are; a pipe gets each row in one line, for programs that split it."""
+    rows = [["n1", "k0s has removed the member, and its node may be reset", "1"], ["n2", "", "2"]]
+    assert on_terminal(monkeypatch, 40, rows) == [
+        "NAME  MESSAGE                         ID",
+        "n1    k0s has removed the member,     1",
+        "      and its node may be reset",
+        "n2                                    2",
+    ]
+    width = len(rows[0][1])
+    in_pipe = [f"NAME  {'MESSAGE':{width}}  ID", f"n1    {rows[0][1]}  1", f"n2    {'':{width}}  2"]
+    assert table(("NAME", "MESSAGE", "ID"), rows) == in_pipe
+    assert on_terminal(monkeypatch, 200, rows) == in_pipe, "there is room"
+    assert on_terminal(monkeypatch, 20, rows) == in_pipe, "folded to a few letters nobody could read it"
+
+
+def test_ids_and_times_are_not_folded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are copied; a terminal that is too narrow breaks the line without taking anything apart."""
+    rows = [["2026-01-01 10:00:00", "etcd-remove/a-cluster-with-a-long-name/n1", "8211f1d0f64f3269"]]
+    assert on_terminal(monkeypatch, 60, rows)[1] == "  ".join(rows[0])
+
+
+def test_word_that_is_longer_than_the_terminal_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The columns beside it stay on the screen."""
+    lines = on_terminal(monkeypatch, 40, [["n1", "x" * 300, "1"]])
+    assert lines[1].startswith("n1    xxx")
+    assert lines[1].endswith("x  1")
+    assert max(map(len, lines)) == 40
+
+
+def test_wide_letters_and_signs_that_move_the_cursor_break_no_column() -> None:
+    """Somebody else wrote the message; what it holds does not become a code for the terminal."""
+    lines = table(("A", "B"), [["\u65e5\u672c", "x"], ["\x1b[2Jab\ncd", "y"]])
+    assert lines == ["A          B", "\u65e5\u672c       x", " [2Jab cd  y"]
+
+
+def test_status_shows_what_is_wrong_with_an_etcdmember_however_long_its_message_is() -> None:
+    """Below the table, where nothing pushes it off the screen."""
+    found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
+    found[0]["status"]["message"] = "word " * 60
+    lines = status_lines(StatusReport("prod", cluster(), found, None, {}))
+    assert "! n2: says Joined=False, but etcd has this member" in lines
+    assert not any("! says" in line for line in lines)
 
 
 def test_member_rows_say_role_and_why_a_member_does_not_count() -> None:
@@ -143,7 +207,7 @@ def test_status_shows_members_records_and_operations() -> None:
     found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
     seen = StatusReport("prod", cluster(), found, parts, {})
     text = "\n".join(status_lines(seen))
-    assert "! says Joined=False, but etcd has this member" in text
+    assert "! n2: says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
     told = as_printed(StatusOutput, status_object(seen))
     assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]

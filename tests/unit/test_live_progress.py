@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import io
+import re
+import sys
+import types
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from etcd_handoff.cli.live_line import CLEAR, LiveLine
+from etcd_handoff import cli
+from etcd_handoff.cli import operations, remove
+from etcd_handoff.cli.live_line import LiveLine
 from etcd_handoff.cli.render.progress import ProgressLines
-from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
+from etcd_handoff.client import OperationTimedOutError
+from etcd_handoff.contract import HandoffState, Progress, RemovalRequest, Step, StepOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+UP: Final = "\x1b[1A"
+EMPTIED: Final = "\x1b[2K"
+HIDDEN: Final = "\x1b[?25l"
+SHOWN: Final = "\x1b[?25h"
 
 LOOK = Step(
     name="check_leader",
@@ -111,25 +126,92 @@ def test_state_that_changes_begins_anew() -> None:
     assert lines.live(removing).startswith("Removing for 0 ms")
 
 
-def test_terminal_has_one_line_that_is_written_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines that stay are printed above it, and it is taken away at the end."""
+def on_screen(written: str) -> list[str]:
+    """The lines that a terminal shows once it has got this."""
+    lines, row = [""], 0
+    codes = re.findall(r"\x1b\[\?25[lh]|\x1b\[2K|\x1b\[1A|\r|\n|[^\x1b\r\n]+", written)
+    assert "".join(codes) == written, "a code that this terminal does not know"
+    for code in codes:
+        if code == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif code == UP:
+            row -= 1
+        elif code == EMPTIED:
+            lines[row] = ""
+        elif code not in {"\r", HIDDEN, SHOWN}:
+            lines[row] += code
+    return lines
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """A terminal of 20 columns."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "20")
-    out = Terminal()
-    line = LiveLine(out)
+    return Terminal()
+
+
+def test_terminal_has_one_line_that_is_written_over(terminal: Terminal) -> None:
+    """Lines that stay are printed above it, whole, and it is taken away at the end."""
+    line = LiveLine(terminal)
+    line.print(["Started"])
     line.show("Blocked for a\n  very long time")
-    line.print(["  one step"])
+    assert on_screen(terminal.getvalue()) == ["Started", "Blocked for a very l"]
+    line.print(["  one step that is longer than the terminal is wide", "", "  [red]12:30:smile:"])
+    stay = ["Started", "  one step that is longer than the terminal is wide", "", "  [red]12:30:smile:"]
+    assert on_screen(terminal.getvalue()) == [*stay, "Blocked for a very l"]
+    line.show("Removing")
+    assert on_screen(terminal.getvalue()) == [*stay, "Removing"]
     line.close()
-    shown = "Blocked for a very "
-    assert out.getvalue() == f"{CLEAR}{shown}{CLEAR}  one step\n{shown}{CLEAR}"
+    line.print(["Done"])
+    assert on_screen(terminal.getvalue()) == [*stay, "Done", ""]
+
+
+def test_wide_letters_do_not_break_the_line(terminal: Terminal) -> None:
+    """Each takes two columns; one more letter would begin a line that nobody takes away."""
+    LiveLine(terminal).show("\u65e5\u672c" * 10)
+    assert on_screen(terminal.getvalue()) == ["\u65e5\u672c" * 5]
+
+
+def test_command_that_is_killed_leaves_the_cursor(terminal: Terminal) -> None:
+    """Nobody shows it again after that."""
+    line = LiveLine(terminal)
+    line.show("Blocked")
+    assert terminal.getvalue().rindex(SHOWN) > terminal.getvalue().rindex(HIDDEN)
+    shown = len(terminal.getvalue())
+    line.show("Removing")
+    assert HIDDEN not in terminal.getvalue()[shown:]
+
+
+def test_failure_is_told_after_the_line_is_taken_away(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard error is the same terminal, and knows nothing of the line."""
+
+    async def started(*_: object) -> tuple[object, bool]:
+        return types.SimpleNamespace(id="etcd-remove/prod/n1"), False
+
+    async def fail(*_: object, show: Callable[[str], None], **__: object) -> None:
+        show("Blocked")
+        raise OperationTimedOutError("no time left", "etcd-remove/prod/n1", "TimedOut")
+
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(operations, "connect_temporal", started)
+    monkeypatch.setattr(operations, "_start", started)
+    monkeypatch.setattr("etcd_handoff.cli.follow.follow", fail)
+    args = cli.parser().parse_args(["remove", "n1", "-c", "prod"])
+    request = RemovalRequest(cluster="prod", member="n1")
+    assert operations.run_operation(args, request, "queue", remove.ends()) == 1
+    assert on_screen(terminal.getvalue())[1].startswith("TimedOut: ")
 
 
 @pytest.mark.parametrize(("stream", "term"), [(io.StringIO, "xterm"), (Terminal, "dumb")])
 def test_anything_else_gets_no_escape_code(
     stream: type[io.StringIO], term: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A pipe, a file, a CI log, a terminal that can't."""
+    """A pipe, a file, a CI log that takes colours, a terminal that can't."""
     monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     out = stream()
     line = LiveLine(out)
     line.show("Blocked")

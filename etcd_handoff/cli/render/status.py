@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 TEMPORAL_PARTS: Final = ("operations", "last", "workers", "watcher")
-RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE", "")
+RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +76,10 @@ def _resource_lines(report: StatusReport) -> list[str]:
     if report.resources is None:
         return [f"EtcdMembers: {report.errors.get('kubernetes', 'the cluster profile has no kubernetes')}"]
     compared = compare_resources(report.trusted_view, report.resources)
-    rows = [
-        [r.name, r.joined, r.member_id or "-", r.message or "-", f"! {r.wrong}" if r.wrong else ""] for r in compared
-    ]
-    return table(RESOURCE_HEADINGS, rows) if rows else ["EtcdMembers: none"]
+    rows = [[r.name, r.joined, r.member_id or "-", r.message or "-"] for r in compared]
+    # Below the table: beside a long message nobody would see what is wrong.
+    marks = [f"! {r.name}: {r.wrong}" for r in compared if r.wrong]
+    return [*table(RESOURCE_HEADINGS, rows), *marks] if rows else ["EtcdMembers: none"]
 
 
 def _temporal_lines(report: StatusReport) -> list[str]:
