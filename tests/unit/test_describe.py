@@ -62,6 +62,17 @@ def test_blocked_operation_has_the_verdict_first_and_what_to_type() -> None:
     ]
 
 
+def test_time_is_what_the_operation_says_of_itself() -> None:
+    """A namespace without search attributes has no other, and those know nothing of a reason that has changed."""
+    known = PROGRESS.model_copy(update={"since": "2026-01-01T10:00:00+00:00"})
+    for standing in (STANDING, Standing(view=VIEW, view_at=STANDING.view_at)):
+        report = replace(BLOCKED, progress=known, standing=standing)
+        assert shown(report)[0] == "removal of node2 (2), cluster prod: Blocked for 2 h 00 min"
+        assert as_printed(DescribeOutput, report_object(report))["state_since"] == "2026-01-01T10:00:00.000Z"
+    looks = replace(BLOCKED, progress=known.model_copy(update={"state": HandoffState.CHECKING}), state="Checking")
+    assert shown(looks)[0].endswith("cluster prod: Checking"), "the time is that of the state before the look"
+
+
 def test_members_are_those_of_the_last_look() -> None:
     """With who saw them, and when."""
     lines = shown(BLOCKED)

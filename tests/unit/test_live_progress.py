@@ -75,6 +75,30 @@ def test_live_line_tells_state_elapsed_time_wait_leader_and_attempt() -> None:
     )
 
 
+def test_time_is_that_of_the_state_and_not_of_this_command() -> None:
+    """Whoever attaches after two hours learns that it has lasted so long; reminders come as often as ever."""
+    clock, began = Clock(), 1_767_225_600.0
+    lines = ProgressLines("id", clock, lambda: began + 7200 + clock.now)
+    waits = BLOCKED.model_copy(update={"since": "2026-01-01T00:00:00+00:00"})
+    lines.progress(waits)
+    assert lines.live(waits).startswith("Blocked for 2 h 00 min; ")
+    told = []
+    for clock.now in range(1, 600):
+        told += [(clock.now, line) for line in lines.progress(waits)]
+    assert [seconds for seconds, _ in told] == [60, 120, 240, 480]
+    assert told[0][1] == "  still Blocked after 2 h 01 min: QuorumAtRisk: node3 is down"
+    clock.now = -9000
+    assert lines.live(waits).startswith("Blocked for 0 ms; "), "this machine's clock is behind"
+
+
+def test_look_does_not_last_as_long_as_the_state_that_it_interrupts() -> None:
+    """Its own word is about that state."""
+    lines = ProgressLines("id", Clock(), lambda: 1_767_229_200.0)
+    looks = BLOCKED.model_copy(update={"state": HandoffState.CHECKING, "since": "2026-01-01T00:00:00+00:00"})
+    lines.progress(looks)
+    assert lines.live(looks).startswith("Checking for 0 ms; ")
+
+
 def test_operation_on_several_members_is_named_by_its_workflow() -> None:
     """Their names together are no member."""
     change = BLOCKED.model_copy(update={"member": "node1, node2"})

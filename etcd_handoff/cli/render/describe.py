@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cli.render.history import facts, operation_name
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
-from etcd_handoff.cli.render.progress import remedy_lines
+from etcd_handoff.cli.render.progress import remedy_lines, state_since
 from etcd_handoff.cli.render.report import result_facts
 from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.operation.unblocking_commands import command
@@ -61,6 +61,16 @@ class OperationReport:
         """It has not ended."""
         return not self.trail.outcome
 
+    @property
+    def since(self) -> str:
+        """Since when it is in its state; empty where nobody knows.
+
+        Its own word comes first: what its history has of its states are search attributes, which a namespace may lack.
+        """
+        if self.progress is not None and (since := state_since(self.progress)):
+            return f"{datetime.fromisoformat(since).astimezone(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
+        return self.standing.since if self.standing.state == self.state else ""
+
 
 def report_lines(report: OperationReport, now: datetime) -> list[str]:
     """Return everything for people: the verdict, what to type next, then the rest."""
@@ -81,7 +91,7 @@ def report_object(report: OperationReport) -> dict[str, Any]:
     standing, progress = report.standing, report.progress
     return {
         "state": report.state,
-        "state_since": standing.since,
+        "state_since": report.since,
         "doing": progress.doing if progress else "",
         "waiting_for": progress.waiting_for if progress else "",
         "point_of_no_return": progress.point_of_no_return if progress else None,
@@ -102,8 +112,7 @@ def _verdict(report: OperationReport, now: datetime) -> str:
     name = f"{operation_name(trail)}{whom}, cluster {trail.cluster}"
     if not report.runs:
         return f"{name}: {trail.outcome}, {_ago(trail.ended_at, now)}"
-    since = report.standing.since if report.standing.state == report.state else ""
-    return f"{name}: {report.state or 'runs'}{f' for {_span(since, now)}' if since else ''}"
+    return f"{name}: {report.state or 'runs'}{f' for {_span(report.since, now)}' if report.since else ''}"
 
 
 def _now(report: OperationReport) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
@@ -34,11 +35,15 @@ class ProgressLines:
     Args:
         workflow_id: The operation.
         clock: Seconds that pass, whatever the time of day is.
+        now: The time of day, in seconds since 1970.
     """
 
-    def __init__(self, workflow_id: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, workflow_id: str, clock: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time
+    ) -> None:
         self._workflow_id = workflow_id
         self._clock = clock
+        self._now = now
         self._steps_shown = 0
         self._last_state: tuple[str, str] = ("", "")
         self._since = clock()
@@ -83,7 +88,13 @@ class ProgressLines:
         if progress.state in STATES_WITHOUT_LINE or passed < self._reminder_seconds:
             return []
         self._reminder_seconds = max(2 * self._reminder_seconds, passed)
-        return [f"  still {progress.state} after {elapsed(passed)}: {progress.doing}"]
+        return [f"  still {progress.state} after {elapsed(self._lasted(progress))}: {progress.doing}"]
+
+    def _lasted(self, progress: Progress) -> float:
+        """Return for how long it is in its state; where it does not say, for how long this command has seen that."""
+        if since := state_since(progress):
+            return max(0.0, self._now() - datetime.fromisoformat(since).timestamp())
+        return self._clock() - self._since
 
     def live(self, progress: Progress, step: str = "") -> str:
         """Return all that matters now in one line, for a terminal that is written over.
@@ -93,7 +104,7 @@ class ProgressLines:
             step: The step that runs, with its attempt; empty where that is not known.
         """
         waits = f"what unblocks it: {progress.waiting_for}" if progress.waiting_for else ""
-        state = f"{progress.state} for {elapsed(self._clock() - self._since)}"
+        state = f"{progress.state} for {elapsed(self._lasted(progress))}"
         # A terminal cuts the end, and the long texts stand above already.
         return "; ".join(part for part in (state, leader_of(progress), step, progress.doing, waits) if part)
 
@@ -102,6 +113,14 @@ class ProgressLines:
         new = text not in self._remarks
         self._remarks.add(text)
         return [f"  {text}"] if new else []
+
+
+def state_since(progress: Progress) -> str:
+    """Return since when it is in its state, by its own word; empty where it does not say.
+
+    While it looks, it tells since when it is in the state that the look interrupts.
+    """
+    return "" if progress.state == HandoffState.CHECKING else progress.since
 
 
 def leader_of(progress: Progress) -> str:
