@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos model stock nightly bench unit lint types layers fmt parts programs network kubeadm checkers browser screenshots requirements schemas clean
+.PHONY: help demo test chaos model stock nightly bench unit lint types layers fmt parts programs network kubeadm checkers browser shells screenshots requirements schemas clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -22,7 +22,7 @@ help: ## list the targets
 demo: programs ## take the leader out of a real three-member cluster on this machine (KEEP=1 leaves it running, K0S=1 isolates the nodes as k0s does)
 	@$(BIN)/etcd-handoff demo $(if $(filter-out 0,$(KEEP)),--keep) $(if $(filter-out 0,$(K0S)),--k0s)
 
-test: lint types layers network checkers browser ## everything that CI runs (ARGS=<arguments of pytest>)
+test: lint types layers network checkers browser shells ## everything that CI runs (ARGS=<arguments of pytest>)
 	@$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 unit: $(SETUP) ## the quick tests: no sockets, some minutes (ARGS=<arguments of pytest>)
@@ -78,6 +78,11 @@ browser:
 	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
 	echo "note: no Chromium on PATH, so nobody looks at the Web UI: its tests are skipped, and fail where CI is set." \
 		"Remedy: apt-get install chromium" >&2
+
+shells:
+	@for name in zsh fish; do command -v $$name >/dev/null || \
+	echo "note: no $$name on PATH, so nobody reads its completion: its tests are skipped, and fail where CI is set and" \
+		"could install it. Remedy: apt-get install $$name" >&2; done
 
 screenshots: programs browser ## take the pictures in docs/images again, of the Web UI in Chromium
 	@SCREENSHOTS=docs/images $(BIN)/pytest -q tests/integration/test_web_ui.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
@@ -14,8 +15,17 @@ from etcd_handoff.cli.command_line_spec import command_line
 
 WHOLE, COMMANDS = command_line(cli.parser())
 BASH: Final = shutil.which("bash") or "bash"
-SHELLS: Final = [shell for shell in ("bash", "zsh", "fish") if shutil.which(shell)]
-"""bash is on every machine that these tests run on."""
+SHELLS: Final = ("bash", "zsh", "fish")
+
+
+def require(shell: str) -> str:
+    """The path of a shell; without it the test is skipped with the reason, or fails where `.ci/run` installs it."""
+    if program := shutil.which(shell):
+        return program
+    reason = f"NOT TESTED: the completion for {shell}; run `apt-get install {shell}`"
+    if os.environ.get("CI") and os.geteuid() == 0 and shutil.which("apt-get"):
+        pytest.fail(f"in CI this must run: {reason}")
+    pytest.skip(reason)
 
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -44,15 +54,47 @@ def test_bash_completes_commands_options_and_values(capsys: pytest.CaptureFixtur
     assert completed(script, "remove", "--reason", "") == []
 
 
+def test_fish_completes_commands_options_and_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """As fish itself asks for them; the value of an option is no command."""
+    fish = require("fish")
+    script = printed(capsys, "completion", "fish")
+    for line, offered in (
+        ("re", ["recheck", "remove", "replace", "report", "resume"]),
+        ("-c prod appr", ["approve"]),
+        ("approve node2 --c", ["--cluster", "--comment", "--config"]),
+        ("status -o ''", ["json", "table"]),
+        ("watch st", ["start", "status", "stop"]),
+    ):
+        ask = f"{script}\ncomplete -C {shlex.quote(f'etcd-handoff {line}')}"
+        done = subprocess.run([fish, "--no-config", "-c", ask], capture_output=True, text=True, check=True)
+        assert sorted(found.partition("\t")[0] for found in done.stdout.splitlines()) == offered
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 def test_script_is_valid_for_its_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The shell reads it without running it."""
+    program = require(shell)
     script = printed(capsys, "completion", shell)
-    done = subprocess.run([shell, "-n"], input=script, capture_output=True, text=True, check=False)
+    done = subprocess.run([program, "-n"], input=script, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("present", [True, False])
+def test_shell_that_is_missing_is_told_and_fails_where_ci_installs_it(
+    *, present: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that did not run is told from one that passed; nothing else of CI needs root."""
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/apt-get" if present and name == "apt-get" else None)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"NOT TESTED.*apt-get install zsh"):
+        require("zsh")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception if present else pytest.skip.Exception, match="apt-get install zsh"):
+        require("zsh")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_script_names_every_command_and_option(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """None is forgotten, whatever is added to the parser."""
     script = printed(capsys, "completion", shell)

@@ -79,7 +79,8 @@ def _zsh_option(option: OptionSpec) -> Iterable[str]:
 def fish_lines(whole: CommandSpec, commands: Sequence[CommandSpec]) -> list[str]:
     """Return a script for fish, to be sourced."""
     lines = [f"# fish completion for {PROGRAM}: {PROGRAM} completion fish | source", f"complete -c {PROGRAM} -f"]
-    first = "-n __fish_use_subcommand"
+    # Not __fish_use_subcommand, which takes the value of an option for a command.
+    first = f"-n 'not __fish_seen_subcommand_from {' '.join(command.name for command in commands)}'"
     lines += [f"complete -c {PROGRAM} {first} {_fish_option(option)}" for option in whole.options]
     for command in commands:
         lines.append(f"complete -c {PROGRAM} {first} -a {command.name} -d {_fish_text(command.summary)}")
