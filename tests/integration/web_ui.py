@@ -48,9 +48,14 @@ SCREENSHOTS: Final = "SCREENSHOTS"
 """Environment variable: the folder where pictures are put, which the documentation shows; none are taken without."""
 
 
+def path_of_chromium() -> str:
+    """The path of Chromium; empty where there is none."""
+    return next(filter(None, map(shutil.which, PROGRAMS)), "")
+
+
 def require_chromium() -> str:
     """The path of Chromium; without one the test is skipped with the reason, or fails in CI."""
-    if program := next(filter(None, map(shutil.which, PROGRAMS)), None):
+    if program := path_of_chromium():
         return program
     reason = "NOT TESTED: nobody looks at the Web UI here: there is no Chromium; run `apt-get install chromium`"
     if os.environ.get("CI"):
