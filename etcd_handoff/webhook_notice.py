@@ -47,6 +47,7 @@ class Notice(Message):
         waiting_for: What would unblock it.
         asked_because: The reason that was given for the operation.
         next: Commands that a person can type now.
+        plan: The steps that follow, in words; empty while it is not known what follows, and at the end.
     """
 
     event_id: str
@@ -67,6 +68,7 @@ class Notice(Message):
     waiting_for: str = ""
     asked_because: str = ""
     next: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
 
 
 def cloud_event(notice: Notice) -> dict[str, Any]:

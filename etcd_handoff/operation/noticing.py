@@ -107,6 +107,7 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
         waiting_for="" if ended else _waiting_for(state),
         asked_because=_without_addresses(request.reason),
         next=tuple(typed(name, request.cluster, member, workflow_id) for name in names),
+        plan=() if ended else tuple(map(_without_addresses, state.planned)),
     )
 
 

@@ -226,8 +226,10 @@ async def test_chat_bot_approves_for_those_who_answer_it(bench: MakeBench) -> No
 
         removal = await b.start(follower, require_approval=True, reason="its disk is old")
         question = await chat.read()
-        assert question.startswith("1: "), question
+        assert question.startswith(f"1: RemoveMember of {follower} in cluster demo: "), question
         assert question.endswith("(asked because: its disk is old)")
+        assert (await chat.read()).startswith(f"1. remove {follower} through "), "what is approved"
+        assert (await chat.read()).startswith("2. record Joined=False ")
         assert await chat.type("ann perhaps 1") == "answer with: <user> yes <number>, or <user> no <number>"
         assert await chat.type("ann yes 2") == "answer with: <user> yes <number>, or <user> no <number>"
         assert "cancelled" in await chat.type("ann no 1")
@@ -235,7 +237,7 @@ async def test_chat_bot_approves_for_those_who_answer_it(bench: MakeBench) -> No
             await removal.result()
 
         removal = await b.start(follower, require_approval=True)
-        assert (await chat.read()).startswith("2: ")
+        assert [(await chat.read()).partition(" ")[0] for _ in range(3)] == ["2:", "1.", "2."]
         assert "UnknownOperationError" not in await chat.type("ann yes 2")
         result = await removal.result()
         assert (result.outcome, result.approved_by) == ("removed", "ann@chat")

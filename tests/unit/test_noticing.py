@@ -12,10 +12,11 @@ from etcd_handoff.operation import ending, noticing, parts
 from etcd_handoff.operation.handed_on import HandedOn
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
+from etcd_handoff.operation.phases import Noticed
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.webhook_notice import NoticeEvent, cloud_event
-from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.builders import A, B, C, cluster, down, hangs, member
 from tests.unit.test_addition_loop import LAGS, UNSTARTED, added, looks_again, with_it
 from tests.unit.test_removal_loop import LED_BY_B, RISKY, report
 
@@ -126,6 +127,30 @@ def test_wish_for_an_approval_and_the_end_are_told() -> None:
     assert wanted.next[0] == "etcd-handoff approve node0 -c prod"
     assert wanted.asked_because == "see ..."
     assert (ended.outcome, ended.next) == ("cancelled", ("etcd-handoff history node0 -c prod",))
+
+
+def test_wish_for_an_approval_has_the_plan() -> None:
+    """Whoever approves it reads what they approve; nothing follows while a member is down, nor after the end."""
+    told = Told(require_approval=True).until(to.Wait, cluster(member(A), member(B), member(C)))
+    (wanted,) = told.notices
+    assert [line.partition(" ")[0] for line in wanted.plan] == ["hand", "wait", "remove", "record"]
+    assert cloud_event(wanted)["data"]["plan"] == list(wanted.plan)
+    cancelled = Told(require_approval=True).until(to.Wait, LED_BY_B)
+    cancelled.state = ending.cancelled(cancelled.state)
+    cancelled.until(to.Cancel, LED_BY_B)
+    told.state = told.state.changed(approval=Approval(by="ann"))
+    told.result().until(to.Wait, cluster(member(A), hangs(B), down(C)))
+    later = (told.notices[-1], cancelled.notices[-1])
+    assert [(notice.event, notice.plan) for notice in later] == [("blocked", ()), ("ended", ())]
+
+
+def test_plan_names_no_address() -> None:
+    """As no text of an event does."""
+    told = Told(require_approval=True).until(to.Wait, LED_BY_B)
+    told.state = told.state.changed(planned=("add node4 at http://10.0.0.4:2380",), noticed=Noticed())
+    _, notice = noticing.due(told.state, told.command, "etcd-remove/prod/node0")
+    assert notice is not None
+    assert notice.plan == ("add node4 at ...",)
 
 
 def test_removal_that_gives_up_tells_how_it_has_ended() -> None:

@@ -11,6 +11,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 from etcd_handoff.client import ClientError
 from etcd_handoff.client.blocking import connect
@@ -29,12 +30,15 @@ class Bot(ThreadingHTTPServer):
         self.seen: set[str] = set()
         self.waiting: dict[str, str] = {}
 
-    def ask(self, event: dict[str, dict[str, str]]) -> None:
-        """Ask people, in the chat."""
+    def ask(self, event: dict[str, dict[str, Any]]) -> None:
+        """Ask people, in the chat, whether this may be done to this member."""
         data = event["data"]
         number = str(len(self.waiting) + 1)
         self.waiting[number] = data["workflow_id"]
-        print(f"{number}: {data['text']} (asked because: {data['asked_because'] or '-'})", flush=True)
+        what = f"{data['operation']} of {data['member']} in cluster {data['cluster']}"
+        lines = [f"{number}: {what}: {data['text']} (asked because: {data['asked_because'] or '-'})"]
+        lines += [f"   {place}. {step}" for place, step in enumerate(data.get("plan", ()), 1)]  # workers of now send it
+        print("\n".join(lines), flush=True)
 
 
 class Webhook(BaseHTTPRequestHandler):
