@@ -52,8 +52,8 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     passed_over = {m.id for m in known if not m.reachable}
     claimed = _unlisted_claims(report, _table(state))
     if not command.patient:  # a look that ends a wait has the time to try them all the same
-        report = _without_workers(report, _table(state))
         state = state.changed(silent_nodes={**state.silent_nodes, **dict.fromkeys(report.idle_nodes, now)})
+    report = _without_workers(report, state, now)
     nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, (*state.far_nodes, *claimed))
     if not nodes:
         return observation.observed(state, command, _confirmed(state, report))
@@ -99,12 +99,17 @@ def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
     return [node_of(c.name, table) for c in report.claims or () if c.joined != "False" and c.member_id not in listed]
 
 
-def _without_workers(report: StepResult, table: Mapping[str, str]) -> StepResult:
-    """The look, in which members say so whose nodes have no worker."""
-    if report.view is None or not report.idle_nodes:
+def _without_workers(report: StepResult, state: OperationState, now: float) -> StepResult:
+    """The look, in which members say so whose nodes have no worker and are not asked again so soon."""
+    why = {n: texts.no_worker(n) for n in state.silent_nodes if not _rested(state.silent_nodes, n, now)}
+    if report.view is None or not why:
         return report
-    why = {node: texts.no_worker(node) for node in report.idle_nodes}
-    return report.model_copy(update={"view": merged(report.view, report.step.node, {}, why, table)})
+    return report.model_copy(update={"view": merged(report.view, report.step.node, {}, why, _table(state))})
+
+
+def _rested(silent: Mapping[str, float], node: str, now: float) -> bool:
+    """Whether a node whose worker took no look may be asked again."""
+    return node not in silent or now - silent[node] >= time_limits.OPERATION.ask_again_seconds
 
 
 def _table(state: OperationState) -> Mapping[str, str]:
@@ -142,9 +147,7 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         listed = {node_of(m.name, table) for m in report.view.members}
         nodes = [node_of(m.name, table) for m in far]
         nodes += [node for node in known if node not in listed] if report.alone else []
-    pause = time_limits.OPERATION.ask_again_seconds
-    rested = (node for node in nodes if node not in silent or now - silent[node] >= pause)
-    return tuple(dict.fromkeys(node for node in rested if node != report.step.node))
+    return tuple(dict.fromkeys(node for node in nodes if _rested(silent, node, now) and node != report.step.node))
 
 
 def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:
@@ -224,8 +227,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         asleep.pop(node, None)
         if isinstance(result, StepFailure):
             why[node] = result.text
-            if not result.taken:
-                asleep[node] = now
+            asleep |= {} if result.taken else {node: now}
         elif result.view is None:
             why[node] = f"the worker on {node}: {result.step.note}"
             heard[node] = result.heard

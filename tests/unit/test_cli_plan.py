@@ -10,7 +10,7 @@ from etcd_handoff.cli.etcdmembers import claims_of
 from etcd_handoff.cli.options import parser
 from etcd_handoff.cli.plan import dry_run_command
 from etcd_handoff.cli.removal_plan import PlanFacts, plan_removal
-from etcd_handoff.cli.render.members import cluster_line, cluster_object
+from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_rows
 from etcd_handoff.cli.render.plan import plan_lines, plan_object
 from etcd_handoff.cli.render.status import StatusReport, status_lines
 from etcd_handoff.cli.shapes.cluster import PlanOutput
@@ -84,6 +84,7 @@ def test_leader_is_told_by_the_word_of_those_that_are_reached() -> None:
     assert cluster_line("prod", cluster(member(1), down(2), down(3))).endswith(
         "n1 leads at term 7 according to n1 alone"
     )
+    assert member_rows(cluster(member(1), down(2), down(3)))[0][3] == "answers linearizable reads"
     for view in (
         cluster(member(1, serves_reads=False), down(2), down(3)),
         cluster(member(1, leader_id=None), down(2), down(3)),

@@ -99,6 +99,16 @@ def test_nodes_are_asked_for_members_that_the_worker_does_not_reach() -> None:
     assert not any(look.ask.probe or look.ask.claims for look in command.looks)
 
 
+def test_dry_run_names_the_node_whose_worker_took_no_look() -> None:
+    """Its second look comes too soon to ask that node again, and tells all the same what is missing."""
+    removal = begin(dry_run=True).do(to.Observe, sees(LED_BY_A, B))
+    removal.do(to.LookThroughNodes, (silent("no worker on node0"), sees(LED_BY_A, C)), after=1.0)
+    removal.do(to.Observe, sees(LED_BY_A, B))
+    assert asked(removal) == ["node2"]
+    result = removal.do(to.LookThroughNodes, (sees(LED_BY_A, C),)).next(to.Finish).result
+    assert "no worker on node0: start it there" in result.blocked_by
+
+
 def test_member_that_has_not_started_has_no_node() -> None:
     """It has no name."""
     view = cluster(member(A, B), member(B, B), down(C, name=""))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import StepResult, WorkerInfo
+from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, observation, pausing
@@ -417,7 +417,7 @@ def test_leadership_goes_to_no_member_that_leaves_later() -> None:
 
 def demands_three(view: ClusterView) -> StepResult:
     """A look by a worker whose profile wants three voters."""
-    return observed(view).model_copy(update={"traits": WorkerInfo(search_attributes=True, min_voters=3)})
+    return report(StepOutcome.OBSERVED, view, traits={"min_voters": 3})
 
 
 @pytest.mark.parametrize("when", ["between the parts", "in the removal"])

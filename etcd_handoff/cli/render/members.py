@@ -81,6 +81,8 @@ def health(view: ClusterView, member: MemberView) -> str:
         return "answers, but no linearizable read"
     if CORRUPT in member.alarms:
         return f"answers, and has raised the alarm {CORRUPT}"
+    if (few := seen_by_few(view)) is not None and member in few[2]:
+        return "answers linearizable reads"  # there is a quorum, though not enough of it is reached to be counted
     return "does not follow the agreed leader" if view.leadership else "answers, but no leader is agreed"
 
 
