@@ -12,7 +12,7 @@ from etcd_handoff.cli.find_operation import listed_operations, progress_of
 from etcd_handoff.cli.live_workers import live_workers
 from etcd_handoff.cli.past_operations import newest_first
 from etcd_handoff.cli.queue_places import place_of, queue_of
-from etcd_handoff.cli.watch import health_of
+from etcd_handoff.cli.watcher_status import health_of
 
 if TYPE_CHECKING:
     from temporalio.client import Client

@@ -11,19 +11,15 @@ from etcd_handoff.cli.configuration import cluster_name, read_config, wrong_opti
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
+from etcd_handoff.cli.watcher_status import NOBODY_ANSWERS, running_watcher, status_of
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
 
-    from temporalio.client import Client
-
-    from etcd_handoff.cli.render.operations import WatcherHealth
     from etcd_handoff.config import Config
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
-NOBODY_ANSWERS: Final = "the watcher is started, but no worker answers; run `etcd-handoff worker`"
 K0S_ACTS: Final = (
     "on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME etcd-handoff.io/leave=true`;"
     " k0s's own reconciler acts on spec.leave at once, before leadership has moved, and the watcher cannot hold it back"
@@ -109,11 +105,11 @@ async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher,
     """
     watcher = await _watcher(cluster)
     try:
-        seconds = (await _status_of(watcher)).resync_seconds
-    except CommandError:
+        seconds = (await status_of(watcher)).resync_seconds
+    except CommandError as error:
         if resync_seconds is not None:
             raise
-        return watcher, f"cluster {cluster} is watched already: workflow {watcher.id}; {NOBODY_ANSWERS}"
+        return watcher, f"cluster {cluster} is watched already: workflow {watcher.id}; {error}"
     note = f"cluster {cluster} is watched already, every {seconds:g} s: workflow {watcher.id}"
     if resync_seconds not in (None, seconds):
         start = f"etcd-handoff watch start -c {cluster} --resync {resync_seconds:g}"
@@ -122,25 +118,8 @@ async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher,
     return watcher, note
 
 
-async def _watcher(cluster: str, client: Client | None = None) -> Watcher:
-    """The watcher, which runs: Temporal takes a cancellation of one that has ended, too, and says nothing."""
-    from temporalio.client import WorkflowExecutionStatus
-    from temporalio.service import RPCError
-
-    from etcd_handoff.operation.reconciler_state import watch_id
-    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
-
-    handle = (client or await connect_temporal()).get_workflow_handle(watch_id(cluster))
-    try:
-        runs = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
-    except RPCError as error:
-        if not is_unknown_workflow(error):
-            raise
-        runs = False
-    if not runs:
-        start = f"etcd-handoff watch start -c {cluster}"
-        raise CommandError(EXIT_FAILED, f"nothing watches cluster {cluster}; start it with `{start}`")
-    return handle
+async def _watcher(cluster: str) -> Watcher:
+    return await running_watcher(await connect_temporal(), cluster)
 
 
 async def _stop(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
@@ -164,7 +143,7 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     from etcd_handoff.temporal.updates import execute_update
 
     watcher = await _watcher(cluster)
-    doubt = (await _status_of(watcher)).doubt if args.confirm else None
+    doubt = (await status_of(watcher)).doubt if args.confirm else None
     if args.confirm and doubt is None:
         see = f"etcd-handoff watch status -c {cluster}"
         raise CommandError(EXIT_FAILED, f"nothing is held back, so there is nothing to confirm; see `{see}`")
@@ -187,51 +166,10 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     return EXIT_DONE
 
 
-async def health_of(client: Client, cluster: str) -> WatcherHealth:
-    """How the watcher of a cluster does, for `status`.
-
-    Raises:
-        CommandError: Temporal cannot be asked.
-    """
-    from etcd_handoff.cli.render.operations import WatcherHealth
-
-    try:
-        watcher = await _watcher(cluster, client)
-    except CommandError as error:
-        if error.status == EXIT_FAILED:
-            return WatcherHealth()
-        raise
-    try:
-        status = await _status_of(watcher)
-    except CommandError as error:
-        return WatcherHealth(runs=True, trouble=str(error))
-    return WatcherHealth(
-        runs=True, trouble=status.trouble, resync_seconds=status.resync_seconds, removing=len(status.removing)
-    )
-
-
-async def _status_of(watcher: Watcher) -> ReconcilerStatus:
-    """What the watcher sees.
-
-    Raises:
-        CommandError: It does not answer.
-    """
-    import asyncio
-
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
-
-    try:
-        async with asyncio.timeout(time_limits.COMMANDS.watcher_query_seconds):
-            status: ReconcilerStatus = await watcher.query("status", result_type=ReconcilerStatus)
-    except TimeoutError:
-        raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
-    return status
-
-
 async def _status(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
     from etcd_handoff.cli.render.watch import status_exit, status_lines
 
-    status = await _status_of(await _watcher(cluster))
+    status = await status_of(await _watcher(cluster))
     if args.output == "json":
         from etcd_handoff.cli.shapes.watch import WatchStatusOutput
 

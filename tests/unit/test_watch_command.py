@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.cli import run, watch
+from etcd_handoff.cli.errors import CommandError
+from etcd_handoff.cli.watcher_status import NO_STATUS, NOBODY_ANSWERS, READ_LOGS, health_of, status_of
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.operation.drift import TOO_MANY_ABSENT
 from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
+from etcd_handoff.temporal.converter import VersionMismatchError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from temporalio.client import Client
+
+    from etcd_handoff.temporal.client import Watcher
+
+FAILS = "Cannot query workflow due to Workflow Task in failed state"
+NOT_READY = RPCStatusCode.FAILED_PRECONDITION
+NO_POLLER = "no poller seen for task queue recently, worker may be down"
 DOUBT = Doubt(kind=TOO_MANY_ABSENT, text="2 of 3 are absent", remedy="look")
 
 
@@ -29,11 +40,13 @@ class FakeTemporal:
 
     Attributes:
         status: What the watcher answers; None where none runs.
+        error: What comes instead of an answer; None where the watcher answers.
         cancelled: The watcher was stopped.
         updates: What it was asked to do.
     """
 
-    def __init__(self, status: ReconcilerStatus | None) -> None:
+    def __init__(self, status: ReconcilerStatus | None, error: Exception | None = None) -> None:
+        self.error = error
         self.status, self.cancelled, self.updates = status, False, list[Any]()
         self.id, self.result_run_id = watch_id("prod"), "run"
 
@@ -54,6 +67,8 @@ class FakeTemporal:
 
     async def query(self, _: str, **__: object) -> ReconcilerStatus | None:
         """What it sees."""
+        if self.error is not None:
+            raise self.error
         return self.status
 
     async def cancel(self) -> None:
@@ -71,9 +86,13 @@ def watching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """Runs `watch` against a fake: the exit status, and the fake afterwards."""
 
     def command(
-        status: ReconcilerStatus | None, *arguments: str, kubernetes: bool = True, more: str = ""
+        status: ReconcilerStatus | None,
+        *arguments: str,
+        kubernetes: bool = True,
+        more: str = "",
+        error: Exception | None = None,
     ) -> tuple[int, FakeTemporal]:
-        fake = FakeTemporal(status)
+        fake = FakeTemporal(status, error)
 
         async def connected() -> FakeTemporal:
             return fake
@@ -168,3 +187,39 @@ def test_confirmation_names_the_doubt_that_the_watcher_has(watching: Any, capsys
     assert (exit_status, fake.updates) == (EXIT_FAILED, [])
     exit_status, fake = watching(status(), "resync")
     assert [(update.confirm, update.doubt) for update in fake.updates] == [(False, "")]
+
+
+@pytest.mark.parametrize(
+    ("error", "exit_status", "words"),
+    [
+        (RPCError(f"{FAILS}.", NOT_READY, b""), EXIT_FAILED, f"{NO_STATUS}: {FAILS}; {READ_LOGS}"),
+        (RPCError(NO_POLLER, NOT_READY, b""), EXIT_FAILED, NOBODY_ANSWERS),
+        (RPCError("late", RPCStatusCode.DEADLINE_EXCEEDED, b""), EXIT_FAILED, NOBODY_ANSWERS),
+        (RPCError("away", RPCStatusCode.UNAVAILABLE, b""), EXIT_UNREACHABLE, "does not answer: away"),
+        (WorkflowQueryFailedError("no such query"), EXIT_FAILED, f"{NO_STATUS}: no such query"),
+        (VersionMismatchError("of another version"), EXIT_FAILED, f"{NO_STATUS}: of another version"),
+        (TimeoutError(), EXIT_FAILED, NOBODY_ANSWERS),
+    ],
+)
+async def test_watcher_that_cannot_answer_is_in_trouble_and_takes_nothing_else_with_it(
+    error: Exception, exit_status: int, words: str
+) -> None:
+    """`status` shows the trouble beside everything else."""
+    health = await health_of(cast("Client", FakeTemporal(status(), error)), "prod")
+    assert (health.runs, words in health.trouble) == (True, True), health.trouble
+    with pytest.raises(CommandError) as stopped:
+        await status_of(cast("Watcher", FakeTemporal(status(), error)))
+    assert (stopped.value.status, str(stopped.value)) == (exit_status, health.trouble)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(("status",), EXIT_FAILED), (("start",), EXIT_DONE), (("start", "--resync", "9"), 1)]
+)
+def test_watcher_that_cannot_answer_ends_a_command_with_the_reason(
+    watching: Any, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], expected: int
+) -> None:
+    """In one line, and `watch start` says that it runs; another interval cannot be promised."""
+    assert watching(status(), *arguments, error=VersionMismatchError("of another version"))[0] == expected
+    captured = capsys.readouterr()
+    assert f"{NO_STATUS}: of another version" in captured.out + captured.err
+    assert "unexpected" not in captured.err
