@@ -113,14 +113,28 @@ def test_replaced_member_is_not_given_the_id_of_the_new_one() -> None:
     assert trail_of("x", [[started(workflow_type={"name": "ReplaceMember"}), *steps, ended]]).member_id == "2"
 
 
-def test_approver_who_gives_their_own_name_is_named_once() -> None:
-    """The command line gives the shell's user as `by`."""
+@pytest.mark.parametrize(
+    ("update", "reason", "kind"),
+    [("approve", "comment", "approved"), ("pause", "reason", "pause"), ("resume", "reason", "resume")],
+)
+@pytest.mark.parametrize(
+    ("given", "by"),
+    [
+        ({"by": "ann"}, "ann"),  # the command line gives the shell's user
+        ({"by": "bob"}, "bob (as ann@laptop)"),
+        ({}, "ann@laptop"),
+    ],
+)
+def test_name_that_somebody_gives_is_told_with_the_identity_of_another_user(
+    update: str, reason: str, kind: str, given: dict[str, str], by: str
+) -> None:
+    """Whoever approves, pauses or resumes for somebody else; their own name stands there once."""
     request = {
         "meta": {"identity": "etcd-handoff:ann@laptop"},
-        "input": {"name": "approve", "args": payload({"by": "ann", "comment": "change 4711"})},
+        "input": {"name": update, "args": payload({**given, reason: "change 4711"})},
     }
     found = trail(event("workflow_execution_update_accepted", 1, accepted_request=request))
-    assert found.entries[1] == Entry("2026-01-01T00:00:01.000Z", "approved", "change 4711", "ann", "command line")
+    assert found.entries[1] == Entry("2026-01-01T00:00:01.000Z", kind, "change 4711", by, "command line")
 
 
 def approval(seconds: int, by: str) -> HistoryEvent:

@@ -162,11 +162,15 @@ def _updated(event: HistoryEvent, at: str) -> Entry | None:
         return None
     identity, door = person(event, request.meta.identity)
     text = str(given.get("comment") or given.get("reason") or "")
+    by = _named(str(given.get("by") or ""), identity)
     if name == "approve":
-        named = str(given.get("by") or "")
-        by = f"{named} (as {identity})" if named and named != identity.partition("@")[0] else named or identity
         return Entry(at, "approved", text or "no comment given", by, door)
-    return Entry(at, name, text or "no reason given", identity, door)
+    return Entry(at, name, text or "no reason given", by, door)
+
+
+def _named(by: str, identity: str) -> str:
+    """Who has sent an update: by the name that they give, and by the identity where that is another user's."""
+    return f"{by} (as {identity})" if by and by != identity.partition("@")[0] else by or identity
 
 
 def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
