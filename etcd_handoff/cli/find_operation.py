@@ -107,6 +107,12 @@ def is_about(operation: FoundOperation, cluster: str, member: str) -> bool:
     return operation.cluster == cluster and member.strip().casefold() in names
 
 
+def id_in(member: str) -> str:
+    """The member ID that somebody gives, in hex as etcd writes it; empty where it can only be a name."""
+    hex_id = MEMBER_ID.fullmatch(member.strip())
+    return hex_id[1].lower().lstrip("0") if hex_id else ""
+
+
 def the_one(operations: Iterable[FoundOperation], member: str, cluster: str) -> FoundOperation:
     """The only operation among these that runs; a dry run only if nothing else does.
 
@@ -169,9 +175,8 @@ async def by_member(client: Client, cluster: str, member: str) -> list[FoundOper
     ids = [kind.id_of(cluster, member.strip()) for kind in KINDS]
     about = [run for run in listed if is_about(run, cluster, member)]
     about += await replacements_by(client, listed, member)
-    if not about and (hex_id := MEMBER_ID.fullmatch(member.strip())):
+    if not about and (member_id := id_in(member)):
         progresses = await asyncio.gather(*(progress_of(run.handle(client)) for run in listed))
-        member_id = hex_id[1].lower().lstrip("0")
         about = [
             run for run, now in zip(listed, progresses, strict=True) if now is not None and now.member_id == member_id
         ]

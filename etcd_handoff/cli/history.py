@@ -51,6 +51,7 @@ async def _trails(args: argparse.Namespace) -> tuple[str, list[Trail]]:
     if args.operation is None:
         operations = newest_first(await listed_operations(client, cluster, limit=args.limit))
         return f"an operation on cluster {cluster}", await trails(client, operations)
-    operations = await operations_on(client, cluster, args.operation)
+    found = await operations_on(client, cluster, args.operation)
+    operations = newest_first([*found.subject, *found.listed])
     what = f"an operation on member {args.operation} of cluster {cluster}"
     return what, await trails(client, operations[: args.limit])

@@ -15,6 +15,7 @@ class OperationKind(NamedTuple):
         dry_run_prefix: The same for a dry run that our client starts.
         command: The command that starts it.
         of_parts: It consists of additions and removals, so that its activities name several members.
+        of_whole: It is about all members of a cluster, so that lists name all that are to be there.
     """
 
     workflow_type: str
@@ -23,6 +24,7 @@ class OperationKind(NamedTuple):
     dry_run_prefix: str
     command: str
     of_parts: bool = False
+    of_whole: bool = False
 
     def id_of(self, cluster: str, member: str) -> str:
         """The workflow ID of such an operation on a member."""
@@ -33,7 +35,9 @@ KINDS: Final = (
     OperationKind("RemoveMember", "removal", "etcd-remove", "etcd-plan", "remove"),
     OperationKind("AddMember", "addition", "etcd-add", "etcd-plan-add", "add"),
     OperationKind("ReplaceMember", "replacement", "etcd-replace", "etcd-plan-replace", "replace", of_parts=True),
-    OperationKind("ApplyMembership", "membership change", "etcd-apply", "etcd-plan-apply", "apply", of_parts=True),
+    OperationKind(
+        "ApplyMembership", "membership change", "etcd-apply", "etcd-plan-apply", "apply", of_parts=True, of_whole=True
+    ),
 )
 """All kinds, in the order in which messages name them."""
 

@@ -1,28 +1,44 @@
 """Operations that run or have ended, as Temporal still has them: for `history`, `describe` and `report`."""
+# ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError
-from etcd_handoff.cli.find_operation import by_member, by_workflow_id, is_about, listed_operations
+from etcd_handoff.cli.find_operation import by_member, by_workflow_id, id_in, is_about, listed_operations
 from etcd_handoff.cli.replacements import replacements_by
 from etcd_handoff.exit_status import EXIT_FAILED
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from temporalio.client import Client
 
     from etcd_handoff.cli.find_operation import FoundOperation
 
+MOST: Final = 500
+"""How many operations are read for a member that lists do not name: with more of them a command would take seconds."""
 
-async def operations_on(client: Client, cluster: str, member: str) -> list[FoundOperation]:
-    """All operations on a member, replacements by it included, the last one first.
+
+class OperationsOn(NamedTuple):
+    """The operations on a member, the last one first.
+
+    Attributes:
+        subject: Those that were to change it, or have changed it.
+        listed: Changes of the whole membership that name it among all members, and have left it alone so far.
+    """
+
+    subject: list[FoundOperation]
+    listed: list[FoundOperation]
+
+
+async def operations_on(client: Client, cluster: str, member: str) -> OperationsOn:
+    """All operations on a member, by its name or ID; replacements by it are included.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -30,7 +46,22 @@ async def operations_on(client: Client, cluster: str, member: str) -> list[Found
     listed = await listed_operations(client, cluster)
     about = [run for run in listed if is_about(run, cluster, member)]
     joins = await replacements_by(client, listed, member)
-    return newest_first([*about, *joins, *await by_member(client, cluster, member)])
+    known = newest_first([*about, *joins, *await by_member(client, cluster, member)])
+    return await _with_recorded(client, known, listed, member)
+
+
+async def _with_recorded(
+    client: Client, known: Sequence[FoundOperation], listed: Iterable[FoundOperation], member: str
+) -> OperationsOn:
+    """With those whose histories name the member where lists do not: by its ID, or as one of several."""
+    from etcd_handoff.cli.audit.fetch import members_of
+
+    name, member_id, ids = member.strip().casefold(), id_in(member), {run.run_id for run in known}
+    unclear = [run for run in newest_first(listed) if run.run_id not in ids and (member_id or run.kind.of_whole)][:MOST]
+    recorded = list(zip(unclear, await members_of(client, unclear), strict=True))
+    subject = [run for run, members in recorded if members.subjects & {name, member_id}]
+    lists = [run for run, members in recorded if name in members.listed and run not in subject]
+    return OperationsOn(newest_first([*known, *subject]), lists)
 
 
 def newest_first(operations: Iterable[FoundOperation]) -> list[FoundOperation]:
@@ -50,14 +81,15 @@ async def last_operation(args: argparse.Namespace) -> tuple[Client, FoundOperati
         return client, await by_workflow_id(client, args.operation)
     cluster = cluster_name(args, read_config(args))
     client = await connect_temporal()
-    return client, the_last(await operations_on(client, cluster, args.operation), args.operation, cluster)
+    found = await operations_on(client, cluster, args.operation)
+    return client, the_last([*found.subject, *found.listed], args.operation, cluster)
 
 
 def the_last(operations: Iterable[FoundOperation], member: str, cluster: str) -> FoundOperation:
     """The operation that matters most now: one that runs before one that has ended, a change before a dry run.
 
     Args:
-        operations: The last one first.
+        operations: Those on the member before those that only list it, each the last one first.
         member: The member, for the error.
         cluster: Its cluster profile, for the error.
 

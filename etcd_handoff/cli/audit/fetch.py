@@ -4,20 +4,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.exit_status import EXIT_FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from temporalio.api.history.v1 import HistoryEvent
     from temporalio.client import Client
 
+    from etcd_handoff.cli.audit.members import Members
     from etcd_handoff.cli.audit.trail import Trail
     from etcd_handoff.cli.find_operation import FoundOperation
 
+T = TypeVar("T")
 AT_ONCE: Final = 8
 """Histories that are read side by side."""
 FORGOTTEN: Final = "earlier runs are missing: their retention is over"
@@ -40,19 +42,38 @@ async def trails(client: Client, operations: Iterable[FoundOperation]) -> list[T
     Raises:
         CommandError: Temporal does not answer, or refuses.
     """
+    found = await _each(operations, lambda operation: trail(client, operation))
+    return [trail for trail in found if trail is not None]
+
+
+async def members_of(client: Client, operations: Iterable[FoundOperation]) -> list[Members]:
+    """Which members each operation is about, in their order; of one whose retention has ended nobody knows.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
+    from etcd_handoff.cli.audit.members import Members, members_in
+
+    async def one(operation: FoundOperation) -> Members:
+        return members_in((await runs_of(client, operation))[0])
+
+    return [members or Members(frozenset()) for members in await _each(operations, one)]
+
+
+async def _each(operations: Iterable[FoundOperation], read: Callable[[FoundOperation], Awaitable[T]]) -> list[T | None]:
+    """What is read of each operation; None for one whose retention has ended since it was listed."""
     import asyncio
 
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(operation: FoundOperation) -> Trail | None:
+    async def one(operation: FoundOperation) -> T | None:
         async with places:
             try:
-                return await trail(client, operation)
+                return await read(operation)
             except ForgottenError:
                 return None
 
-    found = await asyncio.gather(*map(one, operations))
-    return [trail for trail in found if trail is not None]
+    return await asyncio.gather(*map(one, operations))
 
 
 async def trail(client: Client, operation: FoundOperation) -> Trail:
