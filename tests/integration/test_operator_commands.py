@@ -136,7 +136,13 @@ async def _afterwards(b: Bench, target: str) -> None:
     assert {(worker["config"] != "", *worker["profiles"]) for worker in seen["workers"]} == {(True, "demo")}
     status, text = await ends(b.lab, "history")
     assert status == 0
-    assert len(text.splitlines()) == 1 + len((await told(b, "history"))["operations"])
+    rows = [line for line in text.splitlines() if not line.startswith(" ")]
+    assert len(rows) == 1 + len((await told(b, "history"))["operations"])
+    assert f"  why and what to do: etcd-handoff history {target} -c {b.lab.cluster}" in text.splitlines()
+    member_id = last["member_id"]
+    assert [run["workflow_id"] for run in (await told(b, "history", member_id))["operations"]] == [
+        run["workflow_id"] for run in listed
+    ]
     status, page = await ends(b.lab, "report", removal_id(b, target), "-o", "html")
     assert status == 0
     assert page.startswith("<!DOCTYPE html>")

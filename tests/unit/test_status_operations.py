@@ -81,8 +81,8 @@ def test_each_part_in_words() -> None:
         "  what unblocks it: n3 is up",
         "  to look again now: etcd-handoff recheck node2 -c prod",
         "",
-        "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY  APPROVED BY",
-        "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    -",
+        "LAST               MEMBER  OUTCOME  ENDED (UTC)          ASKED FOR BY  APPROVED BY  REASON",
+        "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    -            -",
         "",
         "WORKER  VERSION  BUILD     CONFIG    PROFILES   CERTIFICATES     HOST   ASKED FOR WORK",
         "node0   0.1.0    2369de8e  c0ffee00  prod,test  prod 2027-11-28  host0  3 s ago",
@@ -94,7 +94,7 @@ def test_approver_of_an_operation_that_has_ended_is_told() -> None:
     """As its result has it; where it has none, as its history does."""
     approved = replace(LAST, result={"approved_by": "bob@laptop"})
     told = temporal_lines(replace(PARTS, last=(approved,)))
-    assert "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    bob@laptop" in told
+    assert "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    bob@laptop   -" in told
     assert temporal_object(replace(PARTS, last=(approved,)))["last"][0]["approved_by"] == "bob@laptop"
 
 

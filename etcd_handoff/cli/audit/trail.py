@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.shapes.base import FORMAT
+from etcd_handoff.contract import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,6 +110,13 @@ class Trail:
         """Whose approval counted in the end; empty when nobody's did."""
         recorded = (self.result or {}).get("approved_by")
         return "" if recorded == "" else approver(self.entries) or str(recorded or "")
+
+    @property
+    def ended_badly(self) -> bool:
+        """It has ended without doing what was asked for, or it left a cluster that acknowledges no write."""
+        if self.result is None:
+            return bool(self.outcome) and self.outcome not in set(Outcome)
+        return self.result.get("writes_acknowledged") is False
 
     def as_object(self) -> dict[str, Any]:
         """The trail for JSON."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.render.table import count, table
+from etcd_handoff.cli.render.bad_ends import with_bad_ends
+from etcd_handoff.cli.render.table import count, in_one_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.audit.trail import Entry, Trail
     from etcd_handoff.cli.render.operations import OpenOperation
 
-HEADINGS: Final = ("ASKED FOR (UTC)", "OPERATION", "MEMBER", "BY", "THROUGH", "OUTCOME", "WORKFLOW")
+HEADINGS: Final = (
+    *("ASKED FOR (UTC)", "OPERATION", "MEMBER", "BY", "THROUGH"),
+    *("APPROVED BY", "OUTCOME", "WORKFLOW", "REASON"),
+)
 INDENT: Final = "  "
 
 
 def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
-    """Return one line for each operation.
+    """Return one line for each operation, and what to type about each that has ended badly.
 
     Args:
         trails: Their trails.
@@ -30,12 +34,14 @@ def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
             trail.member or "-",
             trail.asked_by or "-",
             trail.door or "-",
+            trail.approved_by or "-",
             trail.outcome or "runs",
             trail.workflow_id,
+            in_one_line(trail.reason) or "-",
         ]
         for trail in trails
     ]
-    return table(HEADINGS, rows) if rows else [nothing]
+    return with_bad_ends(table(HEADINGS, rows), trails) if rows else [nothing]
 
 
 def history_object(trails: Iterable[Trail]) -> dict[str, Any]:

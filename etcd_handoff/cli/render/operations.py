@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.cli.render.bad_ends import bad_end, known, with_bad_ends
 from etcd_handoff.cli.render.history import operation_name, readable
-from etcd_handoff.cli.render.table import table
+from etcd_handoff.cli.render.table import in_one_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.live_workers import LiveWorker
 
 OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
-LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY", "APPROVED BY")
+LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY", "APPROVED BY", "REASON")
 WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "CERTIFICATES", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
 START_WORKER: Final = "start one with `etcd-handoff worker`; without a worker nothing goes on"
@@ -119,6 +120,7 @@ def temporal_lines(parts: TemporalParts) -> list[str]:
 
 def temporal_object(parts: TemporalParts) -> dict[str, Any]:
     """Return all parts for JSON."""
+    others = known(parts.last, parts.operations)
     return {
         "operations": [asdict(operation) for operation in parts.operations],
         "last": [
@@ -132,6 +134,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
                 "asked_by": trail.asked_by,
                 "reason": trail.reason,
                 "approved_by": trail.approved_by,
+                "next": tuple(filter(None, [bad_end(trail, others)])),
             }
             for trail in parts.last
         ],
@@ -161,11 +164,13 @@ def _last_lines(parts: TemporalParts) -> list[str]:
     rows = [
         [
             *(operation_name(t), t.member or "-", t.outcome, readable(t.ended_at[:SECONDS])),
-            *(t.asked_by or "-", t.approved_by or "-"),
+            *(t.asked_by or "-", t.approved_by or "-", in_one_line(t.reason) or "-"),
         ]
         for t in parts.last
     ]
-    return table(LAST_HEADINGS, rows) if rows else ["Last operations: none that Temporal still has"]
+    if not rows:
+        return ["Last operations: none that Temporal still has"]
+    return with_bad_ends(table(LAST_HEADINGS, rows), parts.last, parts.operations)
 
 
 def _worker_lines(parts: TemporalParts) -> list[str]:

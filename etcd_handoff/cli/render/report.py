@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 from etcd_handoff.cli.render.history import entry_text, facts, heading
 from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.cli.render.timeline import timeline_svg
-from etcd_handoff.contract import FailureType
 
 if TYPE_CHECKING:
     from etcd_handoff.cli.audit.trail import Trail
@@ -22,8 +21,6 @@ STYLE: Final = (
     "th,td{text-align:left;vertical-align:top;padding:.25em .6em;border-bottom:1px solid #ddd;overflow-wrap:anywhere}"
     "td:first-child{white-space:nowrap}th{background:#f4f4f4}.bad{color:#c0392b}"
 )
-BADLY: Final = frozenset({"Cancelled", "Terminated", "TimedOut", "Failed", *FailureType})
-"""Outcomes of an operation that has not done what was asked for."""
 
 
 def summary(trail: Trail) -> list[tuple[str, str]]:
@@ -72,7 +69,7 @@ def markdown_lines(trail: Trail) -> list[str]:
 
 def html_lines(trail: Trail) -> list[str]:
     """Return the page in HTML, with its style and its picture in it."""
-    verdict = ' class="bad"' if trail.outcome in BADLY else ""
+    verdict = ' class="bad"' if trail.ended_badly else ""
     return [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',

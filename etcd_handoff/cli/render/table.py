@@ -75,6 +75,11 @@ def _in_one_line(cell: str) -> str:
     return "".join(c if c.isprintable() else " " for c in cell)
 
 
+def in_one_line(text: str) -> str:
+    """Return a text that somebody has written, as a cell of a table."""
+    return " ".join(text.split())
+
+
 def count(number: int, noun: str) -> str:
     """Return the number with its noun, as in `1 member` and `3 members`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -87,6 +87,7 @@ class EndedOperation(Shape):
         asked_by: Who asked for it.
         reason: Why.
         approved_by: Whose approval counted in the end; empty if nobody's did.
+        next: The command that says why it has ended badly and what to do; none if it has ended well.
     """
 
     workflow_id: str
@@ -98,6 +99,7 @@ class EndedOperation(Shape):
     asked_by: str
     reason: str
     approved_by: str
+    next: tuple[str, ...]
 
 
 class ShownWorker(Shape):
