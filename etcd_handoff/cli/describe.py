@@ -64,7 +64,7 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         raise temporal_error(error) from None
     standing = standing_of([event for events in runs for event in events])
     queue = await queue_of(client, standing.view.cluster_id) if standing.view and operation.runs else None
-    trail = trail_of(operation.workflow_id, runs, note)
+    trail = trail_of(operation.workflow_id, runs, note, operation.member)
     if progress is not None and not trail.member_id and not operation.kind.of_parts:
         trail = replace(trail, member_id=progress.member_id)  # before the first change no record has it
     return OperationReport(

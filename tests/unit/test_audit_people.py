@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.api.common.v1 import Payloads
@@ -11,6 +11,7 @@ from etcd_handoff.cli.audit.behind import CARRIED, Behind, behind
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.trail import Entry
 from etcd_handoff.cli.render.history import overview_lines, trail_lines
+from etcd_handoff.cli.render.operations import TemporalParts, temporal_lines, temporal_object
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 from etcd_handoff.temporal.converter import DEFAULTS, data_converter
@@ -199,3 +200,44 @@ def test_dry_run_is_never_told_as_a_change() -> None:
     assert trail_lines(found)[0] == "dry run (removal) of node2, cluster prod: planned"
     assert "dry run (removal)" in overview_lines([found], "")[1]
     assert found.outcome_text == "it would remove node2"
+
+
+ID: Final = "8e9e05c52164694d"
+BY_ID: Final = started(input=payload({**REQUEST, "member": ID}))
+
+
+@pytest.mark.parametrize(
+    ("result", "listed", "name"),
+    [
+        ({"outcome": "removed", "member_id": ID, "member_name": "node2"}, ID, "node2"),
+        (None, "node2", "node2"),
+        (None, ID, ID),
+        (None, "", ID),
+    ],
+)
+def test_member_that_was_asked_for_by_id_is_named(result: dict[str, str] | None, listed: str, name: str) -> None:
+    """As kubectl asks: by the result, else by Temporal's list; the ID stands beside the name."""
+    failure = {"message": "it waits", "application_failure_info": {"type": "BlockedTooLong"}}
+    end = (
+        event("workflow_execution_completed", 1, result=payload(result))
+        if result
+        else event("workflow_execution_failed", 1, failure=failure)
+    )
+    found = trail_of(f"etcd-remove/prod/{ID}", [[BY_ID, end]], "", listed)
+    words = ID if name == ID else f"{name} ({ID})"
+    assert trail_lines(found)[0] == f"removal of {words}, cluster prod: {found.outcome}"
+    assert f"  {words}  " in overview_lines([found], "")[1]
+    last = temporal_object(TemporalParts(None, "", (), (found,)))["last"][0]
+    assert f"  {words}  " in temporal_lines(TemporalParts(None, "", (), (found,)))[3]
+    assert (last["member"], last["member_name"]) == (found.member, found.member_name) == (ID, name)
+
+
+def test_member_that_was_asked_for_by_name_stands_in_tables_without_its_id() -> None:
+    """Whatever case its letters had; a change of all members names none of them."""
+    result = {"outcome": "removed", "member_id": ID, "member_name": "Node2"}
+    end = event("workflow_execution_completed", 1, result=payload(result))
+    found = trail_of("etcd-remove/prod/node2", [[started(), end]], "", "Node2")
+    assert (found.whom, found.label) == (f"Node2 ({ID})", "Node2")
+    membership = started(workflow_type={"name": "ApplyMembership"}, input=payload({"cluster": "prod"}))
+    of_all = trail_of("etcd-apply/prod", [[membership, end]], "", "node0, node1")
+    assert (of_all.member_name, of_all.whom, of_all.label) == ("", "", "")

@@ -215,10 +215,10 @@ def test_nothing_to_tell_is_said() -> None:
 
 
 class Forgetful:
-    """A client of a Temporal that has the history of one workflow alone."""
+    """A client of a Temporal that has the history of one workflow alone, and which history that is."""
 
-    def __init__(self, kept: str) -> None:
-        self._kept = kept
+    def __init__(self, kept: str, history: str = "leader") -> None:
+        self._kept, self._history = kept, history
 
     def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> Any:  # noqa: ARG002
         """A handle of which the history can be fetched, or not."""
@@ -226,7 +226,7 @@ class Forgetful:
         async def fetch_history() -> WorkflowHistory:
             if workflow_id != self._kept:
                 raise RPCError("workflow execution not found", RPCStatusCode.NOT_FOUND, b"")
-            return WorkflowHistory.from_json(workflow_id, (HISTORIES / "leader.json").read_text())
+            return WorkflowHistory.from_json(workflow_id, (HISTORIES / f"{self._history}.json").read_text())
 
         return SimpleNamespace(fetch_history=fetch_history)
 
@@ -234,8 +234,16 @@ class Forgetful:
 async def test_operation_whose_retention_ends_while_it_is_read_takes_no_other_one_with_it() -> None:
     """It was listed a moment ago; alone, it is named."""
     names = ("etcd-remove/demo/n1", "etcd-remove/demo/n2")
-    listed: Any = [SimpleNamespace(workflow_id=name, run_id="r") for name in names]
+    listed: Any = [SimpleNamespace(workflow_id=name, run_id="r", member="n2") for name in names]
     client: Any = Forgetful("etcd-remove/demo/n2")
     assert [trail.workflow_id for trail in await fetch.trails(client, listed)] == ["etcd-remove/demo/n2"]
     with pytest.raises(CommandError, match="no history of etcd-remove/demo/n1 any more: its retention is over"):
         await fetch.trail(client, listed[0])
+
+
+async def test_member_is_named_as_it_is_listed_where_there_is_no_result() -> None:
+    """What was started by ID is listed by name once that is known."""
+    listed: Any = SimpleNamespace(workflow_id="etcd-remove/demo/n2", run_id="r", member="the listed name")
+    for history, name in (("failed", "the listed name"), ("follower", "node2")):
+        client: Any = Forgetful(listed.workflow_id, history)
+        assert (await fetch.trail(client, listed)).member_name == name

@@ -356,6 +356,21 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
             0,
             "It was the leader; 2 took over, term 1 to 2.",
         ),
+        (
+            result(
+                was_leader=True,
+                leader_after="2",
+                term_before=1,
+                term_after=2,
+                steps=(
+                    step(note="n1 leads at term 1"),
+                    step(name="await_election", note="n 2 leads at term 2; also seen from node2"),
+                    step(name="remove_member", note="through n 2"),
+                ),
+            ),
+            0,
+            "It was the leader; n 2 (2) took over, term 1 to 2.",
+        ),
         (result(asked_by="ann@laptop", reason="new disk."), 0, "Asked for by ann@laptop: new disk."),
         (result(asked_by="ann@laptop"), 0, "Asked for by ann@laptop."),
         (result(reason="new disk"), 0, "Asked for: new disk."),

@@ -85,7 +85,7 @@ async def trail(client: Client, operation: FoundOperation) -> Trail:
     """
     from etcd_handoff.cli.audit.history import trail_of
 
-    return trail_of(operation.workflow_id, *await runs_of(client, operation))
+    return trail_of(operation.workflow_id, *await runs_of(client, operation), operation.member)
 
 
 async def runs_of(client: Client, operation: FoundOperation) -> tuple[list[list[HistoryEvent]], str]:

@@ -31,13 +31,14 @@ EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600}
 """Options whose default is neither false nor empty."""
 
 
-def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str = "") -> Trail:
+def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str = "", listed: str = "") -> Trail:
     """The trail of an operation.
 
     Args:
         workflow_id: Its workflow ID.
         runs: The events of each of its runs, the first run first.
         note: What is missing before them.
+        listed: Its member as Temporal lists it: by name, once an operation that was started by ID knows that.
     """
     end = ending(runs[-1][-1])
     entries = in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number))
@@ -45,8 +46,11 @@ def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str
     of_parts = kind is not None and kind.of_parts
     if of_parts and (end_of_parts := after_parts(end, entries)) != end:
         end, entries = end_of_parts, (*entries[:-1], end_of_parts.entry)
+    trail = _first_trail(workflow_id, runs[0][0])
+    name = str((end.result or {}).get("member_name") or listed or trail.member)
     return replace(
-        _first_trail(workflow_id, runs[0][0]),
+        trail,
+        member_name=name if trail.member else "",  # what is about all members is listed by all their names
         # The activities of several parts name the member of each part, not the one that was asked for.
         member_id=str((end.result or {}).get("member_id") or ("" if of_parts else _pinned(runs))),
         outcome=end.outcome,

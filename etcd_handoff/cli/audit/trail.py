@@ -69,6 +69,7 @@ class Trail:
         operation: What it is: `removal`, `addition` and so on.
         cluster: Cluster profile.
         member: The member as it was asked for.
+        member_name: The member by name where a record has it, else as it was asked for.
         member_id: The member's ID; empty where no record tells.
         dry_run: It was to change nothing.
         asked_at: When it was asked for.
@@ -90,6 +91,7 @@ class Trail:
     operation: str
     cluster: str = ""
     member: str = ""
+    member_name: str = ""
     member_id: str = ""
     dry_run: bool = False
     asked_at: str = ""
@@ -104,6 +106,18 @@ class Trail:
     note: str = ""
     entries: tuple[Entry, ...] = ()
     result: dict[str, Any] | None = None
+
+    @property
+    def whom(self) -> str:
+        """The member in a sentence: its name, and its ID or what else it was asked for by; empty where it has none."""
+        name, more = self.member_name or self.member, self.member_id or self.member
+        return f"{name} ({more})" if name and name.casefold() != more.casefold() else name
+
+    @property
+    def label(self) -> str:
+        """The member in a table: its name, and what else it was asked for by; empty where it has none."""
+        name = self.member_name or self.member
+        return f"{name} ({self.member})" if name.casefold() != self.member.casefold() else name
 
     @property
     def approved_by(self) -> str:

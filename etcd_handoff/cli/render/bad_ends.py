@@ -36,14 +36,14 @@ class Known(NamedTuple):
 
 def known(trails: Iterable[Trail], running: Iterable[OpenOperation] = ()) -> list[Known]:
     """Return what is known of all operations among which `describe` chooses."""
-    of_trails = (_known(t, runs=not t.outcome, began=t.asked_at, member_id=t.member_id) for t in trails)
+    of_trails = (_known(t, t.member_name, t.member_id, runs=not t.outcome, began=t.asked_at) for t in trails)
     return [*of_trails, *(_known(operation) for operation in running)]
 
 
-def _known(run: Trail | OpenOperation, *, runs: bool = True, began: str = "", member_id: str = "") -> Known:
-    words = {run.member.casefold(), member_id, names_of(run.workflow_id)[1].casefold()}
+def _known(run: Trail | OpenOperation, *words: str, runs: bool = True, began: str = "") -> Known:
+    names = {word.casefold() for word in (run.member, names_of(run.workflow_id)[1], *words)}
     rank = (runs, not is_dry_run_id(run.workflow_id), began)
-    return Known(rank, run.workflow_id, run.operation, frozenset(words - {""}))
+    return Known(rank, run.workflow_id, run.operation, frozenset(names - {""}))
 
 
 def bad_end(trail: Trail, others: Iterable[Known]) -> str:

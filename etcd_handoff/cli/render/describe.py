@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.cli.render.history import facts, operation_name
+from etcd_handoff.cli.render.history import facts, of_whom, operation_name
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
 from etcd_handoff.cli.render.progress import remedy_lines, state_since
 from etcd_handoff.cli.render.report import result_facts
@@ -107,9 +107,7 @@ def report_object(report: OperationReport) -> dict[str, Any]:
 
 def _verdict(report: OperationReport, now: datetime) -> str:
     trail = report.trail
-    member_id = f" ({trail.member_id})" if trail.member_id and trail.member_id != trail.member else ""
-    whom = f" of {trail.member}{member_id}" if trail.member else ""
-    name = f"{operation_name(trail)}{whom}, cluster {trail.cluster}"
+    name = f"{operation_name(trail)}{of_whom(trail)}, cluster {trail.cluster}"
     if not report.runs:
         return f"{name}: {trail.outcome}, {_ago(trail.ended_at, now)}"
     return f"{name}: {report.state or 'runs'}{f' for {_span(report.since, now)}' if report.since else ''}"

@@ -31,7 +31,7 @@ def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
         [
             readable(trail.asked_at.partition(".")[0]),
             operation_name(trail),
-            trail.member or "-",
+            trail.label or "-",
             trail.asked_by or "-",
             trail.door or "-",
             trail.approved_by or "-",
@@ -57,9 +57,12 @@ def operation_name(run: Trail | OpenOperation) -> str:
 def heading(trail: Trail) -> str:
     """Return the operation and its outcome in one line."""
     name = operation_name(trail)
-    member_id = f" ({trail.member_id})" if trail.member_id and trail.member_id != trail.member else ""
-    whom = f" of {trail.member}{member_id}" if trail.member else ""
-    return f"{name}{whom}, cluster {trail.cluster}: {trail.outcome or 'runs'}"
+    return f"{name}{of_whom(trail)}, cluster {trail.cluster}: {trail.outcome or 'runs'}"
+
+
+def of_whom(trail: Trail) -> str:
+    """Return whose operation it is, to follow its name; empty for one that is about no single member."""
+    return f" of {trail.whom}" if trail.whom else ""
 
 
 def facts(trail: Trail) -> list[tuple[str, str]]:

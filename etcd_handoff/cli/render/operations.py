@@ -129,6 +129,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
                 "operation": trail.operation,
                 "dry_run": trail.dry_run,
                 "member": trail.member,
+                "member_name": trail.member_name,
                 "outcome": trail.outcome,
                 "ended_at": trail.ended_at,
                 "asked_by": trail.asked_by,
@@ -163,7 +164,7 @@ def _open_lines(parts: TemporalParts) -> list[str]:
 def _last_lines(parts: TemporalParts) -> list[str]:
     rows = [
         [
-            *(operation_name(t), t.member or "-", t.outcome, readable(t.ended_at[:SECONDS])),
+            *(operation_name(t), t.label or "-", t.outcome, readable(t.ended_at[:SECONDS])),
             *(t.asked_by or "-", t.approved_by or "-", in_one_line(t.reason) or "-"),
         ]
         for t in parts.last

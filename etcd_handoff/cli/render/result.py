@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.contract import Outcome
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
 
 if TYPE_CHECKING:
     from etcd_handoff.contract import OperationResult, RemovalResult
+
+LEADS: Final = re.compile(r"(.+?) leads at term (\d+)")
+"""How the note of a step begins that has seen the leader."""
 
 
 def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
@@ -28,7 +32,7 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
     lines = [f"{member} {'had already left' if absent else 'has left'} cluster {result.cluster}."]
     if result.was_leader and result.leader_after not in (None, result.member_id):
         terms = f"term {result.term_before} to {result.term_after}"
-        lines.append(f"It was the leader; {result.leader_after} took over, {terms}.")
+        lines.append(f"It was the leader; {_successor(result)} took over, {terms}.")
     lines += people_lines(result)
     if result.snapshot:
         lines.append(f"Snapshot: {result.snapshot}")
@@ -41,6 +45,14 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
             " `etcd-handoff status`, `etcdctl endpoint health --cluster`."
         )
     return lines
+
+
+def _successor(result: RemovalResult) -> str:
+    """Who leads now: by name too where a step has seen that at this term, in which nobody else can lead."""
+    notes = (LEADS.match(step.note) for step in reversed(result.steps))
+    name = next((seen[1] for seen in notes if seen and int(seen[2]) == result.term_after), "")
+    known = name and name != result.leader_after
+    return f"{name} ({result.leader_after})" if known else str(result.leader_after)
 
 
 def people_lines(result: OperationResult) -> list[str]:

@@ -81,7 +81,8 @@ class EndedOperation(Shape):
         workflow_id: Its workflow ID.
         operation: What it was.
         dry_run: It was to change nothing.
-        member: Its member.
+        member: Its member, as it was asked for.
+        member_name: The same by name if that is known.
         outcome: How it ended.
         ended_at: When.
         asked_by: Who asked for it.
@@ -94,6 +95,7 @@ class EndedOperation(Shape):
     operation: str
     dry_run: bool
     member: str
+    member_name: str
     outcome: str
     ended_at: str
     asked_by: str

@@ -51,7 +51,8 @@ class TrailOutput(Document):
         workflow_id: Its workflow ID.
         operation: What it is.
         cluster: Cluster profile.
-        member: Its member.
+        member: Its member, as it was asked for.
+        member_name: The same by name if that is known.
         member_id: The member's ID; empty if no record tells.
         dry_run: It was to change nothing.
         asked_at: When it was asked for.
@@ -73,6 +74,7 @@ class TrailOutput(Document):
     operation: str
     cluster: str
     member: str
+    member_name: str
     member_id: str
     dry_run: bool
     asked_at: str
