@@ -73,7 +73,7 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         state=str(progress.state) if progress else standing.state or operation.state,
         progress=progress,
         pending=pending_steps(described),
-        place=place_of(queue, operation.first_run_id),
+        place=place_of(queue, operation.first_run_id) if queue is not None else "",
     )
 
 

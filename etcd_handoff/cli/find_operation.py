@@ -187,14 +187,14 @@ async def by_member(client: Client, cluster: str, member: str) -> list[FoundOper
 
 
 async def listed_operations(
-    client: Client, cluster: str, *, running: bool = False, limit: int | None = None
+    client: Client, cluster: str, *, running: bool | None = None, limit: int | None = None
 ) -> Sequence[FoundOperation]:
     """The operations on a cluster as Temporal lists them, the last one first; works without search attributes.
 
     Args:
         client: A client.
         cluster: Cluster profile.
-        running: Only those that run.
+        running: Only those that run, or only those that have ended; None for all.
         limit: How many at most.
 
     Raises:
@@ -204,7 +204,8 @@ async def listed_operations(
 
     types = " OR ".join(f'WorkflowType = "{kind.workflow_type}"' for kind in KINDS)
     # A run that was continued as new is part of the operation that its last run is listed for.
-    query = f'({types}) AND ExecutionStatus {"=" if running else "!="} "{"Running" if running else "ContinuedAsNew"}"'
+    statuses = {True: ['= "Running"'], False: ['!= "ContinuedAsNew"', '!= "Running"'], None: ['!= "ContinuedAsNew"']}
+    query = " AND ".join([f"({types})", *(f"ExecutionStatus {status}" for status in statuses[running])])
     operations: list[FoundOperation] = []
     try:
         async for run in client.list_workflows(query):

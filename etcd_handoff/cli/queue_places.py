@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
 
@@ -14,8 +14,12 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.queue_state import ChangeQueueState
 
 
+UNKNOWN: Final = "?"
+"""The place in a queue that does not answer, or of which nobody knows whose it is."""
+
+
 async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
-    """The queue of an etcd cluster; None when there is none, or it does not answer in time."""
+    """The queue of an etcd cluster, an empty one when there is none; None when it does not answer in time."""
     from datetime import timedelta
 
     from temporalio.client import WorkflowQueryFailedError
@@ -23,27 +27,32 @@ async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
 
     from etcd_handoff.errors import HandoffError
     from etcd_handoff.operation.queue_state import ChangeQueueState, change_queue_id
+    from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     limit = timedelta(seconds=time_limits.COMMANDS.place_query_seconds)
     try:
         queue: ChangeQueueState = await client.get_workflow_handle(change_queue_id(cluster_id)).query(
             "state", result_type=ChangeQueueState, rpc_timeout=limit
         )
-    except (RPCError, WorkflowQueryFailedError, HandoffError):
+    except RPCError as error:
+        return ChangeQueueState(cluster_id=cluster_id) if is_unknown_workflow(error) else None
+    except (WorkflowQueryFailedError, HandoffError):
         return None
     return queue
 
 
 def place_of(queue: ChangeQueueState | None, chain_id: str) -> str:
-    """Where an operation stands, in words; empty when it stands in no queue.
+    """Where an operation stands, in words; empty when it stands in no queue, `?` when that is not known.
 
     Args:
-        queue: The queue.
+        queue: The queue; None when it is not known.
         chain_id: ID of the operation's first run.
     """
     from etcd_handoff.operation.change_queue import waiters
 
-    if queue is None or chain_id not in {entry.chain_id for entry in queue.entries}:
+    if queue is None:
+        return UNKNOWN
+    if chain_id not in {entry.chain_id for entry in queue.entries}:
         return ""
     if queue.holder == chain_id:
         return "first in the queue: it may change the cluster"

@@ -61,8 +61,9 @@ async def _read_report(args: argparse.Namespace, name: str, profile: ClusterProf
         result_or_error(read_all_resources()),
         result_or_error(read_temporal(name, task_queue)),
     )
-    if not isinstance(temporal, Exception) and not isinstance(view, Exception):
-        temporal = await with_places(temporal, view.cluster_id)
+    if not isinstance(temporal, Exception):
+        unread = temporal.cluster_id or profile.cluster_id or ""
+        temporal = await with_places(temporal, unread if isinstance(view, Exception) else view.cluster_id)
     parts = (("etcd", view), ("kubernetes", resources), ("temporal", temporal))
     failed = {part: status_and_advice(error, args) for part, error in parts if isinstance(error, Exception)}
     claims = None if isinstance(resources, Exception) else claims_of(resources or ())

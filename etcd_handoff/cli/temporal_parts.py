@@ -15,10 +15,10 @@ from etcd_handoff.cli.queue_places import place_of, queue_of
 from etcd_handoff.cli.watcher_status import health_of
 
 if TYPE_CHECKING:
-    from temporalio.client import Client
-
+    from etcd_handoff.cli.audit.behind import Behind
     from etcd_handoff.cli.find_operation import FoundOperation
     from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
+    from etcd_handoff.contract import Progress
     from etcd_handoff.operation.queue_state import ChangeQueueState
 
 LAST: Final = 5
@@ -35,43 +35,44 @@ async def read_temporal(cluster: str, task_queue: str) -> TemporalParts:
 
     from temporalio.service import RPCError
 
+    from etcd_handoff.cli.audit.behind import people_of
     from etcd_handoff.cli.audit.fetch import trails
     from etcd_handoff.cli.render.operations import TemporalParts
 
     client = await connect_temporal()
     try:
-        running, recent, workers, watcher = await asyncio.gather(
+        running, ended, workers, watcher = await asyncio.gather(
             listed_operations(client, cluster, running=True),
-            listed_operations(client, cluster, limit=2 * LAST),
+            listed_operations(client, cluster, running=False, limit=LAST),
             live_workers(client, task_queue),
             health_of(client, cluster),
         )
-        ended = [run for run in newest_first(recent) if not run.runs][:LAST]
         shown = [run for run in newest_first(running) if not run.dry_run]
-        operations = await asyncio.gather(*(_open(client, run) for run in shown))
-        last = await trails(client, ended)
+        progresses, people = await asyncio.gather(
+            asyncio.gather(*(progress_of(run.handle(client)) for run in shown)),
+            asyncio.gather(*(people_of(client, run) for run in shown)),
+        )
+        last = await trails(client, sorted(ended, key=lambda run: (run.ended, run.started), reverse=True))
     except RPCError as error:
         raise temporal_error(error) from None
-    return TemporalParts(client, task_queue, tuple(operations), tuple(last), tuple(workers), watcher)
+    operations = tuple(map(_open, shown, progresses, people))
+    cluster_id = next((behind.cluster_id for behind in people if behind.cluster_id), "")
+    return TemporalParts(client, task_queue, operations, tuple(last), tuple(workers), watcher, cluster_id)
 
 
-async def _open(client: Client, run: FoundOperation) -> OpenOperation:
+def _open(run: FoundOperation, progress: Progress | None, people: Behind) -> OpenOperation:
     """An operation that runs, with its own word on where it stands, and who is behind it."""
-    import asyncio
-
-    from etcd_handoff.cli.audit.behind import people_of
     from etcd_handoff.cli.render.operations import OpenOperation
     from etcd_handoff.cli.render.progress import remedy_lines
     from etcd_handoff.contract import HandoffState
 
-    progress, people = await asyncio.gather(progress_of(run.handle(client)), people_of(client, run))
     state = str(progress.state) if progress else run.state or "Running"
     return OpenOperation(
         workflow_id=run.workflow_id,
         operation=run.kind.noun,
         member=run.member,
         state=state,
-        started=run.started,
+        started=people.began or run.started,
         doing=progress.doing if progress else "",
         waiting_for=progress.waiting_for if progress else "",
         next=tuple(remedy_lines(progress, run.workflow_id)) if progress else (),
@@ -84,11 +85,11 @@ async def _open(client: Client, run: FoundOperation) -> OpenOperation:
 
 
 async def with_places(parts: TemporalParts, cluster_id: str) -> TemporalParts:
-    """The same with each operation's place in the queue of its etcd cluster."""
+    """The same with each operation's place in the queue of this etcd cluster; empty where its ID is not known."""
     from dataclasses import replace
 
     if not parts.operations or parts.client is None:
         return parts
-    queue: ChangeQueueState | None = await queue_of(parts.client, cluster_id)
+    queue: ChangeQueueState | None = await queue_of(parts.client, cluster_id) if cluster_id else None
     placed = (replace(operation, queue=place_of(queue, operation.chain_id)) for operation in parts.operations)
     return replace(parts, operations=tuple(placed))

@@ -168,12 +168,26 @@ def test_who_is_behind_an_operation_that_was_continued() -> None:
     carried = {"approval": {"by": "bob"}, "approved": {"identity": "etcd-handoff:bob@laptop"}}
     memo = {"fields": {CARRIED: payload(carried).payloads[0]}}
     goes_on = started(identity="", memo=memo)
-    assert behind(start, [start]) == Behind("ann@laptop", "new disk")
-    assert behind(start, [goes_on]) == Behind("ann@laptop", "new disk", "bob@laptop")
+    known = Behind("ann@laptop", "new disk", began="2026-01-01T00:00:00.000+00:00")
+    assert behind(start, [start]) == known
+    assert behind(start, [goes_on]) == known._replace(approved_by="bob@laptop")
     assert behind(start, [goes_on, approval(1, "eve")]).approved_by == "eve@laptop"
     dry = started(input=payload({**REQUEST, "dry_run": True}))
     assert behind(dry, [dry]).dry_run
     assert CARRIED == CARRIED_MEMO
+
+
+def test_beginning_and_cluster_of_an_operation_that_was_continued() -> None:
+    """It began with its first run; the cluster is the one of its last look, else the one that it was handed on."""
+    memo = {"fields": {CARRIED: payload({"pinned": {"cluster_id": "c1", "member_id": "1"}}).payloads[0]}}
+    goes_on = event("workflow_execution_started", 30, memo=memo, input=payload(REQUEST))
+    views = [payload({"view": {"cluster_id": cluster_id, "members": []}}) for cluster_id in ("c2", "c3")]
+    looks = [event("activity_task_completed", 31, result=view) for view in views]
+    assert behind(started(), [goes_on]).began == "2026-01-01T00:00:00.000+00:00"
+    assert behind(goes_on, [goes_on]).began == "2026-01-01T00:00:30.000+00:00"
+    clusters = [behind(started(), [goes_on, *looks[:seen]]).cluster_id for seen in range(3)]
+    assert clusters == ["c1", "c2", "c3"]
+    assert behind(started(), [started()]).cluster_id == ""
 
 
 def test_termination_and_a_worker_in_trouble_are_told() -> None:

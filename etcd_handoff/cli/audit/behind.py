@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,12 +26,16 @@ class Behind(NamedTuple):
         reason: Why.
         approved_by: Who has approved it last; empty when nobody has.
         dry_run: It is to change nothing, whatever its workflow ID.
+        began: When it was asked for, UTC, ISO 8601; empty when no record tells.
+        cluster_id: The etcd cluster that it has seen last; empty when it has seen none.
     """
 
     asked_by: str = ""
     reason: str = ""
     approved_by: str = ""
     dry_run: bool = False
+    began: str = ""
+    cluster_id: str = ""
 
 
 async def people_of(client: Client, run: FoundOperation) -> Behind:
@@ -77,17 +81,40 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
     from etcd_handoff.cli.audit.trail import approver
 
     first, now = trail_of("", [[start]]), trail_of("", [last])
-    return Behind(first.asked_by, first.reason, approver(now.entries, _handed_on(last[0])), first.dry_run)
+    carried = _carried(last[0])
+    return Behind(
+        asked_by=first.asked_by,
+        reason=first.reason,
+        approved_by=approver(now.entries, _approved_before(carried)),
+        dry_run=first.dry_run,
+        began=first.asked_at.replace("Z", "+00:00"),  # as Temporal's lists have it
+        cluster_id=_seen_cluster(last) or str((carried.get("pinned") or {}).get("cluster_id", "")),
+    )
 
 
-def _handed_on(start: HistoryEvent) -> str:
-    """Who had approved it before this run; empty when nobody had."""
+def _carried(start: HistoryEvent) -> dict[str, Any]:
+    """What the run before has handed on to the one that begins so."""
     from etcd_handoff.cli.audit.records import value
-    from etcd_handoff.operation.people import PROGRAMS, named
 
     memo = start.workflow_execution_started_event_attributes.memo.fields
     carried = value(memo[CARRIED]) if CARRIED in memo else None
-    if not isinstance(carried, dict) or not carried.get("approval"):
+    return carried if isinstance(carried, dict) else {}
+
+
+def _seen_cluster(events: Sequence[HistoryEvent]) -> str:
+    """The cluster that the last look among these events has seen; empty when there is none."""
+    from etcd_handoff.cli.audit.records import first
+
+    answers = (first(event.activity_task_completed_event_attributes.result) for event in reversed(events))
+    views = (answer["view"] for answer in answers if isinstance(answer.get("view"), dict))
+    return next((str(view["cluster_id"]) for view in views if view.get("cluster_id")), "")
+
+
+def _approved_before(carried: dict[str, Any]) -> str:
+    """Who had approved it before this run; empty when nobody had."""
+    from etcd_handoff.operation.people import PROGRAMS, named
+
+    if not carried.get("approval"):
         return ""
     identity = str((carried.get("approved") or {}).get("identity", ""))
     for program in PROGRAMS:

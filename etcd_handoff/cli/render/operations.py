@@ -33,11 +33,11 @@ class OpenOperation:
         operation: What it is.
         member: Its member.
         state: Its state.
-        started: When its run began, UTC, ISO 8601.
+        started: When its first run began, UTC, ISO 8601.
         doing: What is happening, in words; empty when no worker answers.
         waiting_for: What would unblock it; empty when nothing blocks.
         next: What a person can do, with the commands.
-        queue: Its place in the queue; empty when it stands in none.
+        queue: Its place in the queue; empty when it stands in none, `?` when that is not known.
         chain_id: ID of its first run.
         asked_by: Who asked for it; empty when nobody is known.
         reason: Why.
@@ -103,6 +103,7 @@ class TemporalParts:
         last: Trails of the last ones that have ended, the very last one first.
         workers: Workers that ask for work.
         watcher: How the watcher does.
+        cluster_id: The etcd cluster, as an operation that runs has seen it last; empty where none has.
     """
 
     client: Client | None
@@ -111,6 +112,7 @@ class TemporalParts:
     last: tuple[Trail, ...] = ()
     workers: tuple[LiveWorker, ...] = ()
     watcher: WatcherHealth = WatcherHealth()
+    cluster_id: str = ""
 
 
 def temporal_lines(parts: TemporalParts) -> list[str]:

@@ -47,11 +47,11 @@ class ShownOperation(Shape):
         dry_run: It is to change nothing.
         member: Its member.
         state: Its state.
-        started: When its run began.
+        started: When its first run began.
         doing: What is happening; empty if no worker answers.
         waiting_for: What would unblock it; empty if nothing blocks.
         next: What a person can do, with the commands.
-        queue: Its place in the queue; empty if it stands in none.
+        queue: Its place in the queue; empty if it stands in none, `?` if that is not known.
         chain_id: ID of its first run.
         asked_by: Who asked for it; empty if nobody is known.
         reason: Why.
