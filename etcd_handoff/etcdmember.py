@@ -4,7 +4,8 @@ Messages, conditions and status values are k0s's own (`pkg/component/controller/
 users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged. `lastTransitionTime` moves only
 when the condition's status does (Kubernetes API conventions, "Typical status properties"), or when it comes to speak of
 another member: that one has not joined before. It does not move between True and Unknown: the member may have been in
-all the time, and orders are told from old ones by since when it is.
+all the time, and orders are told from old ones by since when it is. Orders have an API server's time, so a transition
+is not dated before anything that an API server has noted of the object.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED
+from etcd_handoff.managed_fields import ANYTHING, last_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -155,9 +157,9 @@ def status_for(resource: dict[str, Any], desired: DesiredStatus, now: str) -> di
     Args:
         resource: The object as read; conditions of other types and unknown fields are kept.
         desired: What it should say.
-        now: Time of a transition, RFC 3339 in UTC.
+        now: Time of a transition by this machine's clock, RFC 3339 in UTC. A clock that is behind does not count.
     """
-    old = status_of(resource)
+    old, now = status_of(resource), max(now, last_write(resource, ANYTHING).time)
     same_member = desired.member_id in (member_id_of(resource), _decimal_id(resource)) or not member_id_of(resource)
     fields: dict[str, Any] = {
         "memberID": desired.member_id,

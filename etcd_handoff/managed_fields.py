@@ -15,6 +15,7 @@ FIELD_MANAGER: Final = "etcd-handoff"
 """Our own name as a field manager."""
 K0S_MANAGERS: Final = "k0s"
 """How k0s's names as a field manager begin."""
+ANYTHING: Final[tuple[str, ...]] = ()
 SPEC_LEAVE: Final = ("f:spec", "f:leave")
 ANNOTATION: Final = ("f:metadata", "f:annotations", f"f:{LEAVE_ANNOTATION}")
 STATUS: Final = ("f:status",)

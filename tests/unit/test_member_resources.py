@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 
 from activities.etcdmember_repairs import to_member_resource
-from etcd_handoff.etcdmember import SHUTDOWN_ON_LEAVE_LABEL
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, old_annotation, old_request
+from etcd_handoff.etcdmember import SHUTDOWN_ON_LEAVE_LABEL, DesiredStatus, status_for
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
+from etcd_handoff.operation import annotation_orders, leave_orders
+from tests.unit.builders import view_of
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
+LATER = "2026-01-01T18:00:01Z"
 LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
+ANNOTATED: dict[str, Any] = {"f:metadata": {"f:annotations": {".": {}, f"f:{LEAVE_ANNOTATION}": {}}}}
 MESSAGE: dict[str, Any] = {"f:status": {"f:message": {}, "f:memberID": {}}}
 
 
@@ -66,10 +70,24 @@ def test_manager_that_cleared_the_flag_is_read() -> None:
     assert (flagged.leave_manager, flagged.leave_since, flagged.joined_since) == ("", EARLY, EARLY)
 
 
+@pytest.mark.parametrize("worker", [EARLY, LATE])
+@pytest.mark.parametrize("annotated", [False, True])
+def test_order_for_the_member_before_is_not_about_the_next_one_by_a_slow_clock(worker: str, *, annotated: bool) -> None:
+    """The worker writes who has joined, and a watcher without a memory reads it: that one has come after the order."""
+    read = resource(("kubectl", NOON, ANNOTATED if annotated else LEAVE), leave=not annotated)
+    read["metadata"] |= {"annotations": {LEAVE_ANNOTATION: "true"} if annotated else {}, "creationTimestamp": EARLY}
+    read["status"] |= status_for(read, DesiredStatus("b2", joined=True, message=MESSAGE_JOINED), worker)
+    seen = to_member_resource(read)
+    orders = (annotation_orders if annotated else leave_orders).updated
+    assert orders({}, [seen], view_of(("b2", "node0")))["u"].member_id == ""
+    assert (seen.member_id, seen.joined_since) == ("b2", max(worker, NOON))
+    later = seen.model_copy(update={"leave_since": LATER, "annotation_since": LATER})
+    assert orders({}, [later], view_of(("b2", "node0")))["u"].member_id == "b2"
+
+
 def test_annotation_is_read_with_its_age() -> None:
     """`false` asks for nothing; a message that calls it old counts whatever is younger."""
-    annotated: dict[str, Any] = {"f:metadata": {"f:annotations": {".": {}, f"f:{LEAVE_ANNOTATION}": {}}}}
-    read = resource(("kubectl-annotate", LATE, annotated), ("etcd-handoff", NOON, MESSAGE), leave=False)
+    read = resource(("kubectl-annotate", LATE, ANNOTATED), ("etcd-handoff", NOON, MESSAGE), leave=False)
     read["metadata"] |= {"annotations": {LEAVE_ANNOTATION: " True"}, "creationTimestamp": EARLY}
     seen = to_member_resource(read)
     assert (seen.annotation, seen.annotation_since, seen.created) == ("true", LATE, EARLY)
