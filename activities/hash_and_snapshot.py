@@ -82,7 +82,7 @@ class HashAndSnapshotActivities:
         try:
             async with contextlib.aclosing(looks.gateway.snapshot(source.id)) as chunks:
                 size = await snapshots.store(chunks, path, info.attempt, source.db_size_bytes)
-            await asyncio.to_thread(snapshots.prune, folder, act.cluster, profile.snapshots_kept)
+            await asyncio.to_thread(snapshots.prune, path, act.cluster, profile.snapshots_kept)
         except (EtcdError, OSError) as error:
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, f"from {source.label}: {error}"), view=view)
         text = f"{path} on {self._node}, {size} bytes from {source.label}"

@@ -97,11 +97,19 @@ async def store(chunks: AsyncIterator[bytes], path: Path, attempt: int, expected
     return size
 
 
-def prune(folder: Path, cluster: str, keep: int) -> list[str]:
-    """Delete all but the `keep` newest snapshots of this cluster and what dead attempts left; the deleted names."""
-    entries = [entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+def prune(path: Path, cluster: str, keep: int) -> list[str]:
+    """Delete all but the `keep` newest snapshots of this cluster and what dead attempts left; the deleted names.
+
+    Args:
+        path: What was stored just now. It is the newest, also where others were stored while the clock ran ahead.
+        cluster: The cluster profile.
+        keep: How many snapshots stay, at least 1.
+    """
+    entries = [entry for entry in os.scandir(path.parent) if entry.is_file(follow_symlinks=False)]
     stored = [entry for entry in entries if is_snapshot(entry.name, cluster)]
-    stored.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime_ns, reverse=True)
+    stored.sort(
+        key=lambda entry: (entry.name == path.name, entry.stat(follow_symlinks=False).st_mtime_ns), reverse=True
+    )
     dead = [
         entry
         for entry in entries

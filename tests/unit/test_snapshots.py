@@ -135,10 +135,21 @@ def test_newest_are_kept_and_nobody_elses_file_is_touched(tmp_path: Path) -> Non
         os.utime(tmp_path / name, (1_000_000 + number, 1_000_000 + number))
     (tmp_path / parts[1]).touch()
     (tmp_path / f"prod-{RUNS[7]}.db").mkdir()
-    deleted = snapshots.prune(tmp_path, "prod", 2)
+    deleted = snapshots.prune(tmp_path / ours[4], "prod", 2)
     assert sorted(deleted) == sorted([*ours[:3], parts[0]])
     left = {entry.name for entry in tmp_path.iterdir()}
     assert left == {*strangers, *ours[3:], parts[1], f"prod-{RUNS[7]}.db"}
+
+
+def test_what_was_stored_just_now_stays_though_others_are_from_the_future(tmp_path: Path) -> None:
+    """They were stored while the node's clock ran ahead; among themselves they go by their times."""
+    for number, run in enumerate(RUNS[:4]):
+        (tmp_path / f"prod-{run}.db").write_text("x")
+        os.utime(tmp_path / f"prod-{run}.db", (1_000_000 + number, 1_000_000 + number))
+    stored = snapshots.snapshot_path(tmp_path, "prod", RUNS[0])
+    assert sorted(snapshots.prune(stored, "prod", 2)) == [f"prod-{run}.db" for run in RUNS[1:3]]
+    assert snapshots.prune(stored, "prod", 1) == [f"prod-{RUNS[3]}.db"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [stored.name]
 
 
 @pytest.mark.parametrize(

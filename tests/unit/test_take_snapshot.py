@@ -21,20 +21,21 @@ from tests.unit.test_etcd_removal import THREE, looks_at
 if TYPE_CHECKING:
     from pathlib import Path
 
+RUN_ID = "0123abcd-aaaa-bbbb-cccc-0123456789ab"
 LAST_CHANCE = time_limits.STEPS.snapshot_elsewhere_attempts
 WARNING = "this is the node that leaves: copy it before the node is wiped"
 
 
 async def taken(
-    folder: Path, node: str, *, attempt: int = 1, nodes: dict[str, str] | None = None, **ask: Any
+    folder: Path, node: str, *, attempt: int = 1, kept: int = 5, nodes: dict[str, str] | None = None, **ask: Any
 ) -> StepResult:
     """One attempt by the worker of a node."""
-    etcd = {"endpoints": ["http://127.0.0.1:2379"], "snapshot_directory": str(folder)}
+    etcd = {"endpoints": ["http://127.0.0.1:2379"], "snapshot_directory": str(folder), "snapshots_kept": kept}
     config = Config.model_validate({"clusters": {"demo": {"etcd": etcd, "nodes": nodes or {}}}})
     gateway = FakeEtcd(THREE)
     activities = HashAndSnapshotActivities(config, node, lambda _: looks_at(gateway))
     environment = ActivityEnvironment()
-    environment.info = dataclasses.replace(environment.info, attempt=attempt)
+    environment.info = dataclasses.replace(environment.info, attempt=attempt, workflow_run_id=RUN_ID)
     act = StepInput(**{"cluster": "demo", "cluster_id": "c", "target_id": "3", **ask})
     result: StepResult = await environment.run(activities.take_snapshot, act)
     return result
@@ -80,3 +81,13 @@ async def test_snapshot_is_taken_from_a_member_that_stays(tmp_path: Path) -> Non
     """node1 leads and stays; node2 and node3 leave."""
     report = await taken(tmp_path, "node1", target_id="0", leaving_later=("2", "3"))
     assert report.step.note.endswith("bytes from node1")
+
+
+async def test_file_that_is_named_in_the_answer_is_there(tmp_path: Path) -> None:
+    """Also where another one is from the future, since the node's clock had run ahead, and only one is kept."""
+    future = tmp_path / "demo-00000001-aaaa-bbbb-cccc-0123456789ab.db"
+    future.write_text("x")
+    os.utime(future, (9_000_000_000, 9_000_000_000))
+    report = await taken(tmp_path, "node2", kept=1)
+    stored, _, _ = report.step.note.partition(" on ")
+    assert (report.step.outcome, [str(tmp_path / name) for name in os.listdir(tmp_path)]) == ("saved", [stored])  # noqa: PTH208
