@@ -7,18 +7,17 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from etcd_handoff import time_limits
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnreachableError
+from etcd_handoff.etcd.any_answer import any_answer
 from etcd_handoff.etcd.channel import Channel, read_password, watched_files
 from etcd_handoff.etcd.translation import code_of, translated
-from etcd_handoff.hedge import first_answer
 from etcd_handoff.secret_words import remember
 from etcd_handoff.unawaited import may_be_left
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator
 
     from etcd_handoff.config import EtcdProfile
 
@@ -31,7 +30,6 @@ STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "us
 It says so before anything is proposed or applied (etcd `server/etcdserver/apply/apply_auth.go`), so that a call may be
 made again with a fresh token.
 """
-AUTH_OFF: Final = "authentication is not enabled"
 
 
 @dataclass(slots=True)
@@ -64,8 +62,17 @@ class Connections:
             await channel.close()
         self._channels.clear()
 
-    async def call(self, endpoint: str, call: Call[T], timeout_seconds: float, *, change: bool) -> T:
+    async def call(
+        self, endpoint: str, call: Call[T], timeout_seconds: float, *, change: bool, own: Channel | None = None
+    ) -> T:
         """One attempt; a second one only after a refusal that changed nothing and that fresh credentials may mend.
+
+        Args:
+            endpoint: Where it is made.
+            call: Makes it.
+            timeout_seconds: Its deadline.
+            change: Whether it changes something.
+            own: A channel to the endpoint that is not shared, where it is to be made on that one.
 
         Raises:
             EtcdError: Whatever went wrong, in words without an address.
@@ -74,29 +81,40 @@ class Connections:
             self._renew()
         used = _Used()
         try:
-            return await self._attempt(endpoint, call, timeout_seconds, used, change=change)
+            return await self._attempt(endpoint, call, timeout_seconds, used, change=change, own=own)
         except EtcdError as error:
             if not self._worth_repeating(error, used.token):
                 raise
-        return await self._attempt(endpoint, call, timeout_seconds, _Used(), change=change)
+        return await self._attempt(endpoint, call, timeout_seconds, _Used(), change=change, own=own)
 
-    async def stream(self, endpoint: str, idle_seconds: float) -> AsyncGenerator[bytes, None]:
+    async def stream(
+        self, endpoint: str, idle_seconds: float, check: Callable[[Any], object]
+    ) -> AsyncGenerator[bytes, None]:
         """Chunks of a snapshot, on a connection of its own, which lives for as long as it takes.
 
+        No chunk says whose it is. So whoever answers on that connection is asked for its status, before and after.
+
+        Args:
+            endpoint: Where it comes from.
+            idle_seconds: How long it may bring nothing.
+            check: Takes a status, and raises where it is not that of the member that is meant to answer.
+
         Raises:
-            EtcdError: It broke off, or brought nothing for `idle_seconds`.
+            EtcdError: It broke off, brought nothing for `idle_seconds`, or is perhaps another member's.
         """
         channel = None
         try:
             channel = Channel(endpoint, self._profile)
-            channel.set_token(await self._current_token(endpoint))
+            status = partial(self.call, endpoint, _status, idle_seconds, change=False, own=channel)
+            check(await status())
             chunks = channel.maintenance.snapshot(max_attempts=1)
             while True:
                 async with asyncio.timeout(idle_seconds):
                     chunk = await anext(chunks, None)
                 if chunk is None:
-                    return
+                    break
                 yield chunk
+            check(await status())
         except Exception as error:
             raise translated(error, change=False, timeout_seconds=idle_seconds) from error
         finally:
@@ -105,12 +123,15 @@ class Connections:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _attempt(self, endpoint: str, call: Call[T], timeout_seconds: float, used: _Used, *, change: bool) -> T:
-        channel, sent, began = None, False, time.monotonic()
+    async def _attempt(  # noqa: PLR0913  # those of `call`
+        self, endpoint: str, call: Call[T], timeout_seconds: float, used: _Used, *, change: bool, own: Channel | None
+    ) -> T:
+        channel, sent, began = own, False, time.monotonic()
         try:
-            channel = self._channel(endpoint)
+            channel = own or self._channel(endpoint)
             with channel.in_use():
                 used.token, sent = await self._current_token(endpoint), True
+                channel.set_token(used.token)
                 answer = await call(channel, timeout_seconds)
         except Exception as error:  # a file, an odd URL, a bug: each is a member that we cannot ask
             if channel is not None:
@@ -200,34 +221,5 @@ class Connections:
             channel.set_token(token)
 
 
-async def any_answer(calls: Sequence[Callable[[], Awaitable[T]]]) -> T:
-    """The first answer of several calls of which each will do.
-
-    The next is made once one has failed or been silent for a moment.
-
-    Raises:
-        EtcdError: None gave one: the most telling failure.
-    """
-    failures = list[EtcdError]()
-
-    def counts(_: int, task: asyncio.Future[T]) -> bool:
-        error = task.exception()
-        if isinstance(error, EtcdError):
-            failures.append(error)
-            return False
-        return True
-
-    answer = await first_answer(dict(enumerate(calls)), time_limits.ETCD.hedge_seconds, counts)
-    if answer is not None:
-        return answer.task.result()
-    if not failures:
-        msg = "there is nobody to ask"
-        raise UnreachableError(msg)
-    raise min(failures, key=_weight)
-
-
-def _weight(error: EtcdError) -> int:
-    """Refused credentials tell most; that a cluster has no users, least: it may be a foreign one."""
-    if not isinstance(error, EtcdPermissionError):
-        return 1
-    return 2 if AUTH_OFF in str(error) else 0
+def _status(channel: Channel, timeout_seconds: float) -> Awaitable[Any]:
+    return channel.maintenance.status(timeout=timeout_seconds)

@@ -6,10 +6,8 @@ and each call has a deadline. Repeating, failing over and waiting are decisions,
 
 from __future__ import annotations
 
-from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from etcd_handoff import time_limits
 from etcd_handoff.etcd.connections import Connections
 from etcd_handoff.etcd.lock import stale_seconds
 from etcd_handoff.etcd.lock_calls import LockCalls
@@ -105,16 +103,13 @@ class EtcdGateway:
         )
         return KeyspaceHash(answer.hash, answer.header.revision, answer.compact_revision)
 
-    async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
+    def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
         """Chunks of the member's backend as `etcdctl snapshot save` writes it; the last 32 bytes are its SHA-256.
 
         Raises:
-            UnreachableError: The stream broke; what was yielded is worthless.
+            UnreachableError: The stream broke, or is perhaps another member's; what was yielded is worthless.
         """
-        url = self._observer.route(member_id).url
-        async with aclosing(self._connections.stream(url, time_limits.ETCD.snapshot_idle_seconds)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return self._calls.snapshot(member_id)
 
     # --- changing -------------------------------------------------------------------------------------------------
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff import time_limits
 from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd.connections import any_answer
+from etcd_handoff.etcd.any_answer import any_answer
 from etcd_handoff.etcd.replies import hex_id
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.connections import Call, Connections
     from etcd_handoff.etcd.observer import Observer, Route
@@ -45,6 +48,18 @@ class MemberCalls:
         timeout = timeout_seconds or self._profile.call_timeout_seconds
         answer = await self._connections.call(route.url, call, timeout, change=False)
         return self._from(member_id, route, answer, UnreachableError)
+
+    async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
+        """Chunks of the member's backend.
+
+        Raises:
+            UnreachableError: The stream broke, or is perhaps another member's; what was yielded is worthless.
+        """
+        route, idle_seconds = self._observer.route(member_id), time_limits.ETCD.snapshot_idle_seconds
+        check = partial(self._from, member_id, route, error=UnreachableError)
+        async with aclosing(self._connections.stream(route.url, idle_seconds, check)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def commit(self, call: Call[Any], via_id: str = "") -> None:
         """A call that commits an entry which changes nothing, through `via_id` or through any member.

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.any_answer import any_answer
+from etcd_handoff.etcd.connections import Connections
 from etcd_handoff.etcd.replies import MemberList, read_list
 
 if TYPE_CHECKING:

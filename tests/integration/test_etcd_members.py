@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from activities.snapshots import CHECKSUM_BYTES
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import EtcdError, UnhealthyClusterError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.gateway import EtcdGateway
@@ -136,6 +137,7 @@ async def test_answer_of_another_member_is_not_taken(cluster: Cluster) -> None:
         calls: list[tuple[Any, type[EtcdError]]] = [
             (lambda: gateway.status_of(follower), UnreachableError),
             (lambda: gateway.hash_at(follower, 0), UnreachableError),
+            (lambda: anext(gateway.snapshot(follower)), UnreachableError),
             (lambda: gateway.commit_probe(follower), UnreachableError),
             (lambda: gateway.release_lock("run-1", follower), UnknownOutcomeError),
         ]
@@ -146,6 +148,7 @@ async def test_answer_of_another_member_is_not_taken(cluster: Cluster) -> None:
             await refused(gateway.status_of(follower), UnreachableError, said="has not answered at any endpoint yet")
             await gateway.observe()
             await gateway.status_of(follower)
+        assert sum([len(chunk) async for chunk in gateway.snapshot(follower)]) > CHECKSUM_BYTES
 
 
 async def test_one_url_that_all_members_advertise_leads_to_one_of_them(tmp_path: Path) -> None:

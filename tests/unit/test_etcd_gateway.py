@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import pytest
@@ -16,13 +17,16 @@ from grpc.aio import AioRpcError, Metadata
 from etcd_handoff import time_limits
 from etcd_handoff.config import EtcdProfile
 from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.any_answer import any_answer
 from etcd_handoff.etcd.channel import WatchedFiles
-from etcd_handoff.etcd.connections import Connections, any_answer
+from etcd_handoff.etcd.connections import Connections
 from etcd_handoff.etcd.gateway import EtcdGateway
+from etcd_handoff.etcd.observer import Route
 from etcd_handoff.etcd.translation import translated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 ENDPOINT = "http://etcd:2379"
@@ -368,42 +372,101 @@ async def test_hash_has_a_deadline_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     assert times == [33]
 
 
-async def test_snapshot_that_brings_nothing_for_a_while_breaks_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time counts from chunk to chunk: a long snapshot is no slow one."""
+class Streaming:
+    """Stands where a snapshot's own channel does.
 
-    class Stalling:
-        def __init__(self, *_: object) -> None:
-            self.maintenance = self
+    Attributes:
+        opened: The channels.
+        members: Who answers for its status, call by call; the last one from then on.
+        refusals: What etcd answers to the next calls for a status.
+        chunks: How many chunks the stream has.
+        ends: The stream ends after the last one; else it hangs.
+    """
 
-        def set_token(self, token: str | None) -> None:
-            """As a channel."""
+    opened: ClassVar[list[Streaming]] = []
+    members: ClassVar[list[int]] = [1]
+    refusals: ClassVar[list[str]] = []
+    chunks, ends = 2, True
 
-        async def close(self) -> None:
-            """As a channel."""
+    def __init__(self, *_: object) -> None:
+        self.maintenance, self.heard_seconds, self.closed = self, 0.0, False
+        self.tokens = list[str | None]()
+        self.opened.append(self)
 
-        async def snapshot(self, **_: object) -> AsyncIterator[bytes]:
-            for _chunk in range(4):
-                await asyncio.sleep(0.15)
-                yield b"bolt"
+    def set_token(self, token: str | None) -> None:
+        """As a channel."""
+        self.tokens.append(token)
+
+    def in_use(self) -> AbstractContextManager[None]:
+        """As a channel."""
+        return nullcontext()
+
+    async def close(self) -> None:
+        """As a channel."""
+        self.closed = True
+
+    async def status(self, *, timeout: float) -> Any:  # noqa: ARG002  # as etcd3aio
+        """As etcd: who it is."""
+        if self.refusals:
+            raise said(self.refusals.pop(0))
+        member_id = self.members.pop(0) if len(self.members) > 1 else self.members[0]
+        return SimpleNamespace(header=SimpleNamespace(cluster_id=0xC, member_id=member_id))
+
+    async def snapshot(self, **_: object) -> AsyncIterator[bytes]:
+        """As etcd: nothing in it says whose it is."""
+        for _chunk in range(self.chunks):
+            await asyncio.sleep(0.15)
+            yield b"bolt"
+        if not self.ends:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr("etcd_handoff.etcd.connections.Channel", Stalling)
-    chunks = Connections(EtcdProfile(endpoints=(ENDPOINT,))).stream(ENDPOINT, 0.4)
+
+@pytest.fixture
+def streaming(monkeypatch: pytest.MonkeyPatch) -> type[Streaming]:
+    """Every channel that is opened streams, and member 1 was found at the endpoint."""
+
+    class Fresh(Streaming):
+        opened, members, refusals = [], [1], []
+
+    monkeypatch.setattr("etcd_handoff.etcd.connections.Channel", Fresh)
+    monkeypatch.setattr("etcd_handoff.etcd.observer.Observer.route", lambda *_: Route(ENDPOINT, "c"))
+    return Fresh
+
+
+async def test_snapshot_that_brings_nothing_for_a_while_breaks_off(
+    monkeypatch: pytest.MonkeyPatch, streaming: type[Streaming]
+) -> None:
+    """The time counts from chunk to chunk, whatever the profile's deadlines are: a long snapshot is no slow one."""
+    monkeypatch.setattr(time_limits, "ETCD", replace(time_limits.ETCD, snapshot_idle_seconds=0.4))
+    streaming.chunks, streaming.ends = 4, False
+    chunks = EtcdGateway(EtcdProfile(endpoints=(ENDPOINT,), call_timeout_seconds=1)).snapshot("1")
     assert [await anext(chunks) for _ in range(4)] == [b"bolt"] * 4
     with pytest.raises(UnreachableError, match=r"no answer within 0\.4 s"):
         await anext(chunks)
 
 
-async def test_snapshot_has_the_deadline_from_chunk_to_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the profile's own deadlines are."""
-    deadlines = []
+@pytest.mark.parametrize(("members", "chunks"), [([1], 2), ([1, 1], 2), ([2, 1], 0), ([1, 2], 2)])
+async def test_snapshot_is_that_of_the_member_that_was_asked(
+    streaming: type[Streaming], members: list[int], chunks: int
+) -> None:
+    """Behind a shared URL anybody may be: who answers on the stream's own connection is asked before and after."""
+    streaming.members, taken = members, list[bytes]()
+    gateway, right = EtcdGateway(EtcdProfile(endpoints=(ENDPOINT,))), 2 not in members
+    words = pytest.raises(UnreachableError, match=r"^member 2 of cluster c answered where member 1 was asked$")
+    with nullcontext() if right else words:
+        async for chunk in gateway.snapshot("1"):
+            taken.append(chunk)
+    assert taken == [b"bolt"] * chunks
+    assert [channel.closed for channel in streaming.opened] == [True], "it has a connection of its own"
 
-    async def stream(_: object, url: str, idle_seconds: float) -> AsyncIterator[bytes]:
-        deadlines.append((url, idle_seconds))
-        yield b"bolt"
 
-    monkeypatch.setattr("etcd_handoff.etcd.connections.Connections.stream", stream)
-    monkeypatch.setattr("etcd_handoff.etcd.observer.Observer.route", lambda *_: SimpleNamespace(url=ENDPOINT))
-    gateway = EtcdGateway(EtcdProfile(endpoints=(ENDPOINT,), call_timeout_seconds=1))
-    assert [chunk async for chunk in gateway.snapshot("1")] == [b"bolt"]
-    assert deadlines == [(ENDPOINT, time_limits.ETCD.snapshot_idle_seconds)]
+async def test_snapshot_may_outlast_its_token(streaming: type[Streaming], profile: dict[str, Any]) -> None:
+    """Etcd forgets one that was not used for five minutes: the question after the stream is put again with another."""
+    server = Server()
+    connections = connected(profile, server)
+    chunks = connections.stream(ENDPOINT, 5.0, lambda _: None)
+    taken = [await anext(chunks)]
+    streaming.refusals = ["etcdserver: invalid auth token"]
+    taken += [chunk async for chunk in chunks]
+    assert (taken, streaming.refusals, server.logins) == ([b"bolt"] * 2, [], 2)
+    assert [token for channel in streaming.opened for token in channel.tokens] == ["token 1", "token 1", "token 2"]

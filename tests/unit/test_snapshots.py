@@ -63,6 +63,20 @@ async def test_wrong_checksum_leaves_no_file(tmp_path: Path, checksum: bytes) ->
     assert os.listdir(tmp_path) == []  # noqa: PTH208
 
 
+async def test_stream_that_turns_out_to_be_anothers_leaves_no_file(tmp_path: Path) -> None:
+    """That may be known at its very end."""
+
+    async def anothers() -> AsyncIterator[bytes]:
+        async for chunk in stream(CONTENT):
+            yield chunk
+        msg = "another member answered"
+        raise UnreachableError(msg)
+
+    with pytest.raises(UnreachableError, match="another member answered"):
+        await snapshots.store(anothers(), snapshots.snapshot_path(tmp_path, "prod", RUNS[0]), 1, 0)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
 async def test_what_lies_on_the_disk_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte that the disk lost is noticed, though the stream was whole."""
 
