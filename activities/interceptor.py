@@ -54,13 +54,18 @@ class StepClock:
         self._node = node
         self._started, self._began = now(), time.perf_counter()
 
+    @property
+    def seconds(self) -> float:
+        """How long the attempt has taken until now. This machine's time of day may be off; this does not go by it."""
+        return time.perf_counter() - self._began
+
     def step(self, outcome: StepOutcome, note: str = "") -> Step:
         """The step as it ends now."""
         info = activity.info()
         return Step(
             name=info.activity_type,
             started=self._started,
-            milliseconds=round((time.perf_counter() - self._began) * 1000, 3),
+            milliseconds=round(self.seconds * 1000, 3),
             attempts=info.attempt,
             node=self._node,
             outcome=outcome,

@@ -1,9 +1,8 @@
-"""What is told of an error of Kubernetes, and whether there is another attempt first."""
+"""What is told of an error of Kubernetes, whether another attempt follows, and how long this one may go on."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -17,6 +16,11 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from activities.interceptor import StepClock
 
 NOT_RECORDED: Final = "NotRecorded"
 """Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
@@ -55,13 +59,39 @@ def final_note(error: Exception, attempts: int, pause: timedelta | None = None, 
     return error_text(error)
 
 
-def refusal(error: KubernetesPermissionError) -> Exception:
-    """The failure for a refusal that has lasted: to be tried again at first, then for good."""
-    info = activity.info()
-    limit = info.schedule_to_close_timeout or timedelta.max  # a dry run has one: it tells what is known before its end
-    no_time = datetime.now(UTC) - info.scheduled_time >= limit - time_limits.STEPS.refused_reserve_timeout
-    last = no_time if info.schedule_to_close_timeout else info.attempt >= time_limits.STEPS.refused_attempts
-    delay = None if last else time_limits.STEPS.refused_pause
+def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
+    """The failure for a refusal that has lasted: to be tried again at first, then for good.
+
+    Args:
+        error: What was met.
+        clock: Times the attempt.
+    """
+    info, limits = activity.info(), time_limits.STEPS
+    if info.schedule_to_close_timeout is None:
+        last = info.attempt >= limits.refused_attempts
+    else:  # a dry run has one: it tells what is known before its end
+        left = _until(info.schedule_to_close_timeout, info.scheduled_time, clock)
+        last = left <= limits.refused_reserve_timeout.total_seconds()
+    delay = None if last else limits.refused_pause
     return ApplicationError(
         error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
     )
+
+
+def seconds_left(clock: StepClock) -> float:
+    """How long this attempt may go on.
+
+    Args:
+        clock: Times the attempt.
+    """
+    info = activity.info()
+    ends = ((info.started_time, info.start_to_close_timeout), (info.scheduled_time, info.schedule_to_close_timeout))
+    return min(_until(limit, begin, clock) for begin, limit in ends if limit is not None)
+
+
+def _until(limit: timedelta, begin: datetime, clock: StepClock) -> float:
+    """Seconds until a limit: by the server's clock up to the attempt's start, since then by this machine's own count.
+
+    The two machines' times of day may differ by minutes.
+    """
+    return (limit - (activity.info().started_time - begin)).total_seconds() - clock.seconds

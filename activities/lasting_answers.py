@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.kubernetes_errors import NOT_RECORDED, error_text
+from activities.kubernetes_errors import NOT_RECORDED, error_text, seconds_left
 from etcd_handoff import time_limits
 from etcd_handoff.errors import (
     KindGoneError,
@@ -28,6 +26,8 @@ from etcd_handoff.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from activities.interceptor import StepClock
 
 T = TypeVar("T")
 
@@ -60,12 +60,15 @@ def trouble_seconds(error: KubernetesError) -> float:
     return 0.0 if isinstance(error, RejectedError) else time_limits.STEPS.refused_seconds
 
 
-async def lasting(ask: Callable[[], Awaitable[T]], seconds_of: Callable[[KubernetesError], float]) -> T:
+async def lasting(
+    ask: Callable[[], Awaitable[T]], seconds_of: Callable[[KubernetesError], float], clock: StepClock
+) -> T:
     """What is answered; an error that has to last is raised once it was met for so long, and nothing else meanwhile.
 
     Args:
         ask: Asks.
         seconds_of: How long an error has to last; 0 for one that is raised at once.
+        clock: Times the attempt.
 
     Raises:
         KubernetesError: One that has lasted, or need not; a refusal too for which the call has no time.
@@ -82,15 +85,8 @@ async def lasting(ask: Callable[[], Awaitable[T]], seconds_of: Callable[[Kuberne
             answers += 1
             if seconds <= now - since and (answers >= time_limits.STEPS.lasting_answers or not seconds):
                 raise
-            if math.isinf(seconds) or _seconds_left() < seconds - (now - since):
+            if math.isinf(seconds) or seconds_left(clock) < seconds - (now - since):
                 if isinstance(error, KubernetesPermissionError):
                     raise
                 raise ApplicationError(error_text(error), type=NOT_RECORDED) from error
         await asyncio.sleep(time_limits.STEPS.lasting_pause_seconds)
-
-
-def _seconds_left() -> float:
-    """How long this attempt may go on."""
-    info, now = activity.info(), datetime.now(UTC)
-    ends = ((info.started_time, info.start_to_close_timeout), (info.scheduled_time, info.schedule_to_close_timeout))
-    return min((begin - now + limit).total_seconds() for begin, limit in ends if limit is not None)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from activities.kubernetes_errors import error_text
+from activities.lasting_answers import lasting, trouble_seconds
 from activities.member_resource import CONFLICT_TRIES
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ConflictError, KubernetesError
@@ -22,10 +25,30 @@ from etcd_handoff.etcdmember import (
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 
 if TYPE_CHECKING:
+    from activities.interceptor import StepClock
     from etcd_handoff.activity_io import LeaveInput, UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
 Resource = dict[str, Any]
+
+
+async def try_to_set_leave(
+    gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource, clock: StepClock
+) -> str:
+    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so much time.
+
+    Args:
+        gateway: Of the cluster.
+        record: What is true of the member.
+        resource: Its EtcdMember as it was stored last.
+        clock: Times the attempt.
+    """
+    if not record.leave or record.joined is not False:
+        return ""
+    try:
+        return await lasting(partial(set_leave, gateway, record, resource), trouble_seconds, clock)
+    except KubernetesError as error:
+        return f"spec.leave was not set: {error_text(error)}"
 
 
 async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource) -> str:

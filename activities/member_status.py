@@ -13,8 +13,8 @@ from temporalio.exceptions import ApplicationError
 from activities.attempts import require_timely
 from activities.interceptor import StepClock
 from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal
-from activities.lasting_answers import absence_seconds, denial_seconds, lasting, trouble_seconds
-from activities.member_leave import await_mark, set_leave
+from activities.lasting_answers import absence_seconds, denial_seconds, lasting
+from activities.member_leave import await_mark, try_to_set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
 from activities.outdated_records import as_known_by_now, may_be_outdated, nowhere_else, why_outdated
 from etcd_handoff import failpoints, time_limits
@@ -89,11 +89,12 @@ class KubernetesActivities:
             note = final_note(error, time_limits.STEPS.no_kubernetes_attempts, time_limits.STEPS.no_kubernetes_pause)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
-            resources = await lasting(partial(_listed_if_installed, gateway, query.member), self._denial(query.cluster))
+            listed = partial(_listed_if_installed, gateway, query.member)
+            resources = await lasting(listed, self._denial(query.cluster), clock)
         except ObjectGoneError as error:
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, error_text(error)))
         except KubernetesPermissionError as error:
-            raise refusal(error) from error
+            raise refusal(error, clock) from error
         await self._elsewhere(query.cluster, query.cluster_id)
         if resources is None:
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "EtcdMembers are not installed"))
@@ -119,7 +120,7 @@ class KubernetesActivities:
         find = partial(member_resource, gateway, ask.member_name, ask.member_id)
         try:
             for _ in range(CONFLICT_TRIES):
-                resource = await lasting(find, self._denial(ask.cluster))
+                resource = await lasting(find, self._denial(ask.cluster), clock)
                 if resource is None or member_id_of(resource) != ask.member_id:
                     await self._elsewhere(ask.cluster, ask.cluster_id)
                     note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
@@ -131,7 +132,7 @@ class KubernetesActivities:
                     return clock.step(StepOutcome.REQUESTED, f"EtcdMember {name} {asks} to leave already{mark}")
                 order = partial(self._order, gateway, ask, resource)
                 with contextlib.suppress(ConflictError):
-                    resource = await lasting(order, self._denial(ask.cluster))
+                    resource = await lasting(order, self._denial(ask.cluster), clock)
                     what = "set on" if ask.leave else "taken back from"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}{mark}")
@@ -140,7 +141,7 @@ class KubernetesActivities:
         except ObjectGoneError as error:
             return clock.step(StepOutcome.FAILED, error_text(error))
         except KubernetesPermissionError as error:
-            raise refusal(error) from error
+            raise refusal(error, clock) from error
         msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
         raise ConflictError(msg)
 
@@ -150,11 +151,11 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         try:
             find = partial(member_resource, gateway, ask.member_name, ask.member_id)
-            resource = await lasting(find, self._denial(ask.cluster))
+            resource = await lasting(find, self._denial(ask.cluster), clock)
         except ObjectGoneError as error:
             return ReadLeaveResult(step=clock.step(StepOutcome.OBSERVED, error_text(error)))
         except KubernetesPermissionError as error:
-            raise refusal(error) from error
+            raise refusal(error, clock) from error
         if resource is None or member_id_of(resource) != ask.member_id:
             await self._elsewhere(ask.cluster, ask.cluster_id)
             note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
@@ -198,7 +199,7 @@ class KubernetesActivities:
             creates = bool(record.joined) and not record.failed and self._gateways.manages(record.cluster)
             write = partial(write_status, gateway, record, known, k0s=k0s, creates=creates, outdated=outdated)
             optional = self._gateways.optional(record.cluster)
-            writing = asyncio.ensure_future(lasting(write, partial(absence_seconds, optional=optional)))
+            writing = asyncio.ensure_future(lasting(write, partial(absence_seconds, optional=optional), clock))
             await failpoints.reach("update_status.during")
             note, resource = await writing
         except ConfigError as error:
@@ -215,7 +216,7 @@ class KubernetesActivities:
         if resource is None:
             await self._elsewhere(record.cluster, record.cluster_id)
             return nothing(note)
-        note = await _with_leave(gateway, record, resource)
+        note = await try_to_set_leave(gateway, record, resource, clock)
         step = clock.step(StepOutcome.RECORDED, "; ".join(text for text in (record.message, note) if text))
         self._gateways.send_later(send_events(gateway, resource, record))
         return UpdateStatusResult(step=step, recorded=True, note=note)
@@ -238,13 +239,3 @@ async def _listed_if_installed(gateway: KubernetesPort, departing: str) -> list[
         if error.certain:
             return None
         raise
-
-
-async def _with_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: dict[str, Any]) -> str:
-    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so much time."""
-    if not record.leave or record.joined is not False:
-        return ""
-    try:
-        return await lasting(partial(set_leave, gateway, record, resource), trouble_seconds)
-    except KubernetesError as error:
-        return f"spec.leave was not set: {error_text(error)}"

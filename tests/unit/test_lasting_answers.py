@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes_errors import NOT_RECORDED
+from activities.interceptor import StepClock
+from activities.kubernetes_errors import NOT_RECORDED, seconds_left
 from activities.member_status import NOTHING_TO_RECORD, KubernetesActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, LeaveInput, UpdateStatusResult
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 FIND = FindResourceInput(cluster="prod", member="node2")
 LEAVE = LeaveInput(cluster="prod", member_name="node2", member_id=OURS, leave=True)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+"""A server's time, which is not this machine's."""
 LAST = 1000
 """An attempt after many that something else has failed."""
 FORBIDDEN, SILENT = KubernetesPermissionError("403: x"), ApiUnavailableError("no API server answered")
@@ -78,6 +82,12 @@ class Starting(FakeKubernetes):
             raise self.errors[0] if self.stays and len(self.errors) == 1 else self.errors.pop(0)
 
 
+class LongStep(StepClock):
+    """An attempt that has run for a while."""
+
+    seconds = 58.0
+
+
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is asked again at once; answers that are to last do so soon."""
@@ -95,15 +105,16 @@ async def run(
     fake: Starting, name: str, ask: object, attempt: int = LAST, seconds: float = 3600, **profile: Any
 ) -> Any:
     """What the activity answers in this attempt, which may take so long."""
-    environment, now = ActivityEnvironment(), datetime.now(UTC)
-    environment.info = replace(
-        environment.info,
-        attempt=attempt,
-        started_time=now,
-        scheduled_time=now,
-        start_to_close_timeout=timedelta(seconds=seconds),
-        schedule_to_close_timeout=None,
+    times = {"started_time": NOW, "scheduled_time": NOW, "schedule_to_close_timeout": None}
+    return await run_at(
+        fake, name, ask, times | {"attempt": attempt, "start_to_close_timeout": timedelta(seconds=seconds)}, **profile
     )
+
+
+async def run_at(fake: Starting, name: str, ask: object, about: dict[str, Any], **profile: Any) -> Any:
+    """What the activity answers in an attempt of which Temporal says this."""
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, **about)
     gateways = gateways_to(fake, **profile)
     answer = await environment.run(getattr(KubernetesActivities(gateways, "node0"), name), ask)
     await gateways.close()
@@ -179,6 +190,47 @@ async def test_reads_and_orders_outlast_the_start_of_an_api_server(error: Kubern
     assert (await run(Starting(error), "read_leave", LEAVE)).present
     order: Step = await run(Starting(error, writes=writes), "request_leave", LEAVE)
     assert order.outcome is StepOutcome.REQUESTED
+
+
+@pytest.mark.parametrize("ahead", [58, -58])
+@pytest.mark.parametrize(
+    ("waited", "limits", "asked"),
+    [(0, (60, None), 2), (0, (60, 60), 2), (50, (60, 60), 2), (0, (5, None), 1), (55, (60, 60), 1)],
+)
+async def test_time_that_is_left_does_not_go_by_this_machines_time_of_day(
+    monkeypatch: pytest.MonkeyPatch, ahead: int, waited: int, limits: tuple[int, int | None], asked: int
+) -> None:
+    """It and the server's may differ: a refusal has to last for its 6 s where the attempt has them."""
+    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, refused_seconds=6.0))
+    started, (start_to_close, schedule_to_close) = datetime.now(UTC) - timedelta(seconds=ahead), limits
+    about = {
+        "started_time": started,
+        "scheduled_time": started - timedelta(seconds=waited),
+        "start_to_close_timeout": timedelta(seconds=start_to_close),
+        "schedule_to_close_timeout": timedelta(seconds=schedule_to_close) if schedule_to_close else None,
+    }
+    fake = Starting(FORBIDDEN)
+    with nullcontext() if asked > 1 else pytest.raises(ApplicationError, match="Kubernetes does not allow it"):
+        assert (await run_at(fake, "find_resource", FIND, about)).member_id == OURS
+    assert fake.asked == asked
+
+
+@pytest.mark.parametrize(
+    ("start_to_close", "schedule_to_close", "left"), [(60, None, 2.0), (70, 72, 7.0), (None, 72, 7.0)]
+)
+def test_time_that_is_left_is_what_the_attempt_has_not_taken_yet(
+    start_to_close: float | None, schedule_to_close: float | None, left: float
+) -> None:
+    """It waited for 7 s before it began, by the server's clock, and has run for 58 s."""
+    environment = ActivityEnvironment()
+    environment.info = replace(
+        environment.info,
+        started_time=NOW,
+        scheduled_time=NOW - timedelta(seconds=7),
+        start_to_close_timeout=timedelta(seconds=start_to_close) if start_to_close else None,
+        schedule_to_close_timeout=timedelta(seconds=schedule_to_close) if schedule_to_close else None,
+    )
+    assert environment.run(seconds_left, LongStep("node0")) == left
 
 
 @pytest.mark.parametrize("name", ["find_resource", "read_leave", "request_leave"])

@@ -353,17 +353,19 @@ async def test_missing_kind_is_believed_when_all_api_servers_say_so() -> None:
     assert (caught.value.type, caught.value.non_retryable) == (NOT_RECORDED, False)
 
 
-@pytest.mark.parametrize(("seconds_ago", "final"), [(0.0, False), (5.0, False), (8.0, True)])
-async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(seconds_ago: float, *, final: bool) -> None:
-    """It would end as one that was blocked otherwise."""
+@pytest.mark.parametrize("ahead", [-58.0, 0.0, 58.0])
+@pytest.mark.parametrize(("waited", "final"), [(0.0, False), (5.0, False), (8.0, True)])
+async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(waited: float, ahead: float, *, final: bool) -> None:
+    """It would end as one that was blocked otherwise. The server's clock and this machine's may differ."""
     find = KubernetesActivities(
         gateways_to(FakeKubernetes(read_error=KubernetesPermissionError("403: x"))), "node0"
     ).find_resource
-    environment = ActivityEnvironment()
+    environment, started = ActivityEnvironment(), datetime.now(UTC) - timedelta(seconds=ahead)
     environment.info = replace(
         environment.info,
         schedule_to_close_timeout=timedelta(seconds=time_limits.OPERATION.dry_run_seconds),
-        scheduled_time=datetime.now(UTC) - timedelta(seconds=seconds_ago),
+        scheduled_time=started - timedelta(seconds=waited),
+        started_time=started,
     )
     with pytest.raises(ApplicationError) as caught:
         await environment.run(find, FindResourceInput(cluster="prod", member="node2"))
