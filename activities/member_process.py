@@ -28,9 +28,9 @@ from etcd_handoff.activity_io import (
     StopMemberInput,
 )
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.data_directory import DataDirectoryError, Identity
+from etcd_handoff.data_directory import DataDirectoryError, Identity, in_words
 from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
-from etcd_handoff.member_process import MemberProcess, in_words
+from etcd_handoff.member_process import MemberProcess
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -111,6 +111,11 @@ def is_open(data_dir: Path) -> bool | None:
     return False
 
 
+def in_words(found: Identity) -> str:
+    """`member 8211f1d0f64f3269 of cluster cdf818194e3a8c32`."""
+    return f"member {found.member_id} of cluster {found.cluster_id}"
+
+
 def free_bytes(data_dir: Path) -> int:
     """How much this user may still write where the directory is, or will be.
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff import data_directory, time_limits
-from etcd_handoff.data_directory import DataDirectoryError, Identity, NoLogError
+from etcd_handoff.data_directory import DataDirectoryError, Identity, NoLogError, in_words
 from etcd_handoff.member_command import LeftAloneError, MemberCommand, MemberProcessError, checked
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from etcd_handoff.config_member import MemberProfile
     from etcd_handoff.member_command import Answer, Member
+
+ON_OTHER_DATA: Final = "it may run on other data; let the command start it on this directory, or correct data_dir"
 
 
 class Done(NamedTuple):
@@ -56,7 +58,7 @@ class MemberProcess:
         return await self._command.status()
 
     async def start(self, join: Mapping[str, str], *, begun: bool = False, again: bool = False) -> Done:
-        """It runs, on no data or its own.
+        """It runs, on no data or its own, and has them open.
 
         Args:
             join: What etcd is to be started with, by environment variable.
@@ -65,7 +67,7 @@ class MemberProcess:
                 joined has its members from the cluster.
 
         Raises:
-            MemberProcessError: It does not run, or other data lies there.
+            MemberProcessError: It does not run, or on other data, or other data lies there.
         """
         given = checked(join)
         before = await self.status()
@@ -75,7 +77,7 @@ class MemberProcess:
         if before.running and again and found is None:
             await self.stop()
             before = await self.status()
-        if before.running:
+        if before.running and await self._uses_its_data(before, ON_OTHER_DATA):
             return Done(f"ran already{_pid(before)}")
         if await _is_open(before):
             msg = f"`status` says 7, not running, while a process has the database in {before.data_dir} open: end it"
@@ -106,7 +108,8 @@ class MemberProcess:
                 f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
             )
             raise LeftAloneError(msg)
-        if found is not None and not await self._uses_its_data(before):
+        otherwise = "it may be another member's, on other data; left alone"
+        if found is not None and not await self._uses_its_data(before, otherwise, LeftAloneError):
             return Done("did not run")
         ends = time.monotonic() + self._profile.stop_timeout_seconds
         await self._command.do("stop", self._profile.stop_timeout_seconds)
@@ -166,12 +169,13 @@ class MemberProcess:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _begin(self, given: Mapping[str, str]) -> Answer:
-        """Run `start`: what `status` says once etcd runs, and goes on running."""
+        """Run `start`: what `status` says once etcd runs, and goes on running on its data."""
         ends = time.monotonic() + self._profile.start_timeout_seconds
         await self._command.do("start", self._profile.start_timeout_seconds, given)
         after = await self._until("start", ends, running=True)
         await asyncio.sleep(time_limits.STEPS.process_settles_seconds)
-        if not (await self.status()).running:
+        settled = await self.status()
+        if not settled.running or not await self._uses_its_data(settled, ON_OTHER_DATA):
             msg = "etcd ended right after its start; its log on the node says why"
             raise MemberProcessError(msg)
         return after
@@ -190,14 +194,16 @@ class MemberProcess:
             raise LeftAloneError(msg)
         return found
 
-    async def _uses_its_data(self, answer: Answer) -> bool:
+    async def _uses_its_data(
+        self, answer: Answer, otherwise: str, kind: type[MemberProcessError] = MemberProcessError
+    ) -> bool:
         """Whether what runs has this data directory open, as far as that can be told; False once nothing runs.
 
         The IDs in a directory tell nothing of a process that was moved to another one. What is about to be started is
         not there to be looked at: its command says so, and on which data. What was started just now gets some time.
 
         Raises:
-            LeftAloneError: Something else runs.
+            MemberProcessError: Something else runs; of this kind.
         """
         ends = time.monotonic() + time_limits.STEPS.process_opens_seconds
         while True:
@@ -207,11 +213,8 @@ class MemberProcess:
             if held is not False or answer.starting:
                 return True
             if time.monotonic() >= ends:
-                msg = (
-                    f"etcd runs{_pid(answer)}, and no process has the database in {answer.data_dir} open: it may be "
-                    "another member's, on other data; left alone"
-                )
-                raise LeftAloneError(msg)
+                msg = f"etcd runs{_pid(answer)}, and no process has the database in {answer.data_dir} open: {otherwise}"
+                raise kind(msg)
             await asyncio.sleep(time_limits.STEPS.process_pause_seconds)
             answer = await self.status()
 
@@ -235,11 +238,6 @@ def _data_dir(answer: Answer) -> Path:
         msg = "the data directory is not known; give data_dir in the member table, or let `status` tell it"
         raise MemberProcessError(msg)
     return Path(answer.data_dir)
-
-
-def in_words(found: Identity) -> str:
-    """`member 8211f1d0f64f3269 of cluster cdf818194e3a8c32`."""
-    return f"member {found.member_id} of cluster {found.cluster_id}"
 
 
 async def _is_open(answer: Answer) -> bool | None:

@@ -43,13 +43,29 @@ etcd_on() {
     return 1
 }
 
+# has_data_dir DATA_DIR: a command line, whose words stand one on a line, names this one.
 has_data_dir() {
-    DIRECTORY=$1 awk '
-        $0 == "--data-dir=" ENVIRON["DIRECTORY"] { found = 1 }
-        last == "--data-dir" && $0 == ENVIRON["DIRECTORY"] { found = 1 }
+    [ "$(named_data_dir)" = "$1" ]
+}
+
+# named_data_dir: the data directory that such a command line names; empty where it names none. etcd goes by the last
+# one, and one hyphen is as good as two. A variable that stands before it counts as well.
+named_data_dir() {
+    awk '
+        sub(/^(--?data-dir|ETCD_DATA_DIR)=/, "") { named = $0; last = ""; next }
+        last ~ /^--?data-dir$/ { named = $0 }
         { last = $0 }
-        END { exit !found }
+        END { sub(/\/+$/, "", named); print named }
     '
+}
+
+# require_same NAMED DATA_DIR WHAT: WHAT names a data directory or none, and no other one than DATA_DIR. Where that stands
+# in a file, or is a relative path, only the process itself tells: the worker looks at what it has open.
+require_same() {
+    case $1 in
+    "$2" | *[$%]*) ;;
+    /*) fail "$3 starts etcd on $1, not on $2; correct that, or data_dir in the worker's configuration" ;;
+    esac
 }
 
 # version_of BINARY: as it says itself; empty where it says nothing.

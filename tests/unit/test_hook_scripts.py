@@ -89,14 +89,29 @@ def test_archive_is_a_rename_in_one_folder(tmp_path: Path) -> None:
         assert (status, words in said, old.exists()) == (1, True, True)
 
 
+JOIN = {
+    "ETCD_NAME": "node3",
+    "ETCD_INITIAL_CLUSTER": "node0=http://10.0.0.1:2380,node3=http://10.0.0.4:2380",
+    "ETCD_INITIAL_CLUSTER_STATE": "existing",
+    "ETCD_INITIAL_ADVERTISE_PEER_URLS": "http://10.0.0.4:2380",
+}
 SYSTEMCTL = """#!/bin/sh
+[ "$1" = show ] || echo "$1" >>"$(dirname "$0")/done"
 case $3 in
+--property=Environment) echo Environment={variables} ;;
 --property=LoadState) echo LoadState=loaded ;;
 --property=ActiveState) echo ActiveState={state} ;;
 --property=MainPID) echo MainPID={pid} ;;
 --property=ExecStart) echo "ExecStart={{ path=/bin/etcd ; argv[]=/bin/etcd {argument} --name=a ; status=0/0 }}" ;;
 esac
 """
+
+
+def with_systemctl(folder: Path, *, argument: str, variables: str = "", state: str = "inactive", pid: int = 0) -> None:
+    """A systemctl whose unit is in this state, and starts etcd with this."""
+    script = SYSTEMCTL.format(state=state, pid=pid, argument=argument.replace("$", r"\$"), variables=variables)
+    (folder / "systemctl").write_text(script)
+    (folder / "systemctl").chmod(0o755)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +122,9 @@ esac
         ("activating", 0, "", (0, None, True)),
         ("activating", 0, "--data-dir=/var/lib/etcd", (0, None, True)),
         ("activating", 0, "--data-dir /var/lib/etcd", (0, None, True)),
+        ("activating", 0, "-data-dir=/var/lib/etcd/", (0, None, True)),
         ("activating", 0, "--data-dir=/var/lib/elsewhere", (0, None, False)),
+        ("activating", 0, "--data-dir=/var/lib/etcd --data-dir=/var/lib/elsewhere", (0, None, False)),
         ("deactivating", 0, "", (0, None, False)),
         ("inactive", 0, "", (7, None, False)),
     ],
@@ -116,8 +133,7 @@ def test_unit_between_two_starts_says_so(
     tmp_path: Path, state: str, pid: int, argument: str, answer: tuple[int, int | None, bool]
 ) -> None:
     """No process has the database open then, and the unit is stopped all the same."""
-    (tmp_path / "systemctl").write_text(SYSTEMCTL.format(state=state, pid=pid, argument=argument))
-    (tmp_path / "systemctl").chmod(0o755)
+    with_systemctl(tmp_path, state=state, pid=pid, argument=argument)
     status, said = run(str(HOOKS / "systemd"), "status", PATH=f"{tmp_path}:/usr/bin:/bin", BINARY="true")
     told = json.loads(said)
     assert (status, told.get("pid"), told["starting"]) == answer
@@ -164,3 +180,52 @@ def test_manifest_is_started_with_what_etcd_joins_with_and_nothing_from_before(t
     status, _ = run(str(HOOKS / "static-pod"), "start", **where, **join)
     written = manifest.read_text()
     assert (status, "old" in written, "--name=node3" in written) == (0, False, True)
+
+
+SAME_DATA = (
+    "",
+    "--data-dir={}",
+    "--data-dir {}",
+    "-data-dir={}/",
+    "'--data-dir={}'",
+    "--data-dir=$DIR/x",
+    "--data-dir=x",
+)
+OTHER_DATA = ("--data-dir=/srv/etcd", "--data-dir /srv/etcd", "-data-dir=/srv/etcd", "--data-dir={} --data-dir={}/x")
+
+
+@pytest.mark.parametrize("variables", ["", "ETCD_DATA_DIR={}", "ETCD_DATA_DIR=/srv/etcd"])
+@pytest.mark.parametrize("argument", [*SAME_DATA, *OTHER_DATA])
+def test_unit_on_other_data_is_not_started(tmp_path: Path, argument: str, variables: str) -> None:
+    """They may be another member's, which would begin to serve at this node's ports. A flag overrules a variable."""
+    data_dir, env_file = str(tmp_path / "data"), tmp_path / "member.env"
+    with_systemctl(tmp_path, argument=argument.format(data_dir, data_dir), variables=variables.format(data_dir))
+    where = {"HANDOFF_DATA_DIR": data_dir, "ENV_FILE": str(env_file), "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    status, told = run(str(HOOKS / "systemd"), "start", **where, **JOIN)
+    if argument in OTHER_DATA or (not argument and "srv" in variables):
+        other = f"{data_dir}/x" if "/x" in argument else "/srv/etcd"
+        fix = "correct that, or data_dir in the worker's configuration"
+        assert (status, told) == (1, f"unit etcd.service starts etcd on {other}, not on {data_dir}; {fix}\n")
+        assert [env_file.exists(), (tmp_path / "done").exists()] == [False, False]
+    else:
+        assert (status, told) == (0, "")
+        assert (tmp_path / "done").read_text().split() == ["reset-failed", "enable", "start"]
+
+
+@pytest.mark.parametrize("argument", [*SAME_DATA, "--data-dir={} # ours", *OTHER_DATA])
+def test_kept_manifest_on_other_data_is_not_started(tmp_path: Path, argument: str) -> None:
+    """It stays where it is, and the kubelet sees nothing of it."""
+    data_dir, manifest, kept = str(tmp_path / "data"), tmp_path / "run" / "etcd.yaml", tmp_path / "kept.yaml"
+    manifest.parent.mkdir()
+    words = argument.format(data_dir, data_dir).replace(" --", "\n    - --").replace("dir /", "dir\n    - /")
+    kept.write_text(f"  - command:\n    - etcd\n    - {words or '--name=x'}\n")
+    where = {"HANDOFF_DATA_DIR": data_dir, "MANIFEST": str(manifest), "KEPT": str(kept)}
+    status, told = run(str(HOOKS / "static-pod"), "start", **where, **JOIN)
+    if argument in OTHER_DATA:
+        other = f"{data_dir}/x" if "/x" in argument else "/srv/etcd"
+        fix = "correct that, or data_dir in the worker's configuration"
+        assert (status, told) == (1, f"{kept} starts etcd on {other}, not on {data_dir}; {fix}\n")
+        assert list(manifest.parent.iterdir()) == []
+    else:
+        assert (status, told) == (0, "")
+        assert "- --name=node3" in manifest.read_text()

@@ -16,7 +16,7 @@ from etcd_handoff.config import Config
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import Identity
 from etcd_handoff.errors import UnknownClusterError
-from tests.unit.test_member_process import JOIN, OBEDIENT, OURS, verbs
+from tests.unit.test_member_process import JOIN, OBEDIENT, OURS, STARTS, verbs
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ async def test_preflight_tells_what_the_node_is_like(tmp_path: Path, free_port: 
 
 async def test_start_stop_and_archive_answer_what_they_did(tmp_path: Path) -> None:
     """Each twice: the second one changes nothing."""
-    acts = acting(tmp_path)
+    acts = acting(tmp_path, STARTS)
     for method, ask, outcome in (
         (acts.start_member, START, StepOutcome.STARTED),
         (acts.stop_member, STOP, StepOutcome.STOPPED),
@@ -136,7 +136,7 @@ async def test_what_goes_wrong_is_an_answer(tmp_path: Path) -> None:
 
 async def test_two_attempts_on_one_node_do_not_overlap(tmp_path: Path) -> None:
     """A second attempt, after a heartbeat that came late, waits for the first one."""
-    script = """if [ "$1" = start ]; then mkdir busy || touch overlap; sleep 0.3; rmdir busy; fi""" + OBEDIENT
+    script = """if [ "$1" = start ]; then mkdir busy || touch overlap; sleep 0.3; rmdir busy; fi""" + STARTS
     acts = acting(tmp_path, script)
     answers = await asyncio.gather(run(acts.start_member, START), run(acts.start_member, START))
     assert sorted(a.changed for a in answers) == [False, True]

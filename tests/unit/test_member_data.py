@@ -16,6 +16,7 @@ from tests.unit.test_member_process import (
     JOIN,
     OBEDIENT,
     OURS,
+    STARTS,
     Make,
     clock_of,
     process_of,
@@ -96,8 +97,8 @@ async def test_database_without_a_log_is_of_whoever_has_started_etcd_there(
     with pytest.raises(MemberProcessError, match="without a log"):
         await make(OBEDIENT).start(JOIN)
     assert "start" not in verbs(tmp_path)
-    assert (await make(OBEDIENT).start(JOIN, begun=True)).changed
-    assert (await make(OBEDIENT).start({**JOIN, "ETCD_NAME": "node4"}, begun=True, again=True)).changed
+    assert (await make(STARTS).start(JOIN, begun=True)).changed
+    assert (await make(STARTS).start({**JOIN, "ETCD_NAME": "node4"}, begun=True, again=True)).changed
     with pytest.raises(MemberProcessError, match="without a log"):
         await make(OBEDIENT).stop(needs_data=True)
     assert (await make(OBEDIENT).stop()).changed

@@ -48,6 +48,19 @@ stop) rm -f runs ;;
 archive) mv "$HANDOFF_ARCHIVE_FROM" "$HANDOFF_ARCHIVE_TO" ;;
 esac
 """
+# It is always about to start something, so nobody looks at what is open.
+STARTS = OBEDIENT.replace('"version"', '"starting": true, "version"')
+# What it starts has the database open for as long as it runs.
+OPENS = OBEDIENT.replace("touch runs", f"touch runs; setsid {sys.executable} open.py </dev/null >/dev/null 2>&1 &")
+OPEN = """
+import fcntl, pathlib, time
+folder = pathlib.Path("data/member/snap")
+folder.mkdir(parents=True)
+with (folder / "db").open("wb") as database:
+    fcntl.flock(database, fcntl.LOCK_EX)
+    while pathlib.Path("runs").exists():
+        time.sleep(0.01)
+"""
 
 
 def settle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +289,7 @@ async def test_no_secret_and_no_address_reaches_a_history(make: Make) -> None:
 
 async def test_start_hands_over_what_etcd_joins_with_and_may_come_twice(make: Make, tmp_path: Path) -> None:
     """The second one finds it running and starts nothing."""
-    process = make(OBEDIENT + 'env | grep ^ETCD_ | sort >"$1.env"')
+    process = make(STARTS + 'env | grep ^ETCD_ | sort >"$1.env"')
     assert await process.start(JOIN) == ("started, process 42", True)
     assert (tmp_path / "start.env").read_text().splitlines() == sorted(f"{k}={v}" for k, v in JOIN.items())
     assert await process.start(JOIN) == ("ran already, process 42", False)
@@ -323,7 +336,7 @@ async def test_nothing_starts_on_data_of_another(make: Make, tmp_path: Path, who
 
 async def test_start_with_other_settings_stops_what_has_not_joined(make: Make, tmp_path: Path) -> None:
     """Once it has data it has joined, and is left as it is."""
-    process = make(OBEDIENT)
+    process = make(STARTS)
     assert (await process.start(JOIN)).changed
     assert await process.start(JOIN, again=True) == ("started, process 42", True)
     assert [verb for verb in verbs(tmp_path) if verb != "status"] == ["start", "stop", "start"]
@@ -334,7 +347,31 @@ async def test_start_with_other_settings_stops_what_has_not_joined(make: Make, t
 async def test_start_goes_on_with_the_members_own_data(make: Make, tmp_path: Path) -> None:
     """It has run before, and was stopped."""
     written(tmp_path / "data", OURS)
-    assert (await make(OBEDIENT).start(JOIN)).changed
+    assert (await make(STARTS).start(JOIN)).changed
+
+
+async def test_start_counts_once_what_runs_has_the_data_open(make: Make, tmp_path: Path) -> None:
+    """It may take a moment to open them; a second start finds it so."""
+    (tmp_path / "open.py").write_text(OPEN)
+    process = make(OPENS)
+    try:
+        assert await process.start(JOIN) == ("started, process 42", True)
+        assert await process.start(JOIN, begun=True) == ("ran already, process 42", False)
+    finally:
+        (tmp_path / "runs").unlink()
+
+
+async def test_start_on_other_data_is_no_success(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the configuration guesses the data directory: another member's data may run now, and it is told."""
+    process = make(OBEDIENT)
+    for started in (True, False):
+        clock_of(monkeypatch, member_process, ticking(25.0))
+        with pytest.raises(
+            MemberProcessError, match=r"no process has the database in .*/data open: it may run on other"
+        ) as caught:
+            await process.start(JOIN)
+        assert (caught.type, caught.value.started) == (MemberProcessError, started)
+    assert [verb for verb in verbs(tmp_path) if verb != "status"] == ["start"]
 
 
 async def test_running_etcd_of_another_is_no_success(make: Make, tmp_path: Path) -> None:
@@ -374,7 +411,7 @@ async def test_failed_start_says_why(make: Make) -> None:
 
 async def test_command_killed_in_the_middle_is_carried_out_by_the_next_one(make: Make, tmp_path: Path) -> None:
     """It may have started etcd or not: `status` tells."""
-    dies = OBEDIENT.replace("start) touch runs ;;", "start) touch runs; [ -e died ] || { touch died; kill -9 $$; } ;;")
+    dies = STARTS.replace("start) touch runs ;;", "start) touch runs; [ -e died ] || { touch died; kill -9 $$; } ;;")
     process = make(dies)
     with pytest.raises(MemberProcessError, match="`start` was ended by signal 9"):
         await process.start(JOIN)
