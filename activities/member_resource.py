@@ -52,7 +52,7 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     *,
     k0s: bool = False,
     creates: bool = False,
-    outdated: Callable[[], Awaitable[str]] | None = None,
+    outdated: Callable[[Resource | None], Awaitable[str]] | None = None,
 ) -> tuple[str, Resource | None]:
     """Make an EtcdMember say what is true: an empty text and the EtcdMember, or why none was touched, and None.
 
@@ -63,8 +63,9 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
         creates: A member that has joined gets an EtcdMember where it has none.
         known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
             nothing to write by it, then it is read.
-        outdated: Says why what is true has changed since; asked after the EtcdMember was read, so that whoever writes
-            what is true then comes later, or makes this write a conflict. None for what stays true.
+        outdated: Takes the EtcdMember, None where there is none, and says why what is true has changed since; asked
+            after it was read, so that whoever writes what is true then comes later, or makes this write a conflict.
+            None for what stays true.
 
     Raises:
         ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
@@ -78,13 +79,13 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
             if why or not creates:
                 text = f"there is no EtcdMember for {record.member_name or record.member_id}"
                 return f"{text}, as {why}" if why else text, None
-            if outdated and (note := await outdated()):
+            if outdated and (note := await outdated(resource)):
                 return note, None
             with contextlib.suppress(ConflictError):  # somebody else has just created it
                 await gateway.create(new_resource(resource_name(record.member_name)))
             continue
         note, status = _due(resource, record)
-        if note or (outdated and (note := await outdated())):
+        if note or (outdated and (note := await outdated(resource))):
             return note, None
         if not status:
             return "", resource
@@ -132,7 +133,8 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
 
     One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
     an ID may be the next member's, whose ID is written a moment later. When our member has joined, one that speaks of a
-    member that is out takes the new ID on, as k0s does it.
+    member that is out takes the new ID on, as k0s does it. Whoever was not in the list of then may have joined since,
+    which the list of now tells (`activities.outdated_records.why_outdated`).
     """
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
     joined_again = record.joined and not record.failed and member_id not in record.members

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from temporalio.exceptions import ApplicationError
 
 from activities.kubernetes_errors import NOT_RECORDED
+from etcd_handoff.etcdmember import member_id_of
 from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ def may_be_outdated(record: UpdateStatusInput) -> bool:
     return bool(record.joined) or (record.joined is False and record.late)
 
 
-async def why_outdated(listed: Listed, record: UpdateStatusInput) -> str:
+async def why_outdated(listed: Listed, record: UpdateStatusInput, resource: dict[str, Any] | None) -> str:
     """Why what was true of a member is not any more, by etcd's list; empty while it is.
 
     Somebody else may have taken the member out meanwhile. Or the cluster was restored from a backup, with all the IDs
-    of then: whoever acted on Joined=False of a present member would wipe a node that is needed.
+    of then: whoever acted on Joined=False of a present member would wipe a node that is needed. Or another member has
+    joined under its name, as one that is to replace it, and the EtcdMember speaks of that one by now.
+
+    Args:
+        listed: Gives the IDs of all members.
+        record: What was true.
+        resource: The EtcdMember that would be written; None where there is none.
 
     Raises:
         ApplicationError: That is not known now.
@@ -64,6 +71,10 @@ async def why_outdated(listed: Listed, record: UpdateStatusInput) -> str:
     if members is None:
         raise ApplicationError(f"whether it is a member is not known: {note}", type=NOT_RECORDED)
     is_member, who = record.member_id in members, f"{record.member_name or 'member'} ({record.member_id})"
+    described = member_id_of(resource) if resource is not None else ""
+    if is_member and resource is not None and described != record.member_id and described in members:
+        name = resource["metadata"]["name"]
+        return f"EtcdMember {name} speaks of member {described}, which is in the cluster; it was left alone"
     if is_member is record.joined:
         return ""
     if is_member:

@@ -175,6 +175,18 @@ async def test_member_that_is_still_there_is_called_joined() -> None:
     assert (await update_where(fake, None, RECORD)).recorded
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_late_record_does_not_write_over_a_member_that_has_joined_under_the_name_since(*, late: bool) -> None:
+    """As one that is to replace it: both are members, and the EtcdMember speaks of the next one by now."""
+    record = JOINED.model_copy(update={"late": late})
+    fake = FakeKubernetes(resource(member_id=NEXT))
+    recorded = await update_where(fake, frozenset({"a1", OURS, NEXT}), record)
+    assert (recorded.recorded, fake.patched, fake.resources["node2"]["status"]["memberID"]) == (False, [], NEXT)
+    assert recorded.note == f"EtcdMember node2 speaks of member {NEXT}, which is in the cluster; it was left alone"
+    assert (await update_where(fake, frozenset({"a1", OURS}), record)).recorded, "that one has left"
+    assert fake.resources["node2"]["status"]["memberID"] == OURS
+
+
 async def test_nothing_is_written_while_nobody_knows_who_is_a_member() -> None:
     """It is tried again, and says why."""
     fake = FakeKubernetes(resource())
