@@ -67,7 +67,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     @workflow.update(
         description="Compare all EtcdMembers with etcd's list at once. With confirm, write what etcd says although a"
-        ' doubt holds it back. Example: {"confirm": true, "doubt": "TooManyAbsent", "reason": "three nodes were lost"}'
+        " doubt holds it back. `digest` is the doubt_digest that the query `status` answers. Example:"
+        ' {"confirm": true, "digest": "3f9a1c2b", "reason": "three nodes were lost"}'
     )
     def resync(self, request: ResyncRequest | None = None) -> str:
         """Compare all EtcdMembers with etcd's member list at once."""
@@ -80,8 +81,10 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     @resync.validator
     def _may_resync(self, request: ResyncRequest | None = None) -> None:
-        if request is not None and request.confirm and (why := drift.why_not_confirm(self._state.doubt, request.doubt)):
-            raise invalid_input(why)
+        if request is None or not request.confirm:
+            return
+        if why := drift.why_not_confirm(self._state.doubt, request.doubt, request.digest):
+            raise invalid_input(with_cluster(why, self._request.cluster))
 
     # --- one round ------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ OPTIONS: Final = {
     "blocked_timeout_seconds": "--blocked-timeout",
     "by": "--by",
     "comment": "--comment",
+    "digest": "--confirm",
     "peer_urls": "--peer-url",
     "progress_timeout_seconds": "--progress-timeout",
     "reason": "--reason",

@@ -181,8 +181,11 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
     watch.add_argument("what", choices=verbs, metavar="|".join(verbs), help=text)
     text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
     watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
-    text = "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers"
-    watch.add_argument("--confirm", action="store_true", help=text)
+    text = (
+        "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers. DIGEST stands beside"
+        " the contradiction that you have seen; without it, the present one is shown and nothing is confirmed"
+    )
+    watch.add_argument("--confirm", nargs="?", const="", metavar="DIGEST", help=text)
 
 
 def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:

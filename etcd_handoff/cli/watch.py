@@ -12,12 +12,14 @@ from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.cli.watcher_status import NOBODY_ANSWERS, running_watcher, status_of
-from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
+from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 
 if TYPE_CHECKING:
     import argparse
 
+    from etcd_handoff.cluster_view import Doubt
     from etcd_handoff.config import Config
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
 K0S_ACTS: Final = (
@@ -48,7 +50,7 @@ def _check(args: argparse.Namespace, cluster: str, config: Config | None) -> Non
     Raises:
         CommandError: An option belongs to another command, or the profile is missing or cannot be watched.
     """
-    if args.confirm and args.what != "resync":
+    if args.confirm is not None and args.what != "resync":
         raise CommandError(EXIT_USAGE, "--confirm: belongs to `watch resync`")
     if args.resync is not None and args.what != "start":
         raise CommandError(EXIT_USAGE, "--resync: belongs to `watch start`")
@@ -137,18 +139,19 @@ async def _stop(args: argparse.Namespace, cluster: str, _: Config | None) -> int
 async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> int:
     import asyncio
 
+    from pydantic import ValidationError
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
     from etcd_handoff.operation.reconciler_state import ResyncRequest
     from etcd_handoff.temporal.updates import execute_update
 
-    watcher = await _watcher(cluster)
-    doubt = (await status_of(watcher)).doubt if args.confirm else None
-    if args.confirm and doubt is None:
-        see = f"etcd-handoff watch status -c {cluster}"
-        raise CommandError(EXIT_FAILED, f"nothing is held back, so there is nothing to confirm; see `{see}`")
-    kind = doubt.kind if doubt is not None else ""
-    request = ResyncRequest(confirm=args.confirm, doubt=kind, reason="command line")
+    watcher, confirm, kind = await _watcher(cluster), args.confirm is not None, ""
+    if confirm:
+        kind = _doubt_to_confirm(await status_of(watcher), args.confirm).kind
+    try:
+        request = ResyncRequest(confirm=confirm, doubt=kind, digest=args.confirm or "", reason="command line")
+    except ValidationError as error:
+        raise wrong_options(error) from None
     try:
         async with asyncio.timeout(time_limits.COMMANDS.watcher_update_seconds):
             answer = await execute_update(watcher, "resync", request, result_type=str)
@@ -159,11 +162,27 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     if args.output == "json":
         from etcd_handoff.cli.shapes.watch import WatchResyncOutput
 
-        output = {"workflow_id": watcher.id, "confirmed": args.confirm, "doubt": kind, "answer": answer}
+        output = {"workflow_id": watcher.id, "confirmed": confirm, "doubt": kind, "answer": answer}
         print_json(WatchResyncOutput, output)
     else:
         print_lines([answer])
     return EXIT_DONE
+
+
+def _doubt_to_confirm(status: ReconcilerStatus, digest: str) -> Doubt:
+    """The doubt that stands now; the watcher itself compares the digest with it.
+
+    Raises:
+        CommandError: There is none, or nobody says which one was seen.
+    """
+    from etcd_handoff.cli.render.watch import held_back
+
+    if status.doubt is None:
+        see = f"etcd-handoff watch status -c {status.cluster}"
+        raise CommandError(EXIT_FAILED, f"nothing is held back, so there is nothing to confirm; see `{see}`")
+    if not digest:
+        raise CommandError(EXIT_REFUSED, f"nothing is confirmed yet; {held_back(status.doubt, status.cluster)}")
+    return status.doubt
 
 
 async def _status(args: argparse.Namespace, cluster: str, _: Config | None) -> int:

@@ -6,6 +6,7 @@ endpoints may be another cluster's, or the contexts may be. So EtcdMembers count
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,8 @@ CONFIRMABLE: Final = frozenset(
     {doubts.CLUSTER_CHANGED, doubts.CLUSTER_RESTORED, doubts.RESOURCES_DISAGREE, TOO_MANY_ABSENT}
 )
 """Kinds of doubt that a confirmation settles: what etcd answers may be right all the same."""
+DIGEST_DIGITS: Final = 8
+"""Few enough to be typed, and enough that two doubts of one cluster do not share them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,27 @@ class Hold:
     @property
     def message(self) -> str:
         """The sentence for these EtcdMembers."""
-        return f"{HELD_BACK}etcd's list does not have this member, and {self.doubt.text}; {self.doubt.remedy}"
+        return f"{HELD_BACK}etcd's list does not have this member, and {self.doubt.text}; {remedy_for(self.doubt)}"
 
 
 def remedy_for(doubt: Doubt) -> str:
-    """What to do about a doubt of the watcher's, with the confirmation where one settles it."""
+    """What to do about a doubt of the watcher's, with the command that confirms this very doubt where one settles it.
+
+    Whoever copies the command confirms what stands beside it, although more may have come up since.
+    """
     if doubt.kind not in CONFIRMABLE:
         return doubt.remedy
-    return f"{doubt.remedy}; when this is right, run `{CONFIRM}`"
+    command = f"`{CONFIRM} {digest_of(doubt)}`"
+    if f"`{CONFIRM}`" in doubt.remedy:
+        return doubt.remedy.replace(f"`{CONFIRM}`", command)
+    return f"{doubt.remedy}; when this is right, run {command}"
+
+
+def digest_of(doubt: Doubt | None) -> str:
+    """What a confirmation names this doubt by; empty where there is none that a confirmation settles."""
+    if doubt is None or doubt.kind not in CONFIRMABLE:
+        return ""
+    return hashlib.sha256("\0".join(_facts(doubt)).encode(errors="replace")).hexdigest()[:DIGEST_DIGITS]
 
 
 def hold(
@@ -104,16 +120,18 @@ def _facts(doubt: Doubt) -> tuple[str, ...]:
 
 def in_words(doubt: Doubt) -> str:
     """A doubt for people, with its remedy."""
-    confirm = doubt.kind in CONFIRMABLE and CONFIRM not in doubt.remedy
-    return f"{doubt.kind}: {doubt.text}; {doubt.remedy}" + f"; when this is right, run `{CONFIRM}`" * confirm
+    return f"{doubt.kind}: {doubt.text}; {remedy_for(doubt)}"
 
 
-def why_not_confirm(doubt: Doubt | None, kind: str) -> str:
+def why_not_confirm(doubt: Doubt | None, kind: str, digest: str) -> str:
     """Why a confirmation is refused; empty when it is not.
+
+    The kind alone says too little: the same kind may name more members than whoever confirms has seen.
 
     Args:
         doubt: What holds corrections back now.
-        kind: The kind of doubt that somebody confirms; empty for whichever stands.
+        kind: The kind of doubt that somebody confirms; empty for whichever the digest is about.
+        digest: The digest of the doubt that somebody has seen; empty when none is given.
     """
     if doubt is None:
         return "confirm: nothing is held back, so there is nothing to confirm"
@@ -121,4 +139,8 @@ def why_not_confirm(doubt: Doubt | None, kind: str) -> str:
         return f"confirm: {doubt.kind} ends by itself, and with no confirmation; {doubt.remedy}"
     if kind not in ("", doubt.kind):
         return f"confirm: {kind} holds nothing back now, but {in_words(doubt)}"
+    if not digest:
+        return f'confirm: give "digest": "{digest_of(doubt)}" if this is what you have seen: {in_words(doubt)}'
+    if digest != digest_of(doubt):
+        return f"confirm: {digest} is about something else than what holds corrections back now, {in_words(doubt)}"
     return ""

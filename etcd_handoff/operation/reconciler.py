@@ -10,7 +10,7 @@ from etcd_handoff.contract import workflow_id
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.etcdmember import as_listed
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
-from etcd_handoff.operation import annotation_orders, leave_orders
+from etcd_handoff.operation import annotation_orders, drift, leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
 from etcd_handoff.operation.reconciler_pauses import retry_after
 from etcd_handoff.operation.reconciler_state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry, RunningRemoval
@@ -221,6 +221,7 @@ def status(
         removing=tuple(state.running),
         retries=tuple(state.retries.values()),
         doubt=state.doubt,
+        doubt_digest=drift.digest_of(state.doubt),
         trouble="; ".join(text for text in (state.trouble, *follow_errors) if text),
         repaired=state.repairs,
     )

@@ -134,12 +134,15 @@ class ResyncRequest(Request):
 
     Attributes:
         confirm: What etcd answers now is right, though a doubt holds corrections back. It counts for that doubt alone.
-        doubt: Kind of the doubt that is confirmed: another one is refused. Empty for whichever stands.
+        doubt: Kind of the doubt that is confirmed: another one is refused. Empty for whichever `digest` is about.
+        digest: `doubt_digest` of the doubt that is confirmed, as it was seen. A confirmation without it is refused, and
+            one of anything else than what stands now.
         reason: Free text for the people who read the history.
     """
 
     confirm: bool = False
     doubt: str = Field(default="", max_length=100)
+    digest: str = Field(default="", max_length=100)
     reason: str = Field(default="", max_length=1000)
 
 
@@ -155,6 +158,8 @@ class ReconcilerStatus(Message):
         removing: UIDs of those whose removal is under way.
         retries: Removals that failed and are tried again.
         doubt: Why nothing is written; None when nothing is held back.
+        doubt_digest: What a confirmation names this doubt by: a doubt with other facts has another. Empty when no
+            confirmation settles it.
         trouble: What is wrong with the last round, in words; empty when nothing is.
         repaired: What was corrected lately.
     """
@@ -167,6 +172,7 @@ class ReconcilerStatus(Message):
     removing: tuple[str, ...] = ()
     retries: tuple[RemovalRetry, ...] = ()
     doubt: Doubt | None = None
+    doubt_digest: str = ""
     trouble: str = ""
     repaired: tuple[str, ...] = ()
 

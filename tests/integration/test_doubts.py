@@ -239,7 +239,8 @@ async def test_order_from_before_a_restore_removes_nobody(front_door: MakeFrontD
         await resynced(door)
         assert await b.lab.member_id(target) == member_id
         assert (await b.lab.etcdmembers(leader))[target]["spec"]["leave"] is True
-        status, text = await ends(b.lab, "watch", "resync", "--confirm")
+        digest = (await door.watching())["doubt_digest"]
+        status, text = await ends(b.lab, "watch", "resync", "--confirm", digest)
         assert status == 0, text
         await resynced(door)
         assert await b.lab.member_id(target) == member_id, "the old order counted after the confirmation"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.client import WorkflowUpdateFailedError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
@@ -19,7 +21,7 @@ from etcd_handoff.lab.naive import remove_through_itself
 from etcd_handoff.operation.member_resources import SyncMembersInput, WatchMembersInput
 from etcd_handoff.operation.removal_progress import NoteProgressInput
 from etcd_handoff.temporal.updates import execute_update
-from tests.integration.conftest import LONG_AGO, joined_condition
+from tests.integration.conftest import LONG_AGO, ends, joined_condition
 from tests.integration.test_hashes import view_of
 
 if TYPE_CHECKING:
@@ -138,6 +140,9 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         await execute_update(door.watch, "resync")
         for name in gone:
             await door.says(name, "Not corrected", "2 of 3 EtcdMembers", "watch resync --confirm", via=last)
+        shown = (await door.status(gone[0], last))["message"]
+        found = re.search(r"`etcd-handoff (watch resync --confirm [0-9a-f]{8} -c \S+)`", shown)
+        assert found, shown
 
         async def told() -> bool:
             return "TooManyAbsent" in (await door.watching())["trouble"]
@@ -147,11 +152,17 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
             _, shown, _ = await b.lab.handoff(*command)
             assert "TooManyAbsent" in shown, shown
         await execute_update(door.watch, "resync")
-        for name in gone:
-            assert await b.lab.joined(name, last) == "True", "it was written without a confirmation"
+        await nothing_is_written(b, gone, via=last)
         assert (await b.lab.handoff("watch", "status", "--confirm"))[0] == 2
-        status, shown, errors = await b.lab.handoff("watch", "resync", "--confirm")
-        assert status == 0, shown + errors
+        status, text = await ends(b.lab, "watch", "resync", "--confirm")
+        assert (status, found[0] in text) == (3, True), text
+        status, text = await ends(b.lab, "watch", "resync", "--confirm", "01dd0bb7")
+        assert (status, found[0] in text) == (1, True), text
+        with pytest.raises(WorkflowUpdateFailedError):  # as an older command line would
+            await execute_update(door.watch, "resync", {"confirm": True, "doubt": "TooManyAbsent"})
+        await nothing_is_written(b, gone, via=last)
+        status, text = await ends(b.lab, *found[1].split())
+        assert status == 0, text
         await door.out(*gone, via=last)
         for name in gone:
             assert (await door.status(name, last))["message"] == "Member removed from cluster"
@@ -160,6 +171,12 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
             return not (await door.watching())["trouble"]
 
         await wait_until(calm, "nothing is wrong any more", 60)
+
+
+async def nothing_is_written(b: Bench, names: list[str], *, via: str) -> None:
+    """They say what they said before, since nobody has confirmed what stands."""
+    for name in names:
+        assert await b.lab.joined(name, via) == "True", "it was written without a confirmation of what was shown"
 
 
 async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFrontDoor) -> None:

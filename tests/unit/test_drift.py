@@ -95,12 +95,48 @@ def test_confirmation_is_of_the_doubt_that_stands() -> None:
     """Nothing else can be confirmed: not nothing, not what ends by itself, and no doubt of another kind."""
     held = drift.hold(only(0), full(3))
     assert held is not None
+    digest = drift.digest_of(held.doubt)
     for kind in ("", drift.TOO_MANY_ABSENT):
-        assert drift.why_not_confirm(held.doubt, kind) == ""
-    assert "2 of 3 EtcdMembers" in drift.why_not_confirm(held.doubt, RESOURCES_DISAGREE)
-    assert "nothing is held back" in drift.why_not_confirm(None, "")
+        assert drift.why_not_confirm(held.doubt, kind, digest) == ""
+    assert "2 of 3 EtcdMembers" in drift.why_not_confirm(held.doubt, RESOURCES_DISAGREE, digest)
+    assert "nothing is held back" in drift.why_not_confirm(None, "", digest)
     passing = Doubt(kind=LISTS_DIFFER, text="t", remedy="wait")
-    assert "ListsDiffer ends by itself" in drift.why_not_confirm(passing, "")
+    assert "ListsDiffer ends by itself" in drift.why_not_confirm(passing, "", digest)
+
+
+def test_confirmation_of_fewer_members_of_the_same_kind_is_refused() -> None:
+    """Two were shown, and by now five are absent: the refusal tells all five, and how to confirm them."""
+    shown, now = drift.hold(only(0), full(3)), drift.hold(only(0, 1), full(7))
+    assert shown is not None
+    assert now is not None
+    digest = drift.digest_of(shown.doubt)
+    assert drift.remedy_for(shown.doubt).endswith(f"`{drift.CONFIRM} {digest}`")
+    why = drift.why_not_confirm(now.doubt, drift.TOO_MANY_ABSENT, digest)
+    assert why.startswith(f"confirm: {digest} is about something else")
+    for word in ("5 of 7", "node6", f"`{drift.CONFIRM} {drift.digest_of(now.doubt)}`"):
+        assert word in why
+
+
+def test_confirmation_without_a_digest_is_refused_and_says_which_to_give() -> None:
+    """As an older command line and a hurried `temporal` send it: the kind alone may be about more than was seen."""
+    held = drift.hold(only(0), full(3))
+    assert held is not None
+    for kind in ("", drift.TOO_MANY_ABSENT):
+        why = drift.why_not_confirm(held.doubt, kind, "")
+        assert f'"digest": "{drift.digest_of(held.doubt)}"' in why
+        assert "2 of 3 EtcdMembers" in why
+
+
+def test_digest_of_a_doubt_names_its_facts() -> None:
+    """Another cluster has another one, other words for the same members have not; what ends by itself has none."""
+    changed = Doubt(kind=CLUSTER_CHANGED, text="cluster f1 answers, cafe is meant", remedy="check")
+    assert drift.digest_of(changed) == drift.digest_of(changed.model_copy(update={"remedy": "look"}))
+    assert drift.digest_of(changed) != drift.digest_of(changed.model_copy(update={"text": "cluster f2 answers"}))
+    absent = Doubt(kind=drift.TOO_MANY_ABSENT, text="2 of 3 EtcdMembers are gone: node1, node2", remedy="check")
+    reworded = absent.model_copy(update={"text": "2 of 3 EtcdMembers describe nobody: node1, node2"})
+    assert drift.digest_of(absent) == drift.digest_of(reworded)
+    assert len(drift.digest_of(absent)) == drift.DIGEST_DIGITS
+    assert drift.digest_of(Doubt(kind=LISTS_DIFFER, text="t", remedy="wait")) == drift.digest_of(None) == ""
 
 
 def test_brake_says_only_what_the_watcher_knows() -> None:
@@ -131,11 +167,14 @@ def test_confirmation_outlives_other_words_for_the_same_doubt(given: str, *, sam
 
 
 def test_doubt_that_a_confirmation_settles_says_so_once() -> None:
-    """With the command; one that ends by itself names none."""
-    held = drift.hold(only(0), full(3))
+    """With the command that confirms this one alone; one that ends by itself names none."""
+    held, foreign = drift.hold(only(0), full(3)), drift.hold(FOREIGN, full(3))
     assert held is not None
-    assert drift.in_words(held.doubt).count(drift.CONFIRM) == 1
-    assert drift.in_words(Doubt(kind=CLUSTER_RESTORED, text="t", remedy="r")).count(drift.CONFIRM) == 1
+    assert foreign is not None
+    for doubt in (held.doubt, foreign.doubt, Doubt(kind=CLUSTER_RESTORED, text="t", remedy="r")):
+        assert drift.in_words(doubt).count(drift.CONFIRM) == 1
+        assert f"`{drift.CONFIRM} {drift.digest_of(doubt)}`" in drift.in_words(doubt)
+    assert f"{drift.CONFIRM} {drift.digest_of(held.doubt)}" in held.message
     assert drift.CONFIRM not in drift.in_words(Doubt(kind=LISTS_DIFFER, text="t", remedy="wait"))
 
 

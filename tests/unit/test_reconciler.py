@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -166,12 +166,16 @@ def held(text: str = "2 of 3", kind: str = drift.TOO_MANY_ABSENT) -> Doubt:
     return Doubt(kind=kind, text=text, remedy="look")
 
 
+SEEN: Final = drift.digest_of(held())
+
+
 def test_confirmation_counts_for_the_doubt_that_it_was_given_for() -> None:
     """It stays through rounds that fail, also into the next run; another doubt, or more of the same, ends it."""
     watcher = ReconcileEtcdMembers()
     resync: Any = watcher.resync  # whose type is that of an update
     watcher._hold_back(held())
-    answer = resync(ResyncRequest(confirm=True))
+    assert watcher.status().doubt_digest == drift.digest_of(held())
+    answer = resync(ResyncRequest(confirm=True, digest=drift.digest_of(held())))
     assert "TooManyAbsent: 2 of 3" in answer
     watcher._round_failed("no API server answers")
     assert ReconcilerState.model_validate_json(watcher._state.model_dump_json()).confirmed == held()
@@ -186,11 +190,14 @@ def test_confirmation_counts_for_the_doubt_that_it_was_given_for() -> None:
 @pytest.mark.parametrize(
     ("doubt", "request_", "refused"),
     [
-        (None, ResyncRequest(confirm=True), True),
-        (held(), ResyncRequest(confirm=True), False),
-        (held(), ResyncRequest(confirm=True, doubt=drift.TOO_MANY_ABSENT), False),
-        (held(), ResyncRequest(confirm=True, doubt="ClusterRestored"), True),
-        (held(kind="ListsDiffer"), ResyncRequest(confirm=True), True),
+        (None, ResyncRequest(confirm=True, digest=SEEN), True),
+        (held(), ResyncRequest(confirm=True), True),
+        (held(), ResyncRequest(confirm=True, doubt=drift.TOO_MANY_ABSENT), True),
+        (held(), ResyncRequest(confirm=True, digest=SEEN), False),
+        (held(), ResyncRequest(confirm=True, doubt=drift.TOO_MANY_ABSENT, digest=SEEN), False),
+        (held(), ResyncRequest(confirm=True, doubt="ClusterRestored", digest=SEEN), True),
+        (held("5 of 7"), ResyncRequest(confirm=True, doubt=drift.TOO_MANY_ABSENT, digest=SEEN), True),
+        (held(kind="ListsDiffer"), ResyncRequest(confirm=True, digest=SEEN), True),
         (None, ResyncRequest(), False),
         (None, None, False),
     ],
@@ -200,7 +207,7 @@ def test_confirmation_of_nothing_or_of_another_doubt_is_refused(
     request_: ResyncRequest | None,
     refused: bool,  # noqa: FBT001
 ) -> None:
-    """Whoever confirms has to mean what stands now."""
+    """Whoever confirms has to mean what stands now, with all that it names."""
     watcher = ReconcileEtcdMembers()
     watcher._update(doubt=doubt)
     if not refused:

@@ -18,7 +18,7 @@ from etcd_handoff.cli.watcher_status import NO_STATUS, NOBODY_ANSWERS, READ_LOGS
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
-from etcd_handoff.operation.drift import TOO_MANY_ABSENT
+from etcd_handoff.operation.drift import TOO_MANY_ABSENT, digest_of
 from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
 from etcd_handoff.temporal.converter import VersionMismatchError
 
@@ -177,16 +177,17 @@ def test_exit_status_tells_a_watcher_in_trouble(watching: Any, known: Reconciler
     assert watching(known, "status", "-o", "json")[0] == exit_status
 
 
-def test_confirmation_names_the_doubt_that_the_watcher_has(watching: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    """So that it cannot be taken for a confirmation of another one; without a doubt there is none."""
-    exit_status, fake = watching(status(doubt=DOUBT), "resync", "--confirm", "-o", "json")
+def test_confirmation_names_the_doubt_that_was_seen(watching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the digest that was typed, whatever stands by now; without a doubt there is none to confirm."""
+    exit_status, fake = watching(status(doubt=DOUBT), "resync", "--confirm", "0ld0ne", "-o", "json")
     assert exit_status == EXIT_DONE
-    assert [(update.confirm, update.doubt) for update in fake.updates] == [(True, TOO_MANY_ABSENT)]
-    assert json.loads(capsys.readouterr().out)["doubt"] == TOO_MANY_ABSENT
-    exit_status, fake = watching(status(), "resync", "--confirm")
+    assert [(u.confirm, u.doubt, u.digest) for u in fake.updates] == [(True, TOO_MANY_ABSENT, "0ld0ne")]
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["confirmed"], printed["doubt"]) == (True, TOO_MANY_ABSENT)
+    exit_status, fake = watching(status(), "resync", "--confirm", "0ld0ne")
     assert (exit_status, fake.updates) == (EXIT_FAILED, [])
     exit_status, fake = watching(status(), "resync")
-    assert [(update.confirm, update.doubt) for update in fake.updates] == [(False, "")]
+    assert [(u.confirm, u.doubt, u.digest) for u in fake.updates] == [(False, "", "")]
 
 
 @pytest.mark.parametrize(
@@ -223,3 +224,22 @@ def test_watcher_that_cannot_answer_ends_a_command_with_the_reason(
     captured = capsys.readouterr()
     assert f"{NO_STATUS}: of another version" in captured.out + captured.err
     assert "unexpected" not in captured.err
+
+
+def test_confirmation_of_whatever_stands_now_confirms_nothing(
+    watching: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It shows what stands, and the command that confirms just that; nothing is sent before somebody has seen it."""
+    exit_status, fake = watching(status(doubt=DOUBT), "resync", "--confirm", "-c", "prod")
+    assert (exit_status, fake.updates) == (EXIT_REFUSED, [])
+    shown = capsys.readouterr().err
+    assert "nothing is confirmed yet" in shown
+    assert f"{TOO_MANY_ABSENT}: 2 of 3 are absent" in shown
+    assert f"`etcd-handoff watch resync --confirm {digest_of(DOUBT)} -c prod`" in shown
+
+
+def test_digest_that_cannot_be_one_is_wrong_usage(watching: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Told by the option that it came by."""
+    exit_status, fake = watching(status(doubt=DOUBT), "resync", "--confirm", "x" * 101)
+    assert (exit_status, fake.updates) == (EXIT_USAGE, [])
+    assert capsys.readouterr().err.startswith("--confirm: ")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.render.table import table
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
+from etcd_handoff.operation import drift
 
 if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import Doubt
     from etcd_handoff.operation.member_resources import MemberResource
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
 
@@ -38,6 +41,11 @@ def status_lines(status: ReconcilerStatus) -> list[str]:
     if rows or not status.trouble:
         lines += table(("ETCDMEMBER", "MEMBER ID", "JOINED", "ASKED", ""), rows)
     return [*lines, *(f"corrected: {text}" for text in status.repaired)]
+
+
+def held_back(doubt: Doubt, cluster: str) -> str:
+    """What holds corrections back now, with the command that confirms just that where one does."""
+    return with_cluster(f"this holds corrections back: {drift.in_words(doubt)}", cluster)
 
 
 def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
