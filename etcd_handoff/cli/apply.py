@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.configuration import cluster_name, read_config
+from etcd_handoff.cli.configuration import OPTIONS, cluster_name, read_config
 from etcd_handoff.cli.environment_file import environment_folder
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.operations import Ends, run_operation
@@ -96,7 +96,13 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
         return MembershipRequest.model_validate_json(json.dumps(options, default=str))
     except ValidationError as error:
         lines = describe(error, lambda item: WORDS.get(item["type"]) or in_words(item))
-        raise CommandError(EXIT_USAGE, "\n".join(f"{args.file}: {line}" for line in lines)) from None
+        raise CommandError(EXIT_USAGE, "\n".join(_by_source(line, args.file) for line in lines)) from None
+
+
+def _by_source(line: str, file: Path) -> str:
+    """What is wrong with a field, by the option that sets it, or by the file."""
+    field, _, text = line.partition(": ")
+    return f"{OPTIONS[field]}: {text}" if field in OPTIONS else f"{file}: {line}"
 
 
 def _ends(news: EnvironmentFile | None) -> Ends:

@@ -56,13 +56,7 @@ def _add_add(add: Add) -> None:
     text = "peer URL that the member will have; give the option once for each"
     addition.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
     _add_env_file(addition)
-    text = (
-        "report LearnerStalls when the learner has made no progress for so long;"
-        " waiting for its start counts (default: 600)"
-    )
-    addition.add_argument(
-        "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
-    )
+    _add_progress_timeout(addition)
     _add_options(addition, "addition")
 
 
@@ -81,6 +75,7 @@ def _add_replace(add: Add) -> None:
     text = "peer URL that the new member will have; give the option once for each"
     replace.add_argument("--peer-url", action="append", default=[], metavar="URL", required=True, help=text)
     _add_env_file(replace)
+    _add_progress_timeout(replace)
     _add_options(replace, "replacement")
 
 
@@ -96,12 +91,23 @@ def _add_apply(add: Add) -> None:
     apply.add_argument("file", type=Path, metavar="FILE", help=text)
     text = "write what to start each new member's etcd with to NAME.env in this folder, whenever it changes"
     apply.add_argument("--env-dir", type=Path, metavar="DIR", help=text)
+    _add_progress_timeout(apply)
     _add_options(apply, "change")
 
 
 def _add_env_file(command: argparse.ArgumentParser) -> None:
     text = "write what to start etcd with to this file, once it is known and whenever it changes"
     command.add_argument("--env-file", type=Path, metavar="FILE", help=text)
+
+
+def _add_progress_timeout(command: argparse.ArgumentParser) -> None:
+    text = (
+        "report LearnerStalls when a learner has made no progress for so long;"
+        " waiting for its start counts, and so does the copy of a large database (default: 600)"
+    )
+    command.add_argument(
+        "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
+    )
 
 
 def _add_gates(command: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ def replace_command(args: argparse.Namespace) -> int:
 
     config = read_config(args)
     news = environment_file(args)
-    request = _request(args, cluster_name(args, config))
+    request = replacement_request(args, cluster_name(args, config))
     return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
 
 
@@ -38,6 +38,7 @@ def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
         **gate_options(args),
         "snapshot": args.snapshot,
         "hash_check": args.hash_check,
+        "progress_timeout_seconds": args.progress_timeout,
         "blocked_timeout_seconds": args.blocked_timeout,
         "dry_run": args.dry_run,
     }
@@ -62,8 +63,12 @@ def _ends(news: EnvironmentFile | None) -> Ends:
     )
 
 
-def _request(args: argparse.Namespace, cluster: str) -> ReplacementRequest:
-    """The checked input."""
+def replacement_request(args: argparse.Namespace, cluster: str) -> ReplacementRequest:
+    """The checked input.
+
+    Raises:
+        CommandError: A field is wrong; one line for each.
+    """
     from pydantic import ValidationError
 
     from etcd_handoff.contract import ReplacementRequest

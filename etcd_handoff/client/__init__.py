@@ -37,7 +37,7 @@ from etcd_handoff.client.errors import (
     UnknownOperationError,
     WorkerSilentError,
 )
-from etcd_handoff.client.handoff import Handoff, Options, connect
+from etcd_handoff.client.handoff import AdditionOptions, Handoff, Options, connect
 from etcd_handoff.client.operation import Operation
 from etcd_handoff.contract import (
     AdditionRequest,
@@ -56,6 +56,7 @@ from etcd_handoff.contract import (
 )
 
 __all__ = [
+    "AdditionOptions",
     "AdditionRequest",
     "AdditionResult",
     "BlockedTooLongError",

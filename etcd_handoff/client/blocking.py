@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from typing import Self, Unpack
 
-    from etcd_handoff.client.handoff import Options
+    from etcd_handoff.client.handoff import AdditionOptions, Options
     from etcd_handoff.client.operation import Operation as AsyncOperation
     from etcd_handoff.contract import (
         AdditionResult,
@@ -154,19 +154,19 @@ class Handoff:
         return self._started(self._handoff.remove(cluster, member, **options))
 
     def add(
-        self, cluster: str, name: str, peer_urls: Sequence[str], **options: Unpack[Options]
+        self, cluster: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[AdditionResult]:
         """Add a member."""
         return self._started(self._handoff.add(cluster, name, peer_urls, **options))
 
     def replace(
-        self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[Options]
+        self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[ReplacementResult]:
         """Put a new member in the place of another one."""
         return self._started(self._handoff.replace(cluster, member, name, peer_urls, **options))
 
     def apply(
-        self, cluster: str, members: Mapping[str, Sequence[str]], **options: Unpack[Options]
+        self, cluster: str, members: Mapping[str, Sequence[str]], **options: Unpack[AdditionOptions]
     ) -> Operation[MembershipResult]:
         """Give a cluster these members and no others."""
         return self._started(self._handoff.apply(cluster, members, **options))

@@ -66,6 +66,12 @@ class Options(TypedDict, total=False):
     dry_run: bool
 
 
+class AdditionOptions(Options, total=False):
+    """What an operation that may add a member can be asked for besides."""
+
+    progress_timeout_seconds: float
+
+
 async def connect(
     identity: str | None = None,
     task_queue: str = TASK_QUEUE,
@@ -123,7 +129,7 @@ class Handoff:
         return await self.start(request, RemovalResult)
 
     async def add(
-        self, cluster: str, name: str, peer_urls: Sequence[str], **options: Unpack[Options]
+        self, cluster: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[AdditionResult]:
         """Add a member; `Progress.join_configuration` says what to start its etcd with.
 
@@ -131,13 +137,13 @@ class Handoff:
             cluster: As for `remove`.
             name: The name that it will have.
             peer_urls: All its peer URLs.
-            options: As `Options` has them.
+            options: As `AdditionOptions` has them.
         """
         request = checked(AdditionRequest, {"cluster": cluster, "name": name, "peer_urls": tuple(peer_urls), **options})
         return await self.start(request, AdditionResult)
 
     async def replace(
-        self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[Options]
+        self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[ReplacementResult]:
         """Put a new member in the place of another one.
 
@@ -146,20 +152,20 @@ class Handoff:
             member: The member that leaves: its name, or its ID in hex.
             name: The name of the new one.
             peer_urls: All peer URLs of the new one.
-            options: As `Options` has them.
+            options: As `AdditionOptions` has them.
         """
         fields = {"cluster": cluster, "member": member, "name": name, "peer_urls": tuple(peer_urls), **options}
         return await self.start(checked(ReplacementRequest, fields), ReplacementResult)
 
     async def apply(
-        self, cluster: str, members: Mapping[str, Sequence[str]], **options: Unpack[Options]
+        self, cluster: str, members: Mapping[str, Sequence[str]], **options: Unpack[AdditionOptions]
     ) -> Operation[MembershipResult]:
         """Give a cluster these members and no others, one change at a time.
 
         Args:
             cluster: As for `remove`.
             members: Peer URLs of each member, by its name.
-            options: As `Options` has them.
+            options: As `AdditionOptions` has them.
         """
         member_list = tuple({"name": name, "peer_urls": tuple(urls)} for name, urls in members.items())
         request = checked(MembershipRequest, {"cluster": cluster, "members": member_list, **options})

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from etcd_handoff import peer_url
-from etcd_handoff.contract.requests import AdditionRequest, CheckedRequest, RemovalRequest
+from etcd_handoff.contract.requests import AdditionRequest, JoiningRequest, RemovalRequest
 from etcd_handoff.contract.results import KnownOutcome, OperationResult
 from etcd_handoff.wire import MemberName, Message, NewMemberName, PeerUrl, Request
 
@@ -21,7 +21,7 @@ LONGEST_SUBJECT: Final = 100
 """Characters of a list of names."""
 
 
-class ReplacementRequest(CheckedRequest):
+class ReplacementRequest(JoiningRequest):
     """Input of the workflow `ReplaceMember`.
 
     Attributes:
@@ -71,7 +71,7 @@ class WantedMember(Request):
     peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=MOST_URLS)
 
 
-class MembershipRequest(CheckedRequest):
+class MembershipRequest(JoiningRequest):
     """Input of the workflow `ApplyMembership`.
 
     Attributes:

@@ -124,14 +124,23 @@ class RemovalRequest(CheckedRequest):
         return name(self.cluster, self.member)
 
 
-class AdditionRequest(CheckedRequest):
+class JoiningRequest(CheckedRequest):
+    """What the input of an operation has that may add a member.
+
+    Attributes:
+        progress_timeout_seconds: How long a learner may make no progress, its start included, before that is a reason
+            of its own.
+    """
+
+    progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
+
+
+class AdditionRequest(JoiningRequest):
     """Input of the workflow `AddMember`.
 
     Attributes:
         name: Name that the member will have; it is to be started with this name.
         peer_urls: All its peer URLs; etcd gives none of them to two members.
-        progress_timeout_seconds: How long the learner may make no progress, its start included, before that is a
-            reason of its own.
     """
 
     workflow_type = "AddMember"
@@ -140,7 +149,6 @@ class AdditionRequest(CheckedRequest):
 
     name: NewMemberName
     peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
-    progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
 
     @property
     def subject(self) -> str:

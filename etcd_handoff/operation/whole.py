@@ -7,7 +7,14 @@ from typing import Literal
 from pydantic import Field
 
 from etcd_handoff.activity_io import Target
-from etcd_handoff.contract import AdditionRequest, CheckedRequest, OperationRequest, PartResult, RemovalRequest
+from etcd_handoff.contract import (
+    AdditionRequest,
+    CheckedRequest,
+    JoiningRequest,
+    OperationRequest,
+    PartResult,
+    RemovalRequest,
+)
 from etcd_handoff.wire import Message
 
 
@@ -43,7 +50,7 @@ class Part(Message):
         snapshot = isinstance(whole, CheckedRequest) and whole.snapshot
         hash_check = isinstance(whole, CheckedRequest) and whole.hash_check
         if self.leaves is None:
-            return AdditionRequest(
+            addition = AdditionRequest(
                 cluster=whole.cluster,
                 name=self.name,
                 peer_urls=self.peer_urls,
@@ -52,6 +59,9 @@ class Part(Message):
                 snapshot=snapshot,
                 hash_check=hash_check,
             )
+            if not isinstance(whole, JoiningRequest):
+                return addition
+            return addition.model_copy(update={"progress_timeout_seconds": whole.progress_timeout_seconds})
         return RemovalRequest(
             cluster=whole.cluster,
             member=self.leaves.member_id,

@@ -11,6 +11,7 @@ from etcd_handoff import cli
 from etcd_handoff.cli.apply import membership_request, read_members
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.render.changes import change_exit, membership_lines, replacement_lines
+from etcd_handoff.cli.replace import replacement_request
 from etcd_handoff.contract import MembershipResult, Outcome, ReplacementResult, WantedMember
 
 URL = "https://10.0.0.4:2380"
@@ -49,6 +50,9 @@ def applied(outcome: Outcome | str, **changes: object) -> MembershipResult:
         (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "gone/n4.env"], "--env-file: gone is no"),
         (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "."], "--env-file: . is a folder; name a"),
         (["replace", "n2", "--with", "n4", "--peer-url", URL, "--env-file", "/"], "--env-file: / is a folder; name a"),
+        (["replace", "n2", "--with", "n4", "--peer-url", URL, "--progress-timeout", "0"], "--progress-timeout: "),
+        (["apply", "fine.json", "--progress-timeout", "0"], "--progress-timeout: "),
+        (["apply", "fine.json", "--blocked-timeout", "-1"], "--blocked-timeout: "),
         (["replace", "n/2", "--with", "n4", "--peer-url", URL], "member: give a member name"),
         (["apply", "nobody.json", "--env-dir", "gone"], "--env-dir: gone is no folder"),
         (["apply", "nobody.json", "--env-dir", "nobody.json"], "--env-dir: nobody.json is no folder"),
@@ -75,6 +79,7 @@ def test_input_that_does_not_fit_ends_with_2_before_anybody_is_asked(
         "broken.toml": "members = [",
         "broken.json": "members = []",
         "empty.json": "{}",
+        "fine.json": json.dumps({"members": [one]}),
         "nobody.json": json.dumps({"members": []}),
         "twice.json": json.dumps({"members": [one, {**one, "peer_urls": ["http://b:1"]}]}),
         "odd.json": json.dumps({"members": [{**one, "port": 1}]}),
@@ -99,6 +104,16 @@ def test_example_is_a_list_that_the_command_takes() -> None:
     assert (request.cluster, request.dry_run, request.snapshot, request.hash_check) == ("prod", True, True, False)
     assert request.members[2] == WantedMember(name="node4", peer_urls=(URL,))
     assert request.start_id == "etcd-plan-apply/prod"
+
+
+def test_learner_of_a_change_gets_the_time_that_the_command_line_gives_it() -> None:
+    """By the option that `add` has; the default is that of an addition, too."""
+    replace = ["replace", "n2", "--with", "n4", "--peer-url", URL]
+    for arguments, seconds in (([], 600), (["--progress-timeout", "7200"], 7200)):
+        args = cli.parser().parse_args([*replace, *arguments])
+        assert replacement_request(args, "prod").progress_timeout_seconds == seconds
+        args = cli.parser().parse_args(["apply", str(EXAMPLE), *arguments])
+        assert membership_request(args, read_members(EXAMPLE), "prod").progress_timeout_seconds == seconds
 
 
 def test_list_comes_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,10 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import client, time_limits
 from etcd_handoff.client import Operation, Progress, RemovalResult, blocking
+from etcd_handoff.client import handoff as in_asyncio
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.client.requests import checked
-from etcd_handoff.contract import FailureType, OperationRequest, RemovalRequest
+from etcd_handoff.contract import FailureType, JoiningRequest, OperationRequest, RemovalRequest
 from etcd_handoff.exit_status import exit_of_failure
 from etcd_handoff.lab.nodes import ROOT
 
@@ -322,7 +323,28 @@ def test_every_option_of_all_operations_can_be_given() -> None:
     common = set(OperationRequest.model_fields) - {"cluster"}
     assert common | {"snapshot", "hash_check"} == set(client.Options.__annotations__)
     page = (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8")
-    assert [name for name in client.Options.__annotations__ if f"`{name}`" not in page] == []
+    adding = set(client.AdditionOptions.__annotations__)
+    assert adding == set(JoiningRequest.model_fields) - {"cluster"}
+    assert [name for name in client.AdditionOptions.__annotations__ if f"`{name}`" not in page] == []
+
+
+async def test_all_that_may_add_a_member_is_given_time_for_its_learner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the same name; a removal takes none."""
+    started = list[Any]()
+
+    async def start(_: object, request: Any, *__: object) -> SimpleNamespace:
+        started.append(request)
+        return SimpleNamespace(id=request.start_id)
+
+    monkeypatch.setattr(in_asyncio, "start_operation", start)
+    handoff, urls = client.Handoff(None), ["http://node4:2380"]  # type: ignore[arg-type]  # nothing is sent
+    seconds: client.AdditionOptions = {"progress_timeout_seconds": 7200}
+    await handoff.add("prod", "node4", urls, **seconds)
+    await handoff.replace("prod", "node2", "node4", urls, **seconds)
+    await handoff.apply("prod", {"node4": urls}, **seconds)
+    assert [request.progress_timeout_seconds for request in started] == [7200, 7200, 7200]
+    with pytest.raises(client.InvalidInputError, match="progress_timeout_seconds"):
+        await handoff.remove("prod", "node2", **seconds)  # type: ignore[misc]  # which is what is tried
 
 
 @pytest.mark.parametrize(("given", "recorded"), [(None, "etcd-handoff-client:ann@"), ("7@ci", "7@ci")])

@@ -23,6 +23,7 @@ from tests.unit.changes import (
     learner,
     looks,
     looks_again,
+    membership,
     node,
     nodes,
     observed,
@@ -35,6 +36,8 @@ from tests.unit.changes import (
 from tests.unit.test_removal_loop import Drive, report, step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from etcd_handoff.cluster_view import ClusterView
 
 THREE = nodes(0, 1, 2)
@@ -168,6 +171,17 @@ def test_second_start_shows_what_to_start_while_somebody_else_has_the_turn() -> 
     change = looks(replacement(), cluster(*THREE.members, unstarted(3)))
     gives_turn_up(change).next(AwaitSync)
     assert current_details.progress(change.state).join_configuration["ETCD_NAME"] == "node3"
+
+
+@pytest.mark.parametrize("change", [replacement, lambda **options: membership(1, 2, 3, **options)])
+def test_learner_of_a_part_may_stand_still_for_as_long_as_the_whole_allows(change: Callable[..., Drive]) -> None:
+    """The copy of a large database is no stall where somebody has given it two hours."""
+    for seconds, state in ((600, "Blocked"), (7200, "Syncing")):
+        copying = cluster(*THREE.members, learner(3, raft_index=1))
+        waits = looks(change(progress_timeout_seconds=seconds), copying)
+        gives_turn_up(waits).next(AwaitSync)
+        waits.result(report(StepOutcome.NOT_IN_SYNC, copying), after=1800.0).next(AwaitSync)
+        assert waits.shown() == state
 
 
 def test_new_member_that_is_there_already_leaves_only_the_removal() -> None:
