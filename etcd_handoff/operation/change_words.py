@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.operation import texts
 from etcd_handoff.planning import StartAddition
 from etcd_handoff.planning.outline import outline, warnings
-from etcd_handoff.planning.part_order import absent, leaving, pending
+from etcd_handoff.planning.part_order import leaving
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -20,7 +20,7 @@ def plan_lines(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
     """What would be done, in order, after what people should know before it."""
     foreseen = outline(view, goal)
     lines = [f"WARNING: {line}" for line in warnings(view, goal)]
-    lines += [f"{stage_line(view, stage)}" for stage in foreseen.stages]
+    lines += [stage_line(view, goal, stage) for stage in foreseen.stages]
     if foreseen.obstacle is not None:
         verb = "be refused then" if not hasattr(foreseen.obstacle, "unblocks") else "wait then"
         lines.append(f"it would {verb}: {foreseen.obstacle.reason}: {foreseen.obstacle.seen}")
@@ -35,11 +35,12 @@ def records(whole: Whole) -> tuple[str, ...]:
     )
 
 
-def stage_line(view: ClusterView, stage: Stage) -> str:
-    """`add node4 (http://10.0.0.4:2380), then promote it: 4 voters, quorum 3, 1 may fail`."""
+def stage_line(view: ClusterView, goal: MembersChanged, stage: Stage) -> str:
+    """`remove node2 (a1): 3 voters then, quorum 2, 1 may fail`."""
     part = stage.part
     if isinstance(part, StartAddition):
-        what = f"add {part.name} ({', '.join(part.peer_urls)}) as a learner, and promote it when it is in sync"
+        joins = f"add {part.name} ({', '.join(part.peer_urls)}) as a learner{_in_place_of(view, goal, part.name)}"
+        what = f"{joins}, and promote it when it is in sync"
     else:
         member = view.member(part.member_id)
         named = f"{member.name} ({part.member_id})" if member and member.name else part.member_id
@@ -48,15 +49,10 @@ def stage_line(view: ClusterView, stage: Stage) -> str:
     return f"{what}: {voters} then, quorum {stage.quorum}, {stage.tolerated} may fail"
 
 
-def changes(view: ClusterView, goal: MembersChanged) -> dict[str, list[str]]:
-    """Names of members by what happens to them: added, removed, and replaced by one of the same name."""
-    joins = [joiner.name for joiner in (*pending(view, goal), *absent(view, goal))]
-    leaves = [member.label for member in leaving(view, goal)]
-    return {
-        "added": [name for name in joins if name not in leaves],
-        "removed": [name for name in leaves if name not in joins],
-        "replaced": [name for name in joins if name in leaves],
-    }
+def _in_place_of(view: ClusterView, goal: MembersChanged, name: str) -> str:
+    """Which member a new one of the same name replaces: by the name alone nobody could tell the two apart."""
+    old = (f"{m.name} ({m.id}) at {', '.join(m.peer_urls)}" for m in leaving(view, goal) if m.name == name)
+    return "".join(f", in place of {member}" for member in old)
 
 
 def so_far(whole: Whole) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.activity_io import WorkerInfo
-from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome
+from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome, WantedMember
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import observation
@@ -15,6 +15,7 @@ from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
 from tests.unit.changes import (
     IDS,
     adds,
+    begin,
     gives_turn_up,
     learner,
     looks,
@@ -152,6 +153,29 @@ def test_plan_tells_quorum_and_failures_after_each_step_and_warns_of_an_even_num
         "3 voters then, quorum 2, 1 may fail",
         "2 voters then, quorum 2, 0 may fail",
     ]
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_plan_says_which_member_a_new_one_of_the_same_name_replaces(*, dead: bool) -> None:
+    """Also where the old one leaves first; a member that is added under a name of its own replaces nobody."""
+    moved = "http://elsewhere:2380"
+    view = cluster(node(0), down(B, peer_urls=(url(1),)) if dead else node(1), node(2))
+    wanted = [(0, url(0)), (1, moved), (2, url(2)), (3, url(3))]
+    change = begin(
+        MembershipRequest(
+            cluster="prod",
+            members=tuple(WantedMember(name=f"node{number}", peer_urls=(at,)) for number, at in wanted),
+            dry_run=True,
+        )
+    )
+    lines = looks(change, view).next(to.Finish).result.plan
+    (replaces,) = (line for line in lines if line.startswith("add node1 "))
+    assert replaces.startswith(
+        f"add node1 ({moved}) as a learner, in place of node1 ({B}) at {url(1)}, and promote it when it is in sync: "
+    )
+    assert [line.split(":")[0] for line in lines if line.startswith("remove ")] == [f"remove node1 ({B})"]
+    (added,) = (line for line in lines if line.startswith("add node3 "))
+    assert "in place of" not in added
 
 
 def test_fewer_voters_than_the_profile_allows_are_refused() -> None:
