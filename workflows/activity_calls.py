@@ -225,5 +225,8 @@ async def _called(command: Activity, call: Call) -> Any:
 async def describe_worker(cluster: str) -> WorkerInfo:
     """What the worker that runs this knows of a cluster profile, as a local activity."""
     return await workflow.execute_local_activity_method(
-        WorkerActivities.describe_worker, cluster, start_to_close_timeout=LIMITS.describe_timeout
+        WorkerActivities.describe_worker,
+        cluster,
+        start_to_close_timeout=LIMITS.describe_timeout,
+        summary=f"what this worker's configuration says of cluster {cluster}",
     )

@@ -75,6 +75,7 @@ class Queued:
                 turn,
                 start_to_close_timeout=time_limits.WORKFLOWS.take_turn_timeout,
                 retry_policy=TAKE_TURN_RETRY,
+                summary=command.summary,
             )
         except ActivityError as error:
             if is_cancelled_exception(error):

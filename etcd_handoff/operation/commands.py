@@ -132,6 +132,13 @@ class AskQueue(Message):
     wakes: bool
     news: bool = False
 
+    @property
+    def summary(self) -> str:
+        """What is asked, in a timeline."""
+        if self.news:
+            return "tell the queue of the cluster that an approval is awaited"
+        return "ask the queue of the cluster for the turn" if self.waits else "give the turn back to the queue"
+
 
 LONGEST_SUMMARY: Final = 120
 """Characters of a summary that is made of long words: it is one bar of a timeline, and the server takes 400 bytes."""
