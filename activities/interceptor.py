@@ -109,12 +109,17 @@ def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
     if isinstance(error, ConfigError):
         return str(error), FailureType.INVALID_INPUT, time_limits.STEPS.elsewhere_attempts
     if isinstance(error, EtcdPermissionError):
-        text = f"etcd does not allow it: {error}; {permission_remedy(str(error))}"
+        text = denied("etcd", permission_remedy(str(error)), error)
         return text, FailureType.PERMISSION_DENIED, time_limits.STEPS.elsewhere_attempts if error.by_files else 1
     if isinstance(error, KubernetesPermissionError):
-        text = f"Kubernetes does not allow it: {error}; {error.remedy}"
+        text = denied("Kubernetes", error.remedy, error)
         return text, FailureType.PERMISSION_DENIED, time_limits.STEPS.elsewhere_attempts
     return None
+
+
+def denied(server: str, remedy: str, error: Exception) -> str:
+    """The text of `PermissionDenied`: what to do stands before the server's words, as in all failures."""
+    return f"{server} does not allow it: {remedy}. Seen: {error}"
 
 
 def safe_text(error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.interceptor import denied
 from etcd_handoff import time_limits
 from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import (
@@ -73,9 +74,8 @@ def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
         left = _until(info.schedule_to_close_timeout, info.scheduled_time, clock)
         last = left <= limits.refused_reserve_timeout.total_seconds()
     delay = None if last else limits.refused_pause
-    return ApplicationError(
-        error_text(error), type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay
-    )
+    text = denied("Kubernetes", error.remedy, error)
+    return ApplicationError(text, type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay)
 
 
 def seconds_left(clock: StepClock) -> float:

@@ -43,9 +43,9 @@ def inconsistent(note: str, *, adds: bool = False) -> Failure:
     """The contract's failure for members that do not hold the same data."""
     before = "another one copies them" if adds else "one leaves"
     text = (
-        f"{Reason.DATA_INCONSISTENT}: the members' data differ at {note}; find the member whose data are wrong, as a"
-        f" rule the one that differs from the rest, and replace it before {before}: `etcd-handoff replace MEMBER --with"
-        " NAME --peer-url URL`"
+        f"{Reason.DATA_INCONSISTENT}: find the member whose data are wrong, as a rule the one that differs from the"
+        f" rest, and replace it before {before}: `etcd-handoff replace MEMBER --with NAME --peer-url URL`. Seen: the"
+        f" members' data differ at {note}"
     )
     return Failure(FailureType.CHANGE_REFUSED if adds else FailureType.REMOVAL_REFUSED, text)
 

@@ -25,7 +25,7 @@ def acquire(state: OperationState) -> Decided | OperationState:
     if not state.queueing:
         return ask(state.changed(queueing=True, rejoins=0), waits=True)
     if state.queue_silent:
-        return state.blocked_by(texts.queue_silent(state.queue_silent))
+        return state.blocked_by(texts.queue_silent(state.queue_silent, (state.subject or state.target).cluster_id))
     if state.rejoin_due:
         return ask(state.changed(rejoins=state.rejoins + 1), waits=True)
     behind = ", ".join(state.behind) or "another operation"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.operation.matching import resource_of
+from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:
@@ -86,13 +87,13 @@ def refused_by_etcd(note: str) -> Blocked:
     return Blocked(Reason.REFUSED_BY_ETCD, note, "wait until all members have been connected for 5 s")
 
 
-def queue_silent(text: str) -> Blocked:
-    """Nobody says whose turn it is."""
+def queue_silent(text: str, cluster_id: str) -> Blocked:
+    """Nobody says whose turn it is to change this cluster."""
     return Blocked(
         Reason.QUEUE_SILENT,
         text,
-        "start a worker on its task queue; if that is impossible, run `temporal workflow terminate -w <its ID>`, after"
-        " which the next change starts a new queue",
+        "start a worker on its task queue; if that is impossible, run `temporal workflow terminate -w"
+        f" {change_queue_id(cluster_id)}`, after which the next change starts a new queue",
     )
 
 

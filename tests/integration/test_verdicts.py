@@ -143,7 +143,7 @@ class Teller:
             (r"(?<!\w)/\S+/", "FOLDER/"),
             (r"\bnode\d\b", "NODE"),
             (r"\bterm above \d+", "term above N"),
-            (r"differ at revision \d+: [^;]*", "differ at revision N: each with its hash"),
+            (r"differ at revision \d+: [^;\n]*", "differ at revision N: each with its hash"),
             (r"[\d.]+ m?s ago", "N s ago"),
             (r"(Blocked for|Paused for|took +) [\d.]+ m?s\b", r"\1 N s"),
             (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?Z?", "TIME"),

@@ -239,7 +239,7 @@ async def test_refusal_is_final_once_it_has_lasted(name: str) -> None:
     ask = FIND if name == "find_resource" else LEAVE
     for attempt, final in ((1, False), (time_limits.STEPS.refused_attempts, True)):
         fake = Starting(FORBIDDEN, stays=True)
-        with pytest.raises(ApplicationError, match="Kubernetes does not allow it: 403: x") as caught:
+        with pytest.raises(ApplicationError, match=r"grant what deploy/rbac.yaml lists. Seen: 403: x") as caught:
             await run(fake, name, ask, attempt=attempt)
         assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", final)
         assert fake.asked >= time_limits.STEPS.lasting_answers

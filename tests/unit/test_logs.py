@@ -117,7 +117,10 @@ async def test_each_line_of_an_attempt_says_what_it_is_about(capsys: pytest.Capt
     [
         (UnreachableError("node1: no answer"), "node1: no answer"),
         (ConfigError("etcd.cert_file: no such file"), "etcd.cert_file: no such file"),
-        (EtcdPermissionError("permission denied"), "etcd does not allow it: permission denied"),
+        (
+            EtcdPermissionError("permission denied"),
+            "etcd does not allow it: give the profile a user with the root role",
+        ),
         (ApplicationError("leads still", type="ChangeRefused"), "leads still"),
         (RPCError("no such namespace", RPCStatusCode.NOT_FOUND, b""), "RPCError: no such namespace"),
         (ConnectionRefusedError(111, "Connection refused"), "ConnectionRefusedError: [Errno 111] Connection refused"),

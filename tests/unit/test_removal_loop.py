@@ -138,6 +138,15 @@ def test_deciding_changes_nothing_and_depends_on_nothing_else() -> None:
     assert removal.state == before
 
 
+def test_silent_queue_can_be_ended_by_the_command_as_it_stands() -> None:
+    """With the workflow ID of this cluster's queue."""
+    removal = begin().do(to.Observe, OBSERVED_B)
+    removal.next(to.AskQueue)
+    removal.result(TakeTurnResult(turn=QueuePosition(granted=False), silent="it hangs")).next(to.Wait)
+    assert removal.state.blocked is not None
+    assert f"`temporal workflow terminate -w etcd-turns/{LED_BY_B.cluster_id}`" in removal.state.blocked.unblocks
+
+
 def test_removal_is_past_the_point_of_no_return_from_the_moment_it_is_proposed() -> None:
     """While it is carried out, and afterwards unless it is known that nothing was proposed."""
     removal = removing()

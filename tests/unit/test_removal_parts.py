@@ -460,6 +460,15 @@ def test_plan_ends_with_what_will_be_recorded(
     assert texts.removal_record("n2", "n2", "2", claims, has_kubernetes=has_kubernetes) == line
 
 
+@pytest.mark.parametrize("adds", [False, True])
+def test_data_that_differ_are_told_after_what_to_do(*, adds: bool) -> None:
+    """Lists and pages cut a text at its end, and hashes of seven members are long."""
+    text = failures.inconsistent("revision 9: n1 0a, n2 0b", adds=adds).text
+    assert text.startswith("DataInconsistent: find the member whose data are wrong")
+    assert text.index("`etcd-handoff replace MEMBER") < text.index("Seen: ")
+    assert text.endswith("Seen: the members' data differ at revision 9: n1 0a, n2 0b")
+
+
 def test_unknown_member_is_told_with_the_hint() -> None:
     """An ID in decimal is named in hex; without a hint the text has no empty place."""
     error = failures.unknown(REQUEST, NotFound(("node0 (a)",), "that is decimal"), "no such EtcdMember")

@@ -20,9 +20,11 @@ from etcd_handoff.errors import (
     ConfigError,
     EtcdPermissionError,
     KubernetesPermissionError,
+    UnauthenticatedError,
     UnknownClusterError,
     UnreachableError,
 )
+from etcd_handoff.etcd.classify import GRANT_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,6 +57,26 @@ def test_failure_is_tried_again_so_often(error: Exception, kind: str, final: int
         assert (found.type, found.non_retryable) == (kind, attempt >= final)
         elsewhere = kind != "StepFails" and attempt < final
         assert found.next_retry_delay == (timedelta(milliseconds=200) if elsewhere else None)
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (
+            EtcdPermissionError("etcdserver: permission denied"),
+            f"etcd does not allow it: {GRANT_ROOT}. Seen: etcdserver: permission denied",
+        ),
+        (
+            UnauthenticatedError("401: Unauthorized"),
+            "Kubernetes does not allow it: renew the credentials of the kubeconfig. Seen: 401: Unauthorized",
+        ),
+    ],
+)
+def test_refusal_of_rights_says_first_what_to_do(error: Exception, text: str) -> None:
+    """Then come the server's words, all of them: lists and pages cut a text at its end."""
+    found = failure(error, 1)
+    assert isinstance(found, ApplicationError)
+    assert found.message == text
 
 
 def test_what_kubernetes_answers_is_tried_for_as_long_as_it_is_waited_for() -> None:
