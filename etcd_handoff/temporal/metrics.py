@@ -13,13 +13,12 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from temporalio import activity, workflow
+from temporalio import workflow
 from temporalio.exceptions import ApplicationError, is_cancelled_exception
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError
 from temporalio.worker import (
     ActivityInboundInterceptor,
-    ExecuteActivityInput,
     ExecuteWorkflowInput,
     Interceptor,
     WorkflowInboundInterceptor,
@@ -28,16 +27,14 @@ from temporalio.worker import (
 
 from etcd_handoff import __version__, time_limits
 from etcd_handoff.contract import OPERATIONS, HandoffState
-from etcd_handoff.errors import ConfigError, EtcdError, HandoffError
+from etcd_handoff.errors import ConfigError
 from etcd_handoff.temporal.credential_ends import first_ends
 from etcd_handoff.temporal.gauges import Gauge, Labels
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, STATE_KEY
-from etcd_handoff.temporal.server_errors import count_etcd_error
+from etcd_handoff.temporal.step_metrics import STEP_BUCKETS, STEP_DURATION, CountedActivity
 from etcd_handoff.temporal.waiting_metrics import WAITS, WaitingMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from temporalio.client import Client, WorkflowExecution
     from temporalio.common import MetricMeter
     from temporalio.runtime import LoggingConfig
@@ -45,19 +42,11 @@ if TYPE_CHECKING:
     from etcd_handoff.config import Config
 
 METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
-STEPS: Final = "etcd_handoff_steps"
-STEP_DURATION: Final = "etcd_handoff_step_duration"
-STEP_FAILURES: Final = "etcd_handoff_step_failures"
-LAST_LOOK: Final = "etcd_handoff_last_look_timestamp_seconds"
-COMPARED: Final = "etcd_handoff_last_comparison_timestamp_seconds"
-CORRECTIONS: Final = "etcd_handoff_corrections"
 OPERATIONS_ENDED: Final = "etcd_handoff_operations"
 OPEN: Final = "etcd_handoff_open_workflows"
 OLDEST: Final = "etcd_handoff_oldest_workflow_age_seconds"
 CERTIFICATE: Final = "etcd_handoff_certificate_expiry_timestamp_seconds"
 BUILD: Final = "etcd_handoff_build"
-STEP_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
-"""Upper ends in seconds: a look takes milliseconds, a snapshot minutes."""
 OPEN_TYPES: Final = (*(request.workflow_type for request in OPERATIONS), "RecordStatus", "ReconcileEtcdMembers")
 """Workflows that are counted while they run."""
 MOST_OPEN: Final = 1_000
@@ -97,7 +86,7 @@ class MetricsInterceptor(Interceptor):
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
         """Called by the SDK once for each activity execution."""
-        return _CountedActivity(next)
+        return CountedActivity(next)
 
     def workflow_interceptor_class(
         self,
@@ -105,53 +94,6 @@ class MetricsInterceptor(Interceptor):
     ) -> type[WorkflowInboundInterceptor]:
         """Called by the SDK once for each workflow type."""
         return _CountedWorkflow
-
-
-class _CountedActivity(ActivityInboundInterceptor):
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        if activity.info().is_local:
-            return await self.next.execute_activity(input)
-        cluster = str(getattr(input.args[0], "cluster", "")) if input.args else ""
-        labels = {"cluster": cluster, "step": activity.info().activity_type}
-        meter, began = activity.metric_meter(), time.perf_counter()
-        try:
-            result = await self.next.execute_activity(input)
-        except Exception as error:
-            count_failure(meter, labels, error)
-            raise
-        seconds = time.perf_counter() - began
-        duration = meter.create_histogram_float(STEP_DURATION, "Length of a step's attempt that has ended", "seconds")
-        duration.record(seconds, labels)
-        count_result(meter, labels, result)
-        return result
-
-
-def count_failure(meter: MetricMeter, labels: Mapping[str, str], error: Exception) -> None:
-    """Count an attempt that has failed, by the class of what went wrong."""
-    if isinstance(error, EtcdError):
-        count_etcd_error(labels["cluster"], error)
-    kind = (error.type if isinstance(error, ApplicationError) else "") or type(error).__name__
-    known = isinstance(error, HandoffError | ApplicationError | ConfigError)
-    meter.create_counter(STEP_FAILURES, "Attempts of steps that have failed").add(
-        1, {**labels, "error": kind if known else "Unexpected"}
-    )
-
-
-def count_result(meter: MetricMeter, labels: Mapping[str, str], result: object) -> None:
-    """Count an attempt that has ended, and what it shows."""
-    outcome = getattr(getattr(result, "step", None), "outcome", "ended")
-    meter.create_counter(STEPS, "Attempts of steps that have ended").add(1, {**labels, "outcome": str(outcome)})
-    cluster = {"cluster": labels["cluster"]}
-    if getattr(result, "view", None) is not None:
-        look = meter.create_gauge_float(LAST_LOOK, "When a linearizable member list was last read")
-        look.set(time.time(), cluster)
-    if labels["step"] == "sync_members" and not (
-        getattr(result, "doubt", None) or getattr(result, "retry_soon", False)
-    ):
-        compared = meter.create_gauge_float(COMPARED, "When the watcher last compared all EtcdMembers with the list")
-        compared.set(time.time(), cluster)
-    if repairs := getattr(result, "repairs", ()):
-        meter.create_counter(CORRECTIONS, "EtcdMembers that the watcher has corrected").add(len(repairs), cluster)
 
 
 class _CountedWorkflow(WorkflowInboundInterceptor):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import contextlib
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,16 +12,19 @@ import pytest
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.etcd_looks import Looks
-from etcd_handoff.activity_io import StepResult
+from activities.interceptor import ActivityInterceptor
+from etcd_handoff.activity_io import StepInput, StepResult
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.config import Config, EtcdProfile
 from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, NotLeaderError, ObjectGoneError, UnreachableError
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.operation.member_resources import SyncMembersResult
-from etcd_handoff.temporal import metrics, waiting_metrics
+from etcd_handoff.temporal import step_metrics, waiting_metrics
+from etcd_handoff.temporal.metrics import MetricsInterceptor
 from etcd_handoff.temporal.server_errors import ETCD_ERRORS, KUBERNETES_ERRORS, count_kubernetes_error
 from etcd_handoff.temporal.waiting_metrics import WaitingMetrics
 from tests.unit.builders import A, cluster, member
@@ -48,7 +53,7 @@ class Meter:
         """A metric of this name."""
         return Instrument(self, name)
 
-    create_gauge_float = create_counter
+    create_gauge_float = create_histogram_float = create_counter
 
     def with_additional_attributes(self, _: Mapping[str, Any]) -> Meter:
         """The same: what the SDK adds does not matter here."""
@@ -65,7 +70,7 @@ class Instrument:
         """Remember it."""
         self._meter.seen[self._name] = (value, labels)
 
-    set = add
+    set = record = add
 
 
 def step() -> Step:
@@ -76,23 +81,23 @@ def step() -> Step:
 def counted(result: object) -> Meter:
     """What is counted of an attempt that has ended with this."""
     meter = Meter()
-    metrics.count_result(cast("MetricMeter", meter), LABELS, result)
+    step_metrics.count_result(cast("MetricMeter", meter), LABELS, result)
     return meter
 
 
 def test_look_that_saw_the_members_is_the_last_look() -> None:
     """A look that nobody answered is none."""
     seen = counted(StepResult(step=step(), view=cluster(member(A)))).seen
-    assert seen[metrics.STEPS] == (1, {**LABELS, "outcome": "observed"})
-    assert seen[metrics.LAST_LOOK][1] == {"cluster": "prod"}
-    assert metrics.LAST_LOOK not in counted(StepResult(step=step(), view=None)).seen
+    assert seen[step_metrics.STEPS] == (1, {**LABELS, "outcome": "observed"})
+    assert seen[step_metrics.LAST_LOOK][1] == {"cluster": "prod"}
+    assert step_metrics.LAST_LOOK not in counted(StepResult(step=step(), view=None)).seen
 
 
 def test_each_corrected_resource_counts() -> None:
     """A resync that corrects nothing counts none."""
     result = SyncMembersResult(repairs=("node1: Joined=False", "node2: Joined=True"))
-    assert counted(result).seen[metrics.CORRECTIONS] == (2, {"cluster": "prod"})
-    assert metrics.CORRECTIONS not in counted(SyncMembersResult()).seen
+    assert counted(result).seen[step_metrics.CORRECTIONS] == (2, {"cluster": "prod"})
+    assert step_metrics.CORRECTIONS not in counted(SyncMembersResult()).seen
 
 
 @pytest.mark.parametrize(
@@ -107,8 +112,8 @@ def test_each_corrected_resource_counts() -> None:
 def test_comparison_counts_that_was_done_to_its_end(step: str, result: SyncMembersResult, *, compared: bool) -> None:
     """What a doubt held back, or a change made void, leaves the watcher behind."""
     meter = Meter()
-    metrics.count_result(cast("MetricMeter", meter), {**LABELS, "step": step}, result)
-    assert (metrics.COMPARED in meter.seen) == compared
+    step_metrics.count_result(cast("MetricMeter", meter), {**LABELS, "step": step}, result)
+    assert (step_metrics.COMPARED in meter.seen) == compared
 
 
 async def test_error_of_etcd_counts_once_whether_or_not_it_fails_the_step() -> None:
@@ -116,13 +121,13 @@ async def test_error_of_etcd_counts_once_whether_or_not_it_fails_the_step() -> N
     looks = Looks(cast("EtcdPort", Silent()), EtcdProfile.model_validate({"endpoints": ["http://e:2379"]}), "prod")
 
     async def fails() -> None:
-        metrics.count_failure(activity.metric_meter(), LABELS, NotLeaderError("nobody leads"))
+        step_metrics.count_failure(activity.metric_meter(), LABELS, NotLeaderError("nobody leads"))
 
     async def goes_on() -> None:
         assert await looks.look() == (None, "node1: refused")
 
     async def tried_again() -> None:
-        metrics.count_failure(activity.metric_meter(), LABELS, ApplicationError("x", type="StepFails"))
+        step_metrics.count_failure(activity.metric_meter(), LABELS, ApplicationError("x", type="StepFails"))
 
     for step, error in ((fails, "NotLeaderError"), (goes_on, "UnreachableError"), (tried_again, "")):
         environment, meter = ActivityEnvironment(), Meter()
@@ -172,8 +177,75 @@ class Silent:
 def test_failure_counts_by_its_class_and_never_by_its_words(error: Exception, label: str) -> None:
     """Words would carry addresses, and make a label for each failure."""
     meter = Meter()
-    metrics.count_failure(cast("MetricMeter", meter), LABELS, error)
-    assert meter.seen == {metrics.STEP_FAILURES: (1, {**LABELS, "error": label})}
+    step_metrics.count_failure(cast("MetricMeter", meter), LABELS, error)
+    assert meter.seen == {step_metrics.STEP_FAILURES: (1, {**LABELS, "error": label})}
+
+
+class AStep(ActivityInboundInterceptor):
+    """A step that takes a moment, and then raises this, or hangs."""
+
+    def __init__(self, error: Exception | None, *, hangs: bool = False) -> None:
+        self._error, self._hangs = error, hangs
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002, ARG002
+        """One attempt."""
+        await asyncio.sleep(60 if self._hangs else 0.01)
+        if self._error is not None:
+            raise self._error
+        return StepResult(step=step(), view=None)
+
+
+async def attempt(one: AStep, ends: Callable[[ActivityEnvironment], None] | None = None) -> Meter:
+    """What is counted of an attempt within what translates failures, and ends it when its time is over.
+
+    Args:
+        one: The step.
+        ends: What ends it from outside.
+    """
+    environment, meter = ActivityEnvironment(), Meter()
+    environment.metric_meter = cast("MetricMeter", meter)
+    limit = timedelta(seconds=60 if ends else 0.2)
+    environment.info = replace(environment.info, activity_type="check_leader", start_to_close_timeout=limit)
+    counted = ActivityInterceptor().intercept_activity(MetricsInterceptor().intercept_activity(one))
+    given = ExecuteActivityInput(
+        fn=attempt, args=[StepInput(cluster="prod", cluster_id="cafe", target_id="a1")], executor=None, headers={}
+    )
+    running = asyncio.ensure_future(environment.run(counted.execute_activity, given))
+    if ends:
+        await asyncio.sleep(0.02)
+        ends(environment)
+    with contextlib.suppress(ApplicationError, asyncio.CancelledError):
+        await running
+    return meter
+
+
+def cancels(**why: bool) -> Callable[[ActivityEnvironment], None]:
+    """Temporal cancels the attempt, and says why."""
+    return lambda environment: environment.cancel(activity.ActivityCancellationDetails(**why))
+
+
+@pytest.mark.parametrize(
+    ("one", "ends", "outcome", "error"),
+    [
+        (AStep(None), None, "ended", ""),
+        (AStep(UnreachableError("node1: no answer")), None, "failed", "UnreachableError"),
+        (AStep(None, hangs=True), None, "timed-out", "NoAnswer"),
+        (AStep(None, hangs=True), cancels(timed_out=True), "timed-out", "NoAnswer"),
+        (AStep(None, hangs=True), cancels(cancel_requested=True), "cancelled", ""),
+        (AStep(None, hangs=True), cancels(worker_shutdown=True), "cancelled", ""),
+    ],
+)
+async def test_length_of_an_attempt_counts_however_it_ends(
+    one: AStep, ends: Callable[[ActivityEnvironment], None] | None, outcome: str, error: str
+) -> None:
+    """A step that hangs until its time is over would look as quick as its attempts that are done."""
+    seen = (await attempt(one, ends)).seen
+    seconds, labels = seen[step_metrics.STEP_DURATION]
+    assert labels == {**LABELS, "outcome": outcome}
+    assert seconds >= 0.009
+    assert (step_metrics.STEPS in seen) == (outcome == "ended")
+    failed = seen.get(step_metrics.STEP_FAILURES)
+    assert failed == ((1, {**LABELS, "error": error}) if error else None)
 
 
 # --- operations that wait ---------------------------------------------------------------------------------------
