@@ -124,7 +124,7 @@ def _due(resource: Resource, record: UpdateStatusInput) -> tuple[str, dict[str, 
     """Why an EtcdMember is not written, or else the status fields to set."""
     if note := reason_to_skip(resource, record):
         return note, {}
-    status = _status(resource, record)
+    status = {} if _agrees_late(resource, record) else _status(resource, record)
     return _why_older(resource, record) if status else "", status
 
 
@@ -149,6 +149,12 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     if _created_after(resource, record.since):
         return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
     return ""
+
+
+def _agrees_late(resource: Resource, record: UpdateStatusInput) -> bool:
+    """Whether an addition that ended a while ago has nothing to correct: what others have written since stays."""
+    joined = record.late and record.joined is True and not record.failed
+    return joined and (member_id_of(resource), joined_condition(resource)) == (record.member_id, "True")
 
 
 def _why_older(resource: Resource, record: UpdateStatusInput) -> str:

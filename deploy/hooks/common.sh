@@ -49,10 +49,10 @@ has_data_dir() {
 }
 
 # named_data_dir: the data directory that such a command line names; empty where it names none. etcd goes by the last
-# one, and one hyphen is as good as two. A variable that stands before it counts as well.
+# one, and one hyphen is as good as two.
 named_data_dir() {
     awk '
-        sub(/^(--?data-dir|ETCD_DATA_DIR)=/, "") { named = $0; last = ""; next }
+        sub(/^--?data-dir=/, "") { named = $0; last = ""; next }
         last ~ /^--?data-dir$/ { named = $0 }
         { last = $0 }
         END { sub(/\/+$/, "", named); print named }
@@ -63,7 +63,10 @@ named_data_dir() {
 # in a file, or is a relative path, only the process itself tells: the worker looks at what it has open.
 require_same() {
     case $1 in
-    "$2" | *[$%]*) ;;
+    *[$%]*) return 0 ;;
+    esac
+    [ "$(readlink -m -- "$1")" != "$(readlink -m -- "$2")" ] || return 0 # through a link, too
+    case $1 in
     /*) fail "$3 starts etcd on $1, not on $2; correct that, or data_dir in the worker's configuration" ;;
     esac
 }

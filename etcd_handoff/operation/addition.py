@@ -119,7 +119,7 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     may_be_pending = not done and (report.proposed or step.attempts > 1)
     state = proposal.ended(state.with_step(step), now, may_be_pending=may_be_pending)
     if isinstance(command, AddTarget) and not done and not report.proposed:
-        # An attempt that died may have proposed it. What is found from here on may as well be somebody else's.
+        # An attempt that died may have proposed it, and somebody else may have added the learner that is found then.
         state = state.with_joining(sent=False)
     if done:
         state = state.changed(pending_since=None, lock_left=False)

@@ -51,6 +51,7 @@ from etcd_handoff.operation import (
     membership,
     node_looks,
     observation,
+    parts,
     pausing,
     queue_requests,
     schedule,
@@ -162,7 +163,7 @@ def _unseen(state: OperationState, now: float) -> OperationState:
 
 def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
     """What follows from the last view; a name is resolved before that, once."""
-    if doubt := observation.listed_again(state):
+    if (doubt := observation.listed_again(state)) and observation.contradiction(state) is None:
         return _follow(state, doubted(doubt), now)
     answer = strategy.of(state).resolve(state, view)
     if answer is not None:
@@ -212,7 +213,7 @@ def _may_look_twice(state: OperationState) -> bool:
 def _advance(state: OperationState, step: Decision, now: float) -> Decided | OperationState:
     """What has to come before the step, or the step."""
     state = approvals.lapsed(gates.lapsed(state, now), step, now)
-    state = state.changed(planned=strategy.of(state).plan_lines(state, step))
+    state = parts.found_possible(state.changed(planned=strategy.of(state).plan_lines(state, step)))
     if gates.awaits_approval(state):
         return approvals.wait(state, step, now)
     if (waits := gates.awaits_window(state, now)) is not None:

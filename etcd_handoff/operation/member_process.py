@@ -149,7 +149,7 @@ def applied(
 ) -> OperationState:
     """The state after a node has been looked at, or the learner's process has been started there."""
     # A second attempt may come after one that has started it and could not say so.
-    starts = isinstance(command, StartMember) and (report.changed or report.step.attempts > 1)
+    starts = isinstance(command, StartMember) and (report.changed or (report.step.attempts > 1 and not report.error))
     started, join = state.joining.process.started or starts, state.joining.process.join
     if isinstance(command, StartMember) and not report.error:
         join = command.ask.join

@@ -23,7 +23,7 @@ def members_changed(state: OperationState) -> MembersChanged:
         tuple(target.member_id for target in whole.leaves),
         exact=isinstance(whole.request, MembershipRequest),
         min_voters=_min_voters(state, whole),
-        begun=whole.begun or bool(state.planned),
+        begun=whole.begun or whole.possible,
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
     )

@@ -101,7 +101,8 @@ def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
 
 def _without_workers(report: StepResult, state: OperationState, now: float) -> StepResult:
     """The look, in which members say so whose nodes have no worker and are not asked again so soon."""
-    why = {n: texts.no_worker(n) for n in state.silent_nodes if not _rested(state.silent_nodes, n, now)}
+    resting = (n for n in state.silent_nodes if not _rested(state.silent_nodes, n, now))
+    why = {node: texts.no_worker(node) for node in resting if node != report.step.node}
     if report.view is None or not why:
         return report
     return report.model_copy(update={"view": merged(report.view, report.step.node, {}, why, _table(state))})
@@ -233,9 +234,8 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
             heard[node] = result.heard
         else:
             views[node] = result.view
-    all_claims = (result.claims for result in results if not isinstance(result, StepFailure))
-    claims = report.claims if report.claims is not None else next((c for c in all_claims if c is not None), None)
-    report = report.model_copy(update={"claims": claims})
+    claims = (r.claims for r in (report, *results) if not isinstance(r, StepFailure) and r.claims is not None)
+    report = report.model_copy(update={"claims": next(claims, None)})
     first, first_node, others = report.view, report.step.node, dict(views)
     if first is None and others:
         first_node = min(others)

@@ -107,18 +107,28 @@ def undoubted(state: OperationState) -> ClusterView | None:
     """The last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
-    departed = leaving(state) if state.request.adds else (state.pinned.member_id, *leaving(state))
-    doubt = doubts.contradiction(state.view, state.binding, departed) or listed_again(state)
-    return None if doubt else state.view
+    return None if contradiction(state) or listed_again(state) else state.view
+
+
+def contradiction(state: OperationState) -> Doubt | None:
+    """Why nothing may be concluded from the last view, by itself or by what is known; None when nothing contradicts."""
+    if state.view is None:
+        return None
+    own = (state.pinned.member_id,) if state.pinned and not state.request.adds else ()
+    return doubts.contradiction(state.view, state.binding, (*own, *leaving(state)))
 
 
 def listed_again(state: OperationState) -> Doubt | None:
-    """The doubt that the last view lists a member which this operation has seen to leave; None when it does not."""
+    """The doubt that the last view lists a member which this operation has seen to leave; None when it does not.
+
+    It may pass: the member may have been forced into a cluster of its own, whose list is the only one in this look.
+    """
     ended = state.whole.ended if state.whole else ()
     left = {part.member_id for part in ended if part.kind == "remove"}
     if state.absent and state.pinned is not None:
         left.add(state.pinned.member_id)
-    return doubts.listed_again(state.view, left) if state.view is not None else None
+    doubt = doubts.listed_again(state.view, left) if state.view is not None else None
+    return doubt.model_copy(update={"lasting": False}) if doubt else None
 
 
 def doubtful(state: OperationState) -> tuple[str, ...]:

@@ -76,6 +76,11 @@ def whole_of(state: OperationState) -> Whole:
     return state.whole
 
 
+def found_possible(state: OperationState) -> OperationState:
+    """The state once the planner has answered with a step: a larger change is possible."""
+    return state if state.whole is None else state.changed(whole=state.whole.changed(possible=True))
+
+
 def begun(state: OperationState, part: Part, *, look_due: LookDue = LookDue.NO) -> OperationState:
     """The state of the part that begins; it goes on with what has just been seen, unless a look is due before."""
     whole = whole_of(state).changed(part=part, begun=True)
@@ -107,7 +112,7 @@ def deferred(state: OperationState) -> OperationState:
     if state.joining.sent and state.target.member_id:
         whole = whole.changed(own=(*whole.own, state.target.member_id))
         process = state.joining.process
-        if process.command is True or process.started:
+        if process.may_run:
             known = OwnLearner(name=state.target.member_name, started=process.started, join=process.join)
             whole = whole.changed(learners={**whole.learners, state.target.member_id: known})
     return _between(state, whole).changed(view=state.view, look_due=LookDue.NO)

@@ -109,13 +109,18 @@ class NodeProcess(Message):
     started: bool = False
     join: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def may_run(self) -> bool:
+        """Whether there may be a process that the node's command stops: somebody has said so, or it was started."""
+        return self.command is True or self.started
+
 
 class Joining(Message):
     """How far a member has come that joins.
 
     Attributes:
-        sent: Its addition is being proposed, or was by an attempt that has reported that: a learner that is found with
-            its peer URLs is our own.
+        sent: Its addition is being proposed, or an attempt has reported that it proposed it: a learner that has its
+            peer URLs is our own.
         mark: How far its learner has come: 0 before it has started, then one more than its raft index.
         mark_at: When it came so far, in workflow time; None while there is no learner.
         progresses: What is waited for is a learner that makes progress: that does not count as being blocked.

@@ -70,8 +70,7 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
 
 def failed(state: OperationState, command: StopMember | ArchiveMember, failure: StepFailure) -> OperationState:
     """The state after no worker of the node has answered: without one, nobody knows of a command."""
-    process = state.joining.process
-    has_command = process.command is True or process.started or _put_off(state) is not None
+    has_command = state.joining.process.may_run or _put_off(state) is not None
     without = not failure.taken or failure.kind in member_process.WITHOUT
     if isinstance(command, StopMember) and without and not has_command:
         return _over(state, "")
@@ -89,8 +88,7 @@ def _member(state: OperationState) -> Target | None:
     if state.request.adds:
         # What somebody else has added is nobody's to stop, though its etcd may have been started by this part.
         taken_out = state.end.taken_out and state.joining.sent
-        process = state.joining.process
-        return target if taken_out and (process.command is True or process.started) else None
+        return target if taken_out and state.joining.process.may_run else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
     return target if replaced and _has_left(state) else None
 

@@ -94,6 +94,7 @@ class Whole(Message):
         leaves: The members that leave, as they were seen first.
         left_before: Members that had left before the first look, and whose EtcdMember said Joined=True then.
         part: What runs; None between two parts.
+        possible: It has been found possible: from then on it waits for a lost quorum, and is not refused for it.
         begun: A part has begun: something may be half done.
         voters: How many voters it was to end with when its first part began; 0 where that was not noted.
         ended: The parts that have ended.
@@ -107,6 +108,7 @@ class Whole(Message):
     leaves: tuple[Target, ...] = ()
     left_before: tuple[Target, ...] = ()
     part: Part | None = None
+    possible: bool = False
     begun: bool = False
     voters: int = 0
     ended: tuple[PartResult, ...] = ()

@@ -75,9 +75,10 @@ def voters_at_the_end(view: ClusterView, goal: MembersChanged) -> int:
 
 
 def min_voters_after_removal(view: ClusterView, goal: MembersChanged) -> int:
-    """How many voters must remain when one leaves now, so that there are enough once all have joined (`_too_few`).
+    """How many voters must remain when one leaves now, so that `min_voters` are there once all have joined.
 
-    A list of members has been counted as a whole: in between there may be fewer.
+    It is 1, no bound, where no fewer are there at the end than now, and for a list of members, which is counted as a
+    whole.
     """
     if goal.exact or voters_at_the_end(view, goal) >= len(view.voters):
         return 1

@@ -143,6 +143,9 @@ class Teller:
             (r"(?<!\w)/\S+/", "FOLDER/"),
             (r"\bnode\d\b", "NODE"),
             (r"\bterm above \d+", "term above N"),
+            (r"(?<=ETCD_INITIAL_CLUSTER=)\S+", "MEMBERS"),  # in the order of their IDs, as the next
+            (r"(?<=not reached from here: ).*", "..."),
+            (r"(?<=advertised URL leads to )\w+", "NODE"),  # who has looked
             (r"differ at revision \d+: [^;\n]*", "differ at revision N: each with its hash"),
             (r"[\d.]+ m?s ago", "N s ago"),
             (r"(Blocked for|Paused for|took +) [\d.]+ m?s\b", r"\1 N s"),
@@ -494,6 +497,7 @@ async def _alone(b: Bench, t: Teller, who: Roles) -> None:
     dry = ("--dry-run",)
     for command in (("plan", who.follower), ("status",), ("doctor",), ("remove", who.follower, *dry)):
         await t.says(*command)
+    t.situation("on isolated nodes the leader may hand over to either", {"leader": who.leader})
     await t.says("remove", who.leader, *dry)
     t.situation("the leader's node, which nobody else reaches, has no worker", who.names)
     t.nodes_told = True

@@ -464,21 +464,41 @@ def test_quorum_that_is_lost_while_an_approval_is_awaited_is_waited_for() -> Non
     change.next(to.Wait)
     change.state = change.state.changed(approval=Approval(by="ann"))
     change.result()
-    looks(change, cluster(node(0), down(B, peer_urls=(url(1),)), down(C, peer_urls=(url(2),))))
+    few = cluster(node(0), down(B, peer_urls=(url(1),)), down(C, peer_urls=(url(2),)))
+    looks(change, few)
     assert "NoQuorum" in change.next(to.Wait).summary
+    looks(change.result(after=1.0), few)
+    assert "NoQuorum" in change.next(to.Wait).summary
+    carried = OperationState.model_validate_json(change.state.model_dump_json())
+    assert carried.whole is not None
+    assert carried.whole.possible
 
 
 @pytest.mark.parametrize("old_works", [True, False])
 def test_member_that_is_listed_again_after_it_left_was_restored(*, old_works: bool) -> None:
-    """Its data are those from before, at a later term and nearly the same index: nobody has ordered it since."""
+    """Its data are those from before, at a later term and nearly the same index: nothing is done with it.
+
+    It may be the old member that was forced into a cluster of its own, too; once others answer, the change goes on.
+    """
     change = looks(replacement(), DEAD).turn()
     removes(change, WITHOUT_IT, 0)
     records(change, 0, joined=False)
     old = node(0, B, term=8) if old_works else down(A, peer_urls=(url(0),))
     looks(change, cluster(old, node(1, B, term=8, raft_index=INDEX - 1), node(2, B, term=8, raft_index=INDEX - 1)))
-    failure = change.next(to.Fail).failure
-    assert failure.text.startswith("ClusterRestored: ")
-    assert f"node0 ({A}) has left" in failure.text
+    gives_turn_up(change)
+    assert "ClusterRestored" in change.next(to.Wait).summary
+    looks(change.result(after=1.0), WITHOUT_IT).turn()
+    change.next(AddTarget)
+
+
+def test_list_that_contradicts_others_tells_of_no_restore() -> None:
+    """The worker on the old member's node has looked first, and its own cluster lists that member alone."""
+    change = looks(replacement(), DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    records(change, 0, joined=False)
+    looks(change, nodes(0).model_copy(update={"doubts": doubt("ListsDiffer")}))
+    gives_turn_up(change)
+    assert "ListsDiffer" in change.next(to.Wait).summary
 
 
 def test_lock_that_an_addition_has_left_is_given_back_after_its_part_was_put_off() -> None:

@@ -187,6 +187,16 @@ async def test_late_record_does_not_write_over_a_member_that_has_joined_under_th
     assert fake.resources["node2"]["status"]["memberID"] == OURS
 
 
+async def test_late_record_leaves_alone_what_says_already_that_the_member_is_there() -> None:
+    """Others have written about the member since, such as that its removal is blocked."""
+    there = resource()
+    there["status"]["message"] = "Blocked: another voter is down"
+    fake = FakeKubernetes(there)
+    record = JOINED.model_copy(update={"late": True})
+    assert (await update_where(fake, frozenset({"a1", OURS}), record)).recorded
+    assert fake.patched == []
+
+
 async def test_nothing_is_written_while_nobody_knows_who_is_a_member() -> None:
     """It is tried again, and says why."""
     fake = FakeKubernetes(resource())
