@@ -1,7 +1,7 @@
 """The loop of an addition with its real activities on a cluster of the test, and with something wrong at each call.
 
 Whatever happens at any call, etcd has one new member at the end, with a vote, which was added once, promoted only when
-it ran and was in sync, and is the one that the result names.
+it ran and was in sync, and is the one that the result names. So it is with one voter, two, three and five.
 """
 
 from __future__ import annotations
@@ -47,23 +47,37 @@ if TYPE_CHECKING:
 
 URL: Final = "http://node4:2380"
 TROUBLES: Final = ("answer lost", "no effect", "late", "crash")
+GIVEN_UP: Final = "given up"
+"""The same as a crash, but no further attempt follows."""
 LATE_CALLS: Final = 3
 PAUSES_UNTIL_STARTED, PAUSES_UNTIL_IN_SYNC = 1, 2
 """The operator starts etcd during the first pause, and it has caught up in the second one."""
 MOST_COMMANDS: Final = 200
+VOTERS: Final = ("1", "2", "3", "5", "6")
+"""IDs of the voters in the largest cluster; 4 is the one that is added."""
+FIRST_INDEX: Final = 10_000
 
 
 class CrashError(Exception):
     """The worker dies in a step."""
 
 
+class GivenUpError(Exception):
+    """The worker dies in a step for the last time that it is tried."""
+
+
 @dataclass
 class World(EtcdPort):
-    """Three voters, and whoever joins; the script says what goes wrong at which call.
+    """Voters, and whoever joins; the script says what goes wrong at which call.
 
     Attributes:
         script: What goes wrong, by the number of the call.
         works_after: Pauses after which the member answers as a voter, if it has a vote.
+        voters: Who has a vote besides those that were promoted.
+        leader: Who leads.
+        term: At which term.
+        entries: Entries that were committed so far.
+        hangs: The disk of the member that joins takes nothing in any more once it has caught up.
         calls: Calls so far.
         pauses: Pauses of the operation so far.
         learners: IDs of the members that were added.
@@ -73,6 +87,11 @@ class World(EtcdPort):
 
     script: Mapping[int, str]
     works_after: int = 0
+    voters: list[str] = field(default_factory=lambda: ["1", "2", "3"])
+    leader: str = "1"
+    term: int = 2
+    entries: int = 0
+    hangs: bool = False
     calls: int = 0
     pauses: int = 0
     learners: list[str] = field(default_factory=list)
@@ -85,16 +104,23 @@ class World(EtcdPort):
         if (trouble := self._call()) in ("answer lost", "no effect", "late"):
             raise UnreachableError(trouble)
         self._crash_at(trouble)
-        well: dict[str, Any] = {"reachable": True, "leader_id": "1", "term": 2, "raft_index": 10_000}
-        members = [MemberView(id=i, name=f"node{i}", serves_reads=True, **well) for i in ("1", "2", "3")]
+        members = [
+            MemberView(id=i, name=f"node{i}", serves_reads=True, **self._well(FIRST_INDEX + self.entries))
+            for i in self.voters
+        ]
         for member_id in self.learners:
             member = MemberView(id=member_id, name="", peer_urls=(URL,), is_learner=member_id not in self.promoted)
             if self.pauses >= PAUSES_UNTIL_STARTED:
-                index = 10_000 if self.in_sync else 10
-                seen = {**well, "raft_index": index, "name": "node4", "serves_reads": self.works(member_id)}
+                follows = FIRST_INDEX + self.entries * (not self.hangs)
+                seen = self._well(follows if self.in_sync else 10)
+                seen.update(name="node4", serves_reads=self.works(member_id))
                 member = member.model_copy(update=seen)
             members.append(member)
         return ClusterView(cluster_id="c", members=tuple(members))
+
+    def _well(self, index: int) -> dict[str, Any]:
+        """What is seen of a member that answers, and stands at this raft index."""
+        return {"reachable": True, "leader_id": self.leader, "term": self.term, "raft_index": index}
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -148,6 +174,8 @@ class World(EtcdPort):
         trouble = self._call()
         if not self.in_sync:
             self.wrong.append("promoted before it was in sync")
+        if self.hangs and len(self.voters) == 1:
+            self.wrong.append("the second of two voters takes nothing in")
         if member_id in self.promoted:
             msg = "etcdserver: can only promote a learner member"
             raise ChangeRefusedError(msg)
@@ -186,8 +214,7 @@ class World(EtcdPort):
             self._late.append((self.calls + LATE_CALLS, what))
         elif trouble != "no effect":
             self._take_effect(what)
-        if trouble == "crash":
-            raise CrashError
+        self._crash_at(trouble)
         if trouble is not None:
             raise UnknownOutcomeError(trouble)
 
@@ -211,15 +238,19 @@ class World(EtcdPort):
         self._crash_at(trouble)
         if trouble is not None:
             raise UnknownOutcomeError(trouble)
+        self.entries += 1
 
     def _crash_at(self, trouble: str | None) -> None:
         if trouble == "crash":
             raise CrashError
+        if trouble == GIVEN_UP:
+            raise GivenUpError
 
 
 @pytest.fixture(autouse=True)
 def _nobody_waits_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, sync_pause_seconds=0.0))
+    steps = replace(time_limits.STEPS, sync_pause_seconds=0.0, lock_release_pause_seconds=0.0)
+    monkeypatch.setattr(time_limits, "STEPS", steps)
 
 
 async def run(world: World) -> AdditionResult | str:
@@ -278,12 +309,14 @@ async def attempted(activities: EtcdActivities, command: Activity, number: int) 
             return await environment.run(getattr(activities, name), command.ask)
         except (CrashError, EtcdError):
             continue
+        except GivenUpError:
+            return StepFailure(name, "", "its worker died", attempts=attempt)
     return None
 
 
-def broken(script: Mapping[int, str], works_after: int = 0) -> list[str]:
-    """What is not as it should be at the end of such an addition."""
-    world = World(script, works_after)
+def broken(script: Mapping[int, str], works_after: int = 0, size: int = 3) -> list[str]:
+    """What is not as it should be at the end of such an addition to so many voters."""
+    world = World(script, works_after, [*VOTERS[:size]])
     result = asyncio.run(run(world))
     if not isinstance(result, AdditionResult):
         return [*world.wrong, result]
@@ -294,13 +327,15 @@ def broken(script: Mapping[int, str], works_after: int = 0) -> list[str]:
 
 
 CALLS_WITHOUT_TROUBLE: Final = 17
+SIZES: Final = (1, 2, 3, 5)
 WORKS_LATE: Final = 10
 """Pauses: many more than an addition without trouble has."""
 
 
-def test_without_trouble_it_takes_so_many_calls() -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_without_trouble_it_takes_so_many_calls(size: int) -> None:
     """The scripts reach every one of them."""
-    world = World({})
+    world = World({}, voters=[*VOTERS[:size]])
     assert isinstance(asyncio.run(run(world)), AdditionResult)
     assert world.calls <= CALLS_WITHOUT_TROUBLE
 
@@ -314,10 +349,30 @@ def test_one_member_is_added_and_promoted_whatever_goes_wrong(first: int) -> Non
     assert {repr(script): wrong for script in scripts if (wrong := broken(script))} == {}
 
 
+@pytest.mark.parametrize("size", [size for size in SIZES if size != len(World({}).voters)])
+def test_one_member_is_added_to_any_number_of_voters(size: int) -> None:
+    """Once, and twice in a row."""
+    scripts = [{first: trouble} for first, trouble in itertools.product(range(CALLS_WITHOUT_TROUBLE), TROUBLES)]
+    for first, one, other in itertools.product(range(CALLS_WITHOUT_TROUBLE), TROUBLES, TROUBLES):
+        scripts.append({first: one, first + 1: other})
+    assert {repr(script): wrong for script in scripts if (wrong := broken(script, size=size))} == {}
+
+
 @pytest.mark.parametrize("trouble", ["", *TROUBLES])
 def test_addition_ends_when_its_member_works_as_a_voter(trouble: str) -> None:
     """It waits for one that has its vote and answers no linearizable read yet."""
     assert broken({CALLS_WITHOUT_TROUBLE: trouble} if trouble else {}, WORKS_LATE) == []
+
+
+def test_member_that_hangs_gets_no_vote_beside_a_single_voter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It answers as before, with the index at which it hangs; a step that does not look at that is found."""
+    world = World({}, voters=["1"], hangs=True)
+    result = asyncio.run(run(world))
+    assert (isinstance(result, str) and "has not followed a committed entry" in result, world.wrong) == (True, [])
+    monkeypatch.setattr("activities.etcd_addition.LearnerStep._why_behind", lambda *_: "")
+    world = World({}, voters=["1"], hangs=True)
+    asyncio.run(run(world))
+    assert world.wrong == ["the second of two voters takes nothing in"]
 
 
 def test_loop_that_ends_with_a_vote_that_does_not_work_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

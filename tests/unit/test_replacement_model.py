@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -40,16 +40,10 @@ class Replaced(World):
     Attributes:
         old: ID of the member that is replaced.
         dead: Whether it is down.
-        voters: Who has a vote.
-        leader: Who leads.
-        term: At which term.
     """
 
     old: str = "1"
     dead: bool = False
-    voters: list[str] = field(default_factory=lambda: ["1", "2", "3"])
-    leader: str = "1"
-    term: int = 2
 
     @property
     def up(self) -> list[str]:
@@ -164,6 +158,7 @@ def _no_real_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         election_seconds=0.02,
         voters_first_seconds=0.01,
         sync_pause_seconds=0.0,
+        lock_release_pause_seconds=0.0,
     )
     monkeypatch.setattr(time_limits, "STEPS", short)
 
