@@ -24,7 +24,7 @@ from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.planning import StartRemoval, part_order
 from tests.model.gateways import config_of
-from tests.unit.test_addition_model import LATE_CALLS, TROUBLES, World, result_of
+from tests.unit.test_addition_model import FIRST_INDEX, LATE_CALLS, TROUBLES, World, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,15 +59,15 @@ class Replaced(World):
         return ClusterView(cluster_id="c", members=tuple(members))
 
     def _seen(self, member_id: str) -> MemberView:
-        votes, new = member_id in self.voters, member_id == "4"
+        votes, new = member_id in self.voters, member_id in self.learners
         url = URL if new else f"http://node{member_id}:2380"
         silent = (new and not self.pauses) or (member_id not in self.up and votes)
         member = MemberView(
-            id=member_id, name="" if new and silent else f"node{member_id}", peer_urls=(url,), is_learner=not votes
+            id=member_id, name="node4" if new else f"node{member_id}", peer_urls=(url,), is_learner=not votes
         )
         if silent:
-            return member
-        index = 10_000 if not new or self.in_sync else 10
+            return member.model_copy(update={"name": ""} if new else {})
+        index = FIRST_INDEX + self.entries if not new or self.in_sync else 10
         well = {"reachable": True, "leader_id": self.leader, "term": self.term, "raft_index": index}
         return member.model_copy(update={**well, "serves_reads": votes})
 
