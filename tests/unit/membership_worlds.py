@@ -372,7 +372,7 @@ def _bad_order(world: World, decision: StartRemoval) -> Iterator[str]:
 
 def starts(world: World) -> World | None:
     """The operator starts the member of ours that has not run yet; None when there is none."""
-    new = [m for m in world.members if m.state == UNSTARTED and m.fate in (JOINS, STAYS) and not m.votes]
+    new = [m for m in world.members if m.state == UNSTARTED and m.fate in (JOINS, STAYS)]
     return world.with_member(replace(new[0], state=LAGGING)) if new else None
 
 
@@ -398,5 +398,18 @@ def events(world: World) -> Iterator[World]:
             yield left
         if not m.votes and m.state == UP and enough(len(world.alive) + 1, len(world.voters) + 1):
             yield world.with_member(replace(m, votes=True))
-    if all(m.votes for m in world.members) and world.member("f") is None and world.has_quorum:
+    yield from _foreign(world)
+
+
+def _foreign(world: World) -> Iterator[World]:
+    """Somebody adds a member of theirs, as a learner or at once as a voter, or starts the one that they have added."""
+    theirs = world.member("f")
+    if theirs is not None and theirs.state == UNSTARTED:
+        yield world.with_member(replace(theirs, state=LAGGING))
+    if theirs is not None or not world.has_quorum:
+        return
+    if all(m.votes for m in world.members):
         yield world.with_member(Member("f", FOREIGN, votes=False, state=UNSTARTED))
+    started = [m for m in world.voters if m.state != UNSTARTED]
+    if len(world.voters) == 1 or (enough(len(world.alive), len(world.voters) + 1) and started == world.voters):
+        yield world.with_member(Member("f", FOREIGN, state=UNSTARTED))

@@ -27,6 +27,7 @@ from etcd_handoff.planning import (
 from tests.unit.membership_worlds import (
     DOWN,
     FOREIGN,
+    INDEX,
     ITS_NAME,
     ITS_URL,
     JOINS,
@@ -38,6 +39,7 @@ from tests.unit.membership_worlds import (
     UP,
     Member,
     World,
+    at_the_end,
     catches_up,
     events,
     faults,
@@ -70,6 +72,8 @@ def replacements(sizes: range, conditions: tuple[str, ...] = (UP, DOWN)) -> Iter
 
 FATES: Final = ((STAYS, UP), (LEAVES, UP), (LEAVES, DOWN), (STAYS, DOWN))
 LATE_FATES: Final = (*FATES, (STAYS, LAGGING), (LEAVES, LAGGING))
+UNSTARTED_FATES: Final = (*FATES, (STAYS, UNSTARTED), (LEAVES, UNSTARTED))
+"""With voters that somebody has added as such, and nobody has started."""
 
 
 def memberships(
@@ -109,6 +113,15 @@ def replacements_beside_learners() -> Iterator[World]:
         for states in itertools.combinations_with_replacement((UP, LAGGING, UNSTARTED), count):
             learners = (Member(i, FOREIGN, votes=False, state=s) for i, s in zip(("7", "8"), states, strict=False))
             yield replace(world, members=(*world.members, *learners))
+
+
+def beside_a_voter(worlds: Iterator[World]) -> Iterator[World]:
+    """The same with one voter more, which is somebody else's; a list was planned before that one came."""
+    for world, state in itertools.product(worlds, (UP, LAGGING, DOWN, UNSTARTED)):
+        begun = world.begun or world.exact
+        planned = at_the_end(world) if begun else 0
+        theirs = Member("8", FOREIGN, state=state)
+        yield replace(world, members=(*world.members, theirs), begun=begun, enough=planned)
 
 
 def forbidden() -> Iterator[World]:
@@ -184,10 +197,10 @@ def endless(world: World, decide: Decide) -> Iterator[str]:
     if decision is None:
         yield "it goes round in circles"
         return
-    up = (m.fate in (STAYS, JOINS) and m.state in (UP, LAGGING) for m in world.members)
-    settled = all(fine or m.id in world.leaves for fine, m in zip(up, world.members, strict=True))
+    fine = (*INDEX, UNSTARTED)  # the operator starts it, where it is theirs to start
+    settled = all(m.id in world.leaves or (m.state in fine and _is_wanted(world, m)) for m in world.members)
     allowed_at_all = not world.clash and not too_few(world) and not too_few(end)
-    unstarted_voter = any(m.state == UNSTARTED and m.votes for m in world.members)
+    unstarted_voter = any(m.state == UNSTARTED and m.votes and m.fate == FOREIGN for m in world.members)
     last = world.same_url and not [m for m in world.members if m.id not in world.leaves and m.votes]
     learners = any(m.fate == STAYS and not m.votes and not world.exact for m in world.members)
     free = not (unstarted_voter or last or learners)
@@ -197,6 +210,11 @@ def endless(world: World, decide: Decide) -> Iterator[str]:
         least, allowed = min(w.spare for w in path), min(world.spare, end.spare)
         if least < allowed - world.same_url:
             yield f"only {least} may fail on the way"
+
+
+def _is_wanted(world: World, member: Member) -> bool:
+    """Whether the change wants the member, or can end beside it: a voter of somebody else's is in nobody's way."""
+    return member.fate in (STAYS, JOINS) or (member.votes and not world.exact)
 
 
 # --- the planner as it is -----------------------------------------------------------------------------------------
@@ -216,12 +234,19 @@ def endless(world: World, decide: Decide) -> Iterator[str]:
         (replacements_beside_learners, 1),
         (lambda: memberships(range(1, 3), range(2), learners=1), 1),
         (lambda: memberships(range(1, 3), range(2), LATE_FATES, learners=2), 0),
+        (lambda: memberships(range(1, 4), range(2), UNSTARTED_FATES), 1),
+        (lambda: beside_a_voter(replacements(range(1, 4))), 2),
+        (lambda: beside_a_voter(replacements(range(4, 6))), 0),
+        (lambda: beside_a_voter(memberships(range(1, 4), range(2))), 1),
+        (lambda: beside_a_voter(unfinished()), 1),
         (lambda: (replace(world, min_voters=3) for world in replacements(range(2, 5), (UP, DOWN))), 2),
     ],
     ids=[
         *("replace-small", "replace-large", "apply-small", "apply-large", "unfinished"),
         *("replace-late", "replace-late-large", "apply-late", "replace-beside-learners"),
-        *("apply-with-a-learner", "apply-with-two-learners", "replace-with-min-voters"),
+        *("apply-with-a-learner", "apply-with-two-learners", "apply-unstarted", "replace-beside-a-voter"),
+        *("replace-large-beside-a-voter", "apply-beside-a-voter", "unfinished-beside-a-voter"),
+        "replace-with-min-voters",
     ],
 )
 def test_every_small_cluster_changes_without_harm(
@@ -312,6 +337,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "a new member need not work": (obstacles, "successor_fails", nobody),
     "nobody makes room at an address": (part_order, "_parts", never_makes_room),
     "any learner gets a vote": (obstacles, "obstacle_to_promotion", nobody),
+    "a voter that has not started is overlooked": (joining, "change_pending", nobody),
     "nobody is too many": (MembersChanged, "stays", lambda goal, member: True),  # noqa: ARG005
 }
 
