@@ -72,6 +72,7 @@ class Struck(Replaced):
         shown: Who had a vote in it.
         led: Who led in it.
         done: The deed has changed anything.
+        taken_out: The replacement itself has taken the old one out.
     """
 
     deed: str = ""
@@ -81,6 +82,7 @@ class Struck(Replaced):
     shown: tuple[str, ...] = ()
     led: str = ""
     done: bool = False
+    taken_out: bool = False
 
     def _call(self) -> str | None:
         if self.calls == self.at:
@@ -179,6 +181,7 @@ class Struck(Replaced):
         if member_id == self.led:
             self.wrong.append("the leader is removed")
         votes = member_id in self.voters
+        self.taken_out = self.taken_out or member_id == self.old
         self.voters = [i for i in self.voters if i != member_id]
         self.learners = [i for i in self.learners if i != member_id]
         if self.leader == member_id:
@@ -264,7 +267,7 @@ def unnamed(world: Struck, ended: Result) -> list[str]:
     if not isinstance(ended, str) or ended == STOP:
         return []
     wrong, votes = list[str](), OWN in world.voters
-    if (world.new == OWN or world.old not in world.voters) and not any(text in ended for text in WAYS_ON):
+    if (world.new == OWN or world.taken_out) and not any(text in ended for text in WAYS_ON):
         wrong.append(f"it does not say how to go on: {ended}")
     if world.new == OWN and not votes and f"learner {OWN}" not in ended:
         wrong.append(f"it does not name the learner: {ended}")
@@ -278,7 +281,8 @@ def judged(world: Struck, ends: list[Result]) -> list[str]:
     wrong = [*world.wrong]
     for ended in ends:
         if isinstance(ended, str) and ended != STOP and not ended.startswith("cancelled"):
-            wrong += [] if RIGHT_FAILURES.get(world.deed, "-") in ended or IS_OUT in ended else [ended]
+            right_texts = (IS_OUT, *RIGHT_FAILURES.get(world.deed, ()))
+            wrong += [] if any(text in ended for text in right_texts) else [ended]
     if isinstance(ends[-1], str):
         wrong.append("it never comes to its end")
     stays = {"1", "2", "3"} - {world.old} - ({"2"} if world.deed == "removes another" else set())
@@ -294,7 +298,11 @@ MOST_STARTS: Final = 4
 WAYS_ON: Final = ("`etcd-handoff ", "start the addition again")
 IS_OUT: Final = "is no member of cluster demo"
 """The old member had left before the start; its text has the command for what is left to do."""
-RIGHT_FAILURES: Final = {"removes the new one": "somebody has removed it", "adds another": "LearnerInTheWay"}
+RIGHT_FAILURES: Final = {
+    "removes the new one": ("somebody has removed it",),
+    "adds another": ("LearnerInTheWay", "ClusterUnavailable", "StepFails"),
+}
+"""The last two where the last look before the time is over goes wrong."""
 WHOLE: Final = bool(os.environ.get("MODEL"))
 """With MODEL=all everything runs, an hour; else a fixed share of it."""
 SHARE: Final = 1 if WHOLE else 5
