@@ -179,7 +179,11 @@ def _verdict(command: str, shown: str) -> str:
         case "history":
             kept = [line for line in lines if not re.match(r"    \d\d:|  \d{4}-.*UTC$", line)]
         case _:
-            kept = [line for line in lines if not re.match(r"Started |  Removing: |  \w+ +\d+ ms on ", line)]
+            kept = [
+                line
+                for line in lines
+                if not re.match(r"Started |  Removing: |  \w+ +\d+ ms on |  \w+ is tried again: ", line)
+            ]
     return "".join(f"{line}\n" for line in kept)
 
 
