@@ -39,15 +39,13 @@ def _points(*steps: str) -> tuple[str, ...]:
 ADDITION: Final = _points("add_learner", "await_sync", "promote_member")
 VOTE_ASKED_FOR: Final = frozenset({"promote_member.during", "promote_member.after"})
 """Points at which etcd has been asked for the vote already."""
-REPLACEMENT: Final = _points(
-    "check_leader",
-    "add_learner",
-    "await_sync",
-    "promote_member",
-    "update_status",
-    "move_leader",
-    "await_election",
-    "remove_member",
+BEFORE_THE_VOTE: Final = (*_points("check_leader", "add_learner", "await_sync"), "promote_member.before")
+"""Points of a replacement at which the new member has no vote, and etcd has not been asked for it."""
+REPLACEMENT: Final = (
+    *BEFORE_THE_VOTE,
+    "promote_member.during",
+    "promote_member.after",
+    *_points("update_status", "move_leader", "await_election", "remove_member"),
 )
 ADDITIONS: Final[dict[str, tuple[str, ...]]] = {
     "worker-dies": ADDITION,
@@ -60,6 +58,7 @@ ADDITIONS: Final[dict[str, tuple[str, ...]]] = {
     "promoted-by-hand": (*_points("await_sync"), "promote_member.before"),
     "removed-by-hand": ("add_learner.after", *_points("await_sync"), "promote_member.before"),
     "cancelled": ("add_learner.during", "promote_member.before"),
+    "cancelled-worker-dies": _points("remove_member"),
     "answer-lost": ("add_learner.before", "promote_member.before"),
 }
 """What strikes an addition, and where that is possible and matters."""
@@ -67,8 +66,11 @@ REPLACEMENTS: Final[dict[str, tuple[str, ...]]] = {
     "worker-dies": REPLACEMENT,
     "learner-dies": ("await_sync.during", "promote_member.before", "update_status.before"),
     "old-dies": ("add_learner.after", "promote_member.before", "update_status.before"),
-    "other-dies": ("promote_member.before",),
+    "other-dies": REPLACEMENT,
     "leader-moves": ("add_learner.after", "promote_member.before", "update_status.before", "remove_member.before"),
+    "added-by-hand": ("add_learner.before",),
+    "promoted-by-hand": (*_points("await_sync"), "promote_member.before"),
+    "removed-by-hand": ("add_learner.after", *_points("await_sync"), "promote_member.before"),
 }
 """The same for a replacement of the leader. The new member and one that stays come back, as their supervisors would
 have it; the old one does not."""

@@ -268,6 +268,18 @@ async def cancelled(point: str, folder: Path, finding: Finding) -> None:
             assert isinstance(await s.ends_without(), CancelledError)
 
 
+async def cancelled_worker_dies(point: str, folder: Path, finding: Finding) -> None:
+    """The worker dies while it takes the learner of a cancelled addition out: another one does, and says so."""
+    async with begun(point, folder, finding, 3, "kill") as s:
+        await says(s.addition, so=lambda progress: bool(progress.join_configuration))
+        learner = await s.learner_id()
+        await s.addition.cancel()
+        assert isinstance(await s.ends_without(), CancelledError)
+        shown = await says(s.addition, "Failed")
+        assert f"its learner {learner} is out again" in shown.doing
+        finding.ended = "well"
+
+
 async def answer_lost(point: str, folder: Path, finding: Finding) -> None:
     """Etcd does what it is asked, and nobody hears of it: the member list tells, and nothing is asked twice."""
     async with begun(point, folder, finding, 3, workers=()) as s, AsyncExitStack() as doors:
@@ -298,6 +310,7 @@ FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {
     "promoted-by-hand": promoted_by_hand,
     "removed-by-hand": removed_by_hand,
     "cancelled": cancelled,
+    "cancelled-worker-dies": cancelled_worker_dies,
     "answer-lost": answer_lost,
 }
 

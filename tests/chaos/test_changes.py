@@ -1,13 +1,16 @@
-"""A replacement under writes, with something wrong at each of its steps: it ends as if nothing had been."""
+"""A replacement under writes, with something wrong at each of its steps, or with somebody else at work."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from etcd_handoff.contract import RemovalRequest, ReplacementRequest
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
@@ -15,7 +18,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
-from tests.chaos import by_hand, judges
+from tests.chaos import by_hand, changes, judges
 from tests.chaos.conftest import recorded
 from tests.integration.progress import progress_of, says
 
@@ -31,13 +34,99 @@ if TYPE_CHECKING:
 
 WAITED_FOR: Final = ("update_status.before", "learner-dies")
 """The new member has its vote and dies: the old one, which works, stays until it is back."""
+STARTED_FIRST: Final = ("learner-dies", "promoted-by-hand")
+"""Nobody else dies, and etcd itself promotes nobody else."""
 END_SECONDS: Final = 90.0
+REMOVED: Final = "somebody has removed it"
+
+
+@dataclass
+class Scene:
+    """A leader that is replaced, and struck, under writes through a voter that stays.
+
+    Attributes:
+        lab: The lab.
+        replacement: The replacement.
+        point: Where it is struck.
+        fault: What strikes.
+        spare: The node of the new member.
+        leader: Name of the member that is replaced.
+        other: Name of a voter that stays.
+        writes: The node through which is written.
+        before: IDs of the voters before it, by name.
+        started: Whether the new member has been started.
+    """
+
+    lab: Lab
+    replacement: WorkflowHandle[object, ReplacementResult]
+    point: str
+    fault: str
+    spare: Node
+    leader: str
+    other: str
+    writes: Node
+    before: dict[str, str]
+    started: bool = False
+
+    @property
+    def dies(self) -> str:
+        """Who dies; empty when nobody does."""
+        dead = {"learner-dies": self.spare.name, "old-dies": self.leader, "other-dies": self.other}
+        return dead.get(self.fault, "")
+
+    async def struck(self) -> str:
+        """What the fault is; ID of the learner of which others do something, else empty.
+
+        A leader that moves goes to another voter, or back to the one that is to leave.
+        """
+        learner = ""
+        match self.fault:
+            case "leader-moves":
+                to = self.other if await self.lab.leader() == self.leader else self.leader
+                await by_hand.move_leader(self.lab, to)
+            case "added-by-hand":
+                learner = await by_hand.add(self.lab, self.spare.peer_url)
+            case "promoted-by-hand":
+                learner = await self.learner_id()
+                await by_hand.promote(self.lab, learner)
+            case "removed-by-hand":
+                learner = await self.learner_id()
+                await by_hand.remove(self.lab, learner)
+            case _:
+                await self.lab.kill(Role.ETCD, self.dies)
+        return learner
+
+    async def learner_id(self) -> str:
+        """The only learner."""
+        (learner,) = (m.id for m in await self.lab.members(self.writes.name) if m.is_learner)
+        return learner
+
+    async def start(self, held: Path | None = None) -> None:
+        """Start the new member when it is awaited, unless it was."""
+        self.started = self.started or await _start_when_it_is_awaited(self.lab, self.replacement, self.spare, held)
+
+    async def waits(self) -> None:
+        """Where it must wait for a member that is down, it says so and changes nothing."""
+        if self.point in changes.BEFORE_THE_VOTE and self.fault == "other-dies":
+            if not self.point.startswith(("check_leader", "add_learner.before")):
+                await self.start()
+            await says(self.replacement, "Blocked", "QuorumAtRisk")
+            votes = {m.id for m in await self.lab.members(self.writes.name) if not m.is_learner}
+            assert votes == {*self.before.values()}
+        if (self.point, self.fault) == WAITED_FOR:
+            await says(self.replacement, "Blocked", "NotVerified")
+            assert self.leader in {m.name for m in await self.lab.members(self.writes.name)}
+
+    @property
+    def ends_without(self) -> bool:
+        """Whether it ends before the member that has died is back: the new one has its vote by then."""
+        return self.fault == "other-dies" and self.point not in changes.BEFORE_THE_VOTE
 
 
 @pytest.mark.integration
 @pytest.mark.slow
 async def test_replacement_is_struck(replacement: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worker dies, or a member: the new one, the old one, or one that stays; or the leader moves.
+    """The worker dies, or a member: the new one, the old one, or one that stays; or somebody else changes something.
 
     Another worker goes on; in an activity of both halves it is struck in the first.
     """
@@ -73,36 +162,58 @@ async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: 
         )
         async with OpenLoopWriter(writes.etcd_url, folder, forked=True) as writer:
             replacement = await start_replacement(client, request)
-            started = await _start_when_it_is_awaited(lab, replacement, spare, hit if held else None)
-            if fault == "learner-dies" and not started:  # it is held while it waits for the start
-                started = await _start_and_see(lab, spare, writes)
-            if held:
-                await _inject(lab, fault, spare.name, leader, other.name)
-                release.touch()
-                if not started:
-                    await _start_when_it_is_awaited(lab, replacement, spare, None)
-                if (point, fault) == WAITED_FOR:
-                    await says(replacement, "Blocked", "NotVerified")
-                    assert leader in {m.name for m in await lab.members(writes.name)}
-                if back := {"learner-dies": spare.name, "other-dies": other.name}.get(fault):
-                    await lab.start(Role.ETCD, back)
-            result = await replacement.result()
+            s = Scene(lab, replacement, point, fault, spare, leader, other.name, writes, before)
+            await s.start(hit if held else None)
+            if fault in STARTED_FIRST and not s.started:  # it is held while it waits for the start
+                s.started = await _start_and_see(lab, spare, writes)
+            learner = await s.struck() if held else ""
+            release.touch()
+            voters = await (_fails(s, learner) if fault == "removed-by-hand" else _ends(s, learner))
             finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
             report = await writer.stop()
         finding.counts(report)
-        assert result.outcome == "replaced"
-        voters = {*before.values(), result.new_member_id} - {before[leader]}
-        assert {m.name for m in await lab.members(writes.name)} == {*before, spare.name} - {leader}
         await judges.change_is_right(lab, client, voters=voters, reports=[report])
-        finding.ended = "after healing" if (point, fault) == WAITED_FOR else "well"
+        finding.ended = _ended(s)
 
 
-async def _inject(lab: Lab, fault: str, spare: str, leader: str, other: str) -> None:
-    """What the fault is; a leader that moves goes to another voter, or back to the one that is to leave."""
-    if fault == "leader-moves":
-        await by_hand.move_leader(lab, other if await lab.leader() == leader else leader)
-    else:
-        await lab.kill(Role.ETCD, {"learner-dies": spare, "old-dies": leader, "other-dies": other}[fault])
+def _ended(s: Scene) -> str:
+    """How the case ended that was right."""
+    if s.fault == "removed-by-hand":
+        return "refused safely"
+    waited = (s.point, s.fault) == WAITED_FOR or (s.fault == "other-dies" and not s.ends_without)
+    return "after healing" if waited else "well"
+
+
+async def _fails(s: Scene, learner: str) -> set[str]:
+    """A learner that somebody else has removed is not added again, and how to go on is said; IDs of the voters."""
+    with pytest.raises(WorkflowFailureError) as failed:
+        await asyncio.wait_for(s.replacement.result(), END_SECONDS)
+    text = str(failed.value.cause)
+    assert f"member {learner}" in text
+    assert REMOVED in text
+    assert f"`etcd-handoff replace {s.before[s.leader]} --with {s.spare.name}" in text
+    return {*s.before.values()}
+
+
+async def _ends(s: Scene, learner: str) -> set[str]:
+    """The new member has the old one's place, whoever has added or promoted it; IDs of the voters.
+
+    Who has died is back then, unless that was the old member.
+    """
+    await s.waits()
+    back = "" if s.fault == "old-dies" else s.dies
+    if back and not s.ends_without:
+        if s.fault == "learner-dies":
+            await s.start()
+        await s.lab.start(Role.ETCD, back)
+    await s.start()
+    result = await s.replacement.result()
+    assert result.outcome == "replaced"
+    assert result.new_member_id == (learner or result.new_member_id)
+    assert {m.name for m in await s.lab.members(s.writes.name)} == {*s.before, s.spare.name} - {s.leader}
+    if back and s.ends_without:
+        await s.lab.start(Role.ETCD, back)
+    return {*s.before.values(), result.new_member_id} - {s.before[s.leader]}
 
 
 async def _start_when_it_is_awaited(
