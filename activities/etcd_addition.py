@@ -170,7 +170,8 @@ class LearnerStep(MemberChange):
             self._may_be_pending = False
             text = "; ".join(text for text in (f"through {via}", note) if text)
             member_id = added_id or (member.id if member else "")
-            return StepResult(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=True)
+            own = bool(added_id) or self._kind is PromoteLearner  # only etcd's own answer says whose the learner is
+            return StepResult(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=own)
         if refused:
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, note), view=after)
         text = note or unread or f"{via} agreed, but the member list does not show it"

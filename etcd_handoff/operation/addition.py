@@ -118,9 +118,9 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     # A second attempt may come after one that has proposed it and could not say so.
     may_be_pending = not done and (report.proposed or step.attempts > 1)
     state = proposal.ended(state.with_step(step), now, may_be_pending=may_be_pending)
-    if isinstance(command, AddTarget) and not done and not report.proposed:
-        # An attempt that died may have proposed it, and somebody else may have added the learner that is found then.
-        state = state.with_joining(sent=False)
+    if isinstance(command, AddTarget):
+        # Without etcd's own answer somebody else may have added the learner that is found, now or later.
+        state = state.with_joining(sent=done and report.proposed)
     if done:
         state = state.changed(pending_since=None, lock_left=False)
     if report.added_id and not state.target.member_id:
