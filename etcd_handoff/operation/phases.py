@@ -119,8 +119,8 @@ class Joining(Message):
     """How far a member has come that joins.
 
     Attributes:
-        sent: Its addition is being proposed, or etcd has answered that it was added: a learner with its peer URLs is our
-            own.
+        sent: Its addition is being proposed, or etcd has answered that it was added: a learner with its peer URLs is
+            our own.
         mark: How far its learner has come: 0 before it has started, then one more than its raft index.
         mark_at: When it came so far, in workflow time; None while there is no learner.
         progresses: What is waited for is a learner that makes progress: that does not count as being blocked.

@@ -145,7 +145,7 @@ class Teller:
             (r"\bterm above \d+", "term above N"),
             (r"(?<=ETCD_INITIAL_CLUSTER=)\S+", "MEMBERS"),  # in the order of their IDs, as the next
             (r"(?<=not reached from here: ).*", "..."),
-            (r"(?<=advertised URL leads to )\w+", "NODE"),  # who has looked
+            (r"(?<=advertised URL leads to )(LEADER|FOLLOWER|OTHER)\b", "NODE"),  # who has looked
             (r"differ at revision \d+: [^;\n]*", "differ at revision N: each with its hash"),
             (r"[\d.]+ m?s ago", "N s ago"),
             (r"(Blocked for|Paused for|took +) [\d.]+ m?s\b", r"\1 N s"),
