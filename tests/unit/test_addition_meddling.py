@@ -16,17 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
-from activities.etcd import EtcdActivities
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult
 from etcd_handoff.errors import MemberNotFoundError
-from etcd_handoff.operation import ending
-from etcd_handoff.operation.commands import Cancel, Fail, Finish, LookThroughNodes, Wait
-from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
-from tests.model.gateways import config_of
 from tests.unit import test_addition_model as model
-from tests.unit.test_addition_model import URL, World
+from tests.unit.test_addition_model import NEVER, URL, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,7 +37,6 @@ DEEDS: Final = (
     "removes a voter",
     "moves the leader",
 )
-NEVER: Final = 10**6
 CALLS: Final = 17
 COMMANDS: Final = 20
 PATIENCE_SECONDS: Final = 60
@@ -135,29 +129,9 @@ class Meddled(World):
 
 async def run(world: Meddled, cancelled_at: int = NEVER) -> AdditionResult | str:
     """The result of the addition, why it has failed, or `cancelled`."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=PATIENCE_SECONDS)
-    now = 0.0
-    for number in range(model.MOST_COMMANDS):
-        state, command = decide(state, now)
-        if isinstance(command, Finish):
-            return cast("AdditionResult", command.result)
-        if isinstance(command, Fail):
-            return command.failure.text
-        if isinstance(command, Cancel):
-            return f"cancelled: {state.doing}"
-        if number == cancelled_at:
-            state = state.changed(cancel_requested=True)
-            if not state.point_of_no_return:
-                state = ending.cancelled(state)
-                continue
-        if isinstance(command, Wait):
-            now, world.pauses = now + (command.seconds or 0.0), world.pauses + 1
-        looked = isinstance(command, LookThroughNodes)  # nobody runs on the nodes
-        result = () if looked else await model.result_of(activities, command, number, state, world)
-        state = apply(state, command, result, now)
-    return f"it goes round in circles: {state.doing}"
+    return cast("AdditionResult | str", await model.carried_out(world, state, cancelled_at))
 
 
 def judged(world: Meddled, result: AdditionResult | str) -> list[str]:

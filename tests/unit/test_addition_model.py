@@ -16,17 +16,21 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff import planning, time_limits
-from etcd_handoff.activity_io import UpdateStatusResult, WorkerInfo
+from etcd_handoff.activity_io import FindResourceResult, UpdateStatusResult, WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, StepOutcome
 from etcd_handoff.errors import ChangeRefusedError, EtcdError, UnknownOutcomeError, UnreachableError
 from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
+from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import (
     Activity,
     AskQueue,
+    Cancel,
     DescribeWorker,
     Fail,
+    FindResource,
     Finish,
+    LookThroughNodes,
     StepFailure,
     Wait,
     WriteStatus,
@@ -53,6 +57,7 @@ LATE_CALLS: Final = 3
 PAUSES_UNTIL_STARTED, PAUSES_UNTIL_IN_SYNC = 1, 2
 """The operator starts etcd during the first pause, and it has caught up in the second one."""
 MOST_COMMANDS: Final = 200
+NEVER: Final = 10**6
 VOTERS: Final = ("1", "2", "3", "5", "6")
 """IDs of the voters in the largest cluster; 4 is the one that is added."""
 FIRST_INDEX: Final = 10_000
@@ -255,21 +260,42 @@ def _nobody_waits_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run(world: World) -> AdditionResult | str:
     """The result of the addition, or why it has failed."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
-    now = 0.0
-    for number in range(MOST_COMMANDS):
+    result = await carried_out(world, state)
+    assert isinstance(result, AdditionResult | str)
+    return result
+
+
+async def carried_out(
+    world: World, state: OperationState, cancelled_at: int = NEVER, most_commands: int = MOST_COMMANDS
+) -> Any:
+    """How an operation ends: its result, why it has failed, or `cancelled` and the words of that.
+
+    Args:
+        world: The cluster.
+        state: The operation at its beginning.
+        cancelled_at: The number of the command at which somebody cancels it.
+        most_commands: After so many commands it is said to go round in circles.
+    """
+    activities, now = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world), 0.0
+    for number in range(most_commands):
         state, command = decide(state, now)
         if isinstance(command, Finish):
-            assert isinstance(command.result, AdditionResult)
             return command.result
         if isinstance(command, Fail):
             return command.failure.text
+        if isinstance(command, Cancel):
+            return f"cancelled: {state.doing}"
+        if number == cancelled_at:
+            state = state.changed(cancel_requested=True)
+            if not state.point_of_no_return:
+                state = ending.cancelled(state)
+                continue
         if isinstance(command, Wait):
             now, world.pauses = now + (command.seconds or 0.0), world.pauses + 1
         result = await result_of(activities, command, number, state, world)
-        state = apply(state, command, result, now)  # type: ignore[arg-type]  # nobody cancels it
+        state = apply(state, command, result, now)
     return f"it goes round in circles: {state.doing}"
 
 
@@ -277,23 +303,28 @@ async def result_of(
     activities: EtcdActivities, command: Command, number: int, state: OperationState, world: World
 ) -> Any:
     """What a command comes to; a worker that dies leaves the activity to another one."""
+    result: Any = None
     match command:
         case AskQueue():
-            return TakeTurnResult(
+            result = TakeTurnResult(
                 turn=QueuePosition(granted=command.waits, chain_id="chain", request=state.turn_request)
             )
         case DescribeWorker():
-            return WorkerInfo(search_attributes=False)
+            result = WorkerInfo(search_attributes=False)
+        case LookThroughNodes():
+            result = ()  # no node has a worker of its own
+        case FindResource():
+            result = FindResourceResult(step=step("find_resource", StepOutcome.OBSERVED))
         case WriteStatus():
-            return UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+            result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
         case AwaitSync():
             # The operator and the learner go on while it is waited for; the clock of the test stands still.
             world.pauses += 1
             asked = command.model_copy(update={"ask": command.ask.model_copy(update={"seconds": 0.0})})
-            return await attempted(activities, asked, number)
+            result = await attempted(activities, asked, number)
         case Activity():
-            return await attempted(activities, command, number)
-    return None
+            result = await attempted(activities, command, number)
+    return result
 
 
 async def attempted(activities: EtcdActivities, command: Activity, number: int) -> Any:

@@ -16,20 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import pytest
 
-from activities.etcd import EtcdActivities
-from etcd_handoff.activity_io import FindResourceResult
 from etcd_handoff.cluster_view import ClusterView, MemberView
-from etcd_handoff.contract import AdditionRequest, AdditionResult, ReplacementRequest, ReplacementResult, StepOutcome
+from etcd_handoff.contract import AdditionRequest, AdditionResult, ReplacementRequest, ReplacementResult
 from etcd_handoff.errors import BadTransfereeError, MemberNotFoundError, NotLeaderError
-from etcd_handoff.operation import ending
-from etcd_handoff.operation.commands import Cancel, Fail, FindResource, Finish, LookThroughNodes, Wait
-from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
-from tests.model.gateways import config_of
 from tests.unit import test_replacement_model as model
-from tests.unit.test_addition_model import GIVEN_UP, result_of
-from tests.unit.test_removal_loop import step
+from tests.unit.test_addition_model import GIVEN_UP, NEVER, carried_out
 from tests.unit.test_replacement_model import MOST_COMMANDS, URL, Replaced
 
 if TYPE_CHECKING:
@@ -46,7 +39,6 @@ DEEDS: Final = (
     "adds another",
     "moves the leader",
 )
-NEVER: Final = 10**6
 CALLS: Final = 34
 COMMANDS: Final = 46
 PATIENCE_SECONDS: Final = 60
@@ -207,34 +199,11 @@ def asked_for(old: str) -> ReplacementRequest:
 
 async def run(world: Struck, request: ReplacementRequest | AdditionRequest, cancelled_at: int = NEVER) -> Result:
     """The result, why it has failed, or `cancelled` and the words of that."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     whole = Whole(request=request) if isinstance(request, ReplacementRequest) else None
     state = OperationState(
         run_id="run", chain_id="chain", request=request, whole=whole, blocked_seconds_left=PATIENCE_SECONDS
     )
-    now = 0.0
-    for number in range(MOST_COMMANDS):
-        state, command = decide(state, now)
-        if isinstance(command, Finish):
-            return cast("Result", command.result)
-        if isinstance(command, Fail):
-            return command.failure.text
-        if isinstance(command, Cancel):
-            return f"cancelled: {state.doing}"
-        if number == cancelled_at:
-            state = state.changed(cancel_requested=True)
-            if not state.point_of_no_return:
-                state = ending.cancelled(state)
-                continue
-        if isinstance(command, Wait):
-            now, world.pauses = now + (command.seconds or 0.0), world.pauses + 1
-        result: Any = ()  # no node has a worker of its own
-        if isinstance(command, FindResource):
-            result = FindResourceResult(step=step("find_resource", StepOutcome.OBSERVED))
-        elif not isinstance(command, LookThroughNodes):
-            result = await result_of(activities, command, number, state, world)
-        state = apply(state, command, result, now)
-    return f"it goes round in circles: {state.doing}"
+    return cast("Result", await carried_out(world, state, cancelled_at, MOST_COMMANDS))
 
 
 async def to_the_end(world: Struck, cancelled_at: int = NEVER) -> list[Result]:

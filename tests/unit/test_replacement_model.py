@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from activities.etcd import EtcdActivities
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import ReplacementRequest, ReplacementResult
 from etcd_handoff.errors import ChangeRefusedError, UnreachableError
-from etcd_handoff.operation.commands import Fail, Finish, LookThroughNodes, Wait
-from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
 from etcd_handoff.planning import StartRemoval, part_order
-from tests.model.gateways import config_of
-from tests.unit.test_addition_model import FIRST_INDEX, LATE_CALLS, TROUBLES, World, result_of
+from tests.unit.test_addition_model import FIRST_INDEX, LATE_CALLS, TROUBLES, World, carried_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -116,26 +112,13 @@ class Replaced(World):
 
 async def run(world: Replaced) -> ReplacementResult | str:
     """The result of the replacement, or why it has failed."""
-    activities = EtcdActivities(config_of(["demo"]), "node1", gateway=lambda *_: world)
     request = ReplacementRequest(cluster="demo", member=f"node{world.old}", name="node4", peer_urls=(URL,))
     state = OperationState(
         run_id="run", chain_id="chain", request=request, whole=Whole(request=request), blocked_seconds_left=3600
     )
-    now = 0.0
-    for number in range(MOST_COMMANDS):
-        state, command = decide(state, now)
-        if isinstance(command, Finish):
-            assert isinstance(command.result, ReplacementResult)
-            return command.result
-        if isinstance(command, Fail):
-            return command.failure.text
-        if isinstance(command, Wait):
-            now, world.pauses = now + (command.seconds or 0.0), world.pauses + 1
-        nobody: Any = ()  # no node has a worker of its own
-        looks = isinstance(command, LookThroughNodes)
-        result = nobody if looks else await result_of(activities, command, number, state, world)
-        state = apply(state, command, result, now)  # type: ignore[arg-type]  # nobody cancels it
-    return f"it goes round in circles: {state.doing}"
+    result = await carried_out(world, state, most_commands=MOST_COMMANDS)
+    assert isinstance(result, ReplacementResult | str)
+    return result
 
 
 def broken(script: Mapping[int, str], *, dead: bool = False) -> list[str]:
