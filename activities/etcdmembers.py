@@ -90,7 +90,8 @@ class EtcdMemberActivities:
         if await self._has_changed_since(sync):
             return SyncMembersResult(retry_soon=True)
         claims = [claim_of(resource, sync.view.members) for resource in resources.values()]
-        held = drift.hold(sync.view, claims, sync.explained, self._gateways.cluster_id(sync.cluster))
+        named = self._gateways.cluster_id(sync.cluster)
+        held = drift.hold(sync.view, claims, sync.explained, named, bound=sync.bound)
         if held is not None and not drift.is_confirmed(held.doubt, sync.confirmed):
             for name in held.names:
                 await note_held_back(gateway, resources[name], sync, held)

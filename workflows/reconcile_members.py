@@ -51,7 +51,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             raise invalid_input('input: missing; give {"cluster": "<profile>"}')
         for removal in self._state.running.values():
             self._supervise(removal, resumed=True)
-        while not continuation.is_long():
+        while not continuation.watcher_is_long():
             await self._reconcile_once()
         await workflow.wait_condition(lambda: not self._starting and workflow.all_handlers_finished())
         next_run = request.model_copy(update={"state": self._state})
@@ -123,7 +123,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             summary="wait for a change of an EtcdMember",
         )
         may_be_left(watching)
-        await workflow.wait_condition(lambda: watching.done() or self._resync or continuation.is_long())
+        await workflow.wait_condition(lambda: watching.done() or self._resync or continuation.watcher_is_long())
         if not watching.done():
             watching.cancel()
             return None
@@ -160,7 +160,8 @@ class ReconcileEtcdMembers(RequestedRemovals):
         """Start removals, and correct EtcdMembers, by a list that nothing contradicts."""
         self._state = reconciler.with_orders(self._state, seen.resources, view)
         # A removal waits for no correction where it is clear already that nothing is held back.
-        held = drift.hold(view, reconciler.claims(seen.resources, view), self._state.removed)
+        claims, bound = reconciler.claims(seen.resources, view), bool(self._state.binding.cluster_id)
+        held = drift.hold(view, claims, self._state.removed, bound=bound)
         if believed := held is None or drift.is_confirmed(held.doubt, self._state.confirmed):
             self._state = reconciler.believing(self._state, view)
             await self._start_confirmed_removals(seen, view)

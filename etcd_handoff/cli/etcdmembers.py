@@ -112,7 +112,7 @@ def doubt_of(
     claims = None if claims is None else tuple(claims)
     departed = {*leaving, *(claim.member_id for claim in claims or () if claim.joined == "False")}
     doubt = contradiction(view, Binding(cluster_id=cluster_id), departed)
-    return doubt or (None if cluster_id else witness(view, claims))
+    return doubt or (None if cluster_id else witness(view, claims, only=claims is None))
 
 
 def peer_addresses(resources: Iterable[Mapping[str, object]]) -> dict[str, str]:

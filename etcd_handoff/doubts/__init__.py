@@ -15,7 +15,7 @@ from etcd_handoff.doubts.kinds import (
     WRONG_CLUSTER,
     ZERO_ID,
 )
-from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected, listed_again
+from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected, listed_again, shorter_list
 from etcd_handoff.doubts.one_look import Answer, contradictions, silent_outsiders
 from etcd_handoff.doubts.second_witness import ResourceClaim, found_elsewhere, witness
 
@@ -37,6 +37,7 @@ __all__ = [
     "expected",
     "found_elsewhere",
     "listed_again",
+    "shorter_list",
     "silent_outsiders",
     "witness",
 ]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import Doubt
-from etcd_handoff.doubts.kinds import CLUSTER_CHANGED, CLUSTER_RESTORED, OLD_ETCD, WRONG_CLUSTER
+from etcd_handoff.doubts.kinds import CLUSTER_CHANGED, CLUSTER_RESTORED, LISTS_DIFFER, OLD_ETCD, WRONG_CLUSTER
 from etcd_handoff.wire import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
 
     from etcd_handoff.cluster_view import ClusterView
 
@@ -102,6 +102,28 @@ def listed_again(view: ClusterView, left: Container[str]) -> Doubt | None:
         f" second time, so it was restored or set back: {', '.join(back)}",
         remedy=ORDER_AGAIN,
         lasting=True,
+    )
+
+
+def shorter_list(view: ClusterView, listed: Iterable[str], leaving: Container[str]) -> Doubt | None:
+    """The doubt that few endpoints give a list without members that were listed before; None where most answer.
+
+    A member that is started with `--force-new-cluster` has the cluster's ID, goes on at a higher term, and lists itself
+    alone (etcd `server/etcdserver/bootstrap.go`). While the others are not reached, nothing in a look contradicts it.
+
+    Args:
+        view: What was seen.
+        listed: IDs of the members in the last list that was believed.
+        leaving: IDs of those that may be missing.
+    """
+    missing = [member_id for member_id in listed if view.member(member_id) is None and member_id not in leaving]
+    if not missing or not view.few_answer:
+        return None
+    return Doubt(
+        kind=LISTS_DIFFER,
+        text=f"the member list lacks {', '.join(missing)}, listed before, and only {view.answering} of {view.endpoints}"
+        " endpoints answer: it may be that of a member which was forced into a cluster of its own",
+        remedy="make more of the endpoints reachable; if these members have left, start the operation again",
     )
 
 

@@ -28,21 +28,23 @@ class ResourceClaim(Message):
     joined: str = "Unknown"
 
 
-def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None) -> Doubt | None:
+def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None, *, only: bool = False) -> Doubt | None:
     """EtcdMembers as a second witness of which cluster this is: a doubt when all with Joined=True speak of others.
 
     One with Joined=Unknown is a witness where its member is listed: IDs are never used twice.
 
     Args:
         view: What was seen.
-        claims: What EtcdMembers say; None where they are the only other witness and could not be read.
+        claims: What EtcdMembers say; None where they could not be read.
+        only: Nothing else shows which cluster is meant. Then most endpoints must speak of this cluster where no
+            EtcdMember does: a single one may lead to another.
     """
-    if claims is None:
-        return _unread(view)
-    claims = [claim for claim in claims if claim.joined != "False" and claim.member_id]
-    joined_claims = [claim for claim in claims if claim.joined == "True"]
-    if not joined_claims or any(view.member(claim.member_id) for claim in claims):
+    known = [claim for claim in claims or () if claim.joined != "False" and claim.member_id]
+    joined_claims = [claim for claim in known if claim.joined == "True"]
+    if any(view.member(claim.member_id) for claim in known):
         return None
+    if not joined_claims:
+        return _unwitnessed(view, were_read=claims is not None) if only and view.few_answer else None
     spoken = ", ".join(f"{claim.name} of {claim.member_id}" for claim in joined_claims)
     return Doubt(
         kind=RESOURCES_DISAGREE,
@@ -74,16 +76,14 @@ def found_elsewhere(name: str, claims: Iterable[ResourceClaim] | None) -> Doubt 
     )
 
 
-def _unread(view: ClusterView) -> Doubt | None:
-    """Without the second witness most endpoints must speak of this cluster: a single one may lead to another."""
-    if not view.few_answer:
-        return None
+def _unwitnessed(view: ClusterView, *, were_read: bool) -> Doubt:
+    silent = "no EtcdMember speaks of a present member" if were_read else "the EtcdMembers could not be read"
+    way_out = f"make {'' if were_read else 'an API server or '}more of the endpoints reachable"
     return Doubt(
         kind=WRONG_CLUSTER,
         text=f"cluster {view.cluster_id} ({_members(view)}) answers at {view.answering} of {view.endpoints} endpoints"
-        " of the profile, and the EtcdMembers could not be read: nothing else shows that it is the one that is meant",
-        remedy="make an API server reachable, or more of the endpoints; when this is the right cluster, set"
-        f' cluster_id = "{view.cluster_id}" in the profile',
+        f" of the profile, and {silent}: nothing else shows that it is the one that is meant",
+        remedy=f'{way_out}; when this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile',
     )
 
 

@@ -23,6 +23,7 @@ from etcd_handoff.operation import (
     proposal,
     recording,
     texts,
+    view_doubts,
 )
 from etcd_handoff.operation.commands import Activity, AddTarget, Failure, PromoteTarget, Until, Wait
 from etcd_handoff.operation.learner import AwaitSync
@@ -43,7 +44,7 @@ REFUSAL: Final = FailureType.CHANGE_REFUSED
 def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocked | Refused | None:
     """Pin the cluster, and the member's ID once it has one; None when there is nothing to do about it."""
     if state.pinned is None:
-        if doubt := identity.doubt(state, view, observation.leaving(state)):
+        if doubt := identity.doubt(state, view, view_doubts.leaving(state)):
             return doubt
         request, member = learner.request_of(state), learner.goal(state, view.cluster_id).member_in(view)
         if member is None and (taken := _name_taken(state, view)):
@@ -54,7 +55,7 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
         process = member_process.known_of(state.whole, target.member_id)
         return identity.pin(state, view, target).with_joining(sent=own, process=process)
     member_id = state.pinned.member_id
-    believed = observation.undoubted(state) is not None
+    believed = view_doubts.undoubted(state) is not None
     if not member_id and believed and not state.proposed:
         return _name_taken(state, view)  # another operation may have added one of that name while this one waited
     if member_id and believed and view.member(member_id) is None:
@@ -185,7 +186,7 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 def is_reached(state: OperationState) -> bool:
     """The last view, which nothing contradicts, shows the member with a vote, and it has been seen to work."""
-    view = observation.undoubted(state)
+    view = view_doubts.undoubted(state)
     member = learner.member_of(state) if view else None
     if view is None or member is None or not member.name or member.is_learner:
         return False

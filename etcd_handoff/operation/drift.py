@@ -71,7 +71,12 @@ def digest_of(doubt: Doubt | None) -> str:
 
 
 def hold(
-    view: ClusterView, claims: Sequence[ResourceClaim], explained: Container[str] = (), cluster_id: str = ""
+    view: ClusterView,
+    claims: Sequence[ResourceClaim],
+    explained: Container[str] = (),
+    cluster_id: str = "",
+    *,
+    bound: bool = True,
 ) -> Hold | None:
     """Why nothing is written of this list; None when all of it may be.
 
@@ -81,9 +86,10 @@ def hold(
         explained: Members that removals have taken out which the watcher started or joined: that they are absent
             surprises nobody.
         cluster_id: The cluster that the profile names; empty when it names none.
+        bound: It was known before this list which cluster is meant.
     """
     surprising = [claim for claim in claims if claim.member_id not in explained]
-    doubt = doubts.witness(view, surprising)
+    doubt = doubts.witness(view, surprising, only=not bound)
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
     turning = sorted(claim.name for claim in surprising if becomes_absent(view, claim))

@@ -27,6 +27,7 @@ from etcd_handoff.operation import (
     failures,
     leave,
     left_lock,
+    membership,
     observation,
     parts,
     process_end,
@@ -35,6 +36,7 @@ from etcd_handoff.operation import (
     schedule,
     strategy,
     texts,
+    view_doubts,
     withdrawal,
 )
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
@@ -98,7 +100,9 @@ def planned(state: OperationState, decision: Decision, now: float) -> Decided:
 def _settle(state: OperationState, now: float) -> Decided | OperationState:
     """Wait until a look can tell whether what was proposed can still take place."""
     if state.pending_since is None:
-        return state.at_end(phase=EndPhase.JUDGE)
+        # After its last part, only a look tells that a larger change is complete and so cannot be cancelled any more.
+        unseen = state.view is None and state.whole is not None and state.whole.part is None and state.whole.ended
+        return state.at_end(phase=EndPhase.LOOK if unseen else EndPhase.JUDGE)
     state = state.at_end(phase=EndPhase.LOOK, proposed=True)
     if not (seconds := proposal.seconds_to_settle(state, now)):
         return state
@@ -112,6 +116,8 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
     touched = failure is not None or end.proposed or state.absent
     if strategy.of(state).is_reached(state) and touched and state.pinned is not None:
         return state.finishing()
+    if failure is None and membership.is_complete(state) and view_doubts.undoubted(state) is not None:
+        return state.changed(ending=None)  # the cancellation came too late: the result is told
     if failure is None:
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
         text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{remaining_text}"
@@ -132,7 +138,7 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
     pending = state.pending_since is not None
     why = failure.short or failure.text
     message = f"Removal was proposed, not confirmed: {why}" if pending else f"Not removed: {why}"
-    known = not pending and observation.undoubted(state) is not None
+    known = not pending and view_doubts.undoubted(state) is not None
     record = recording.record_of(state, now, joined=True if known else None, message=message, failed=True)
     return state.at_end(phase=EndPhase.RECORD, record=record)
 
@@ -145,7 +151,7 @@ def _end_process(state: OperationState, end: Ending, now: float) -> Decided | Op
     late = end.phase is EndPhase.STOP and end.recorded is not None and recording.is_late(state, now)
     if late and not end.rechecked:
         return observation.look(state.at_end(rechecked=True), now, patient=True)
-    view = observation.undoubted(state)
+    view = view_doubts.undoubted(state)
     if end.rechecked and (view is None or view.member(state.target.member_id) is not None):
         return process_end.skipped(state)
     return process_end.decide(state)

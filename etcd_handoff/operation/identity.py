@@ -109,13 +109,16 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     A member that has left and still runs casts doubt on the list, and nothing is decided until it ends; but the list is
     true of who has the name.
     """
-    member = state.request.subject
+    cluster, member = state.request.cluster, state.request.subject
+    has_kubernetes = state.traits is not None and state.traits.kubernetes
     if doubt(state, view, doubts.silent_outsiders(view)) is None:
         state = state.changed(unlisted_in=view.cluster_id)
     return Decided(
         state,
         FindResource(
-            ask=FindResourceInput(cluster=state.request.cluster, member=member, cluster_id=view.cluster_id),
+            ask=FindResourceInput(
+                cluster=cluster, member=member, cluster_id=view.cluster_id, kubernetes=has_kubernetes
+            ),
             most_seconds=time_limits.OPERATION.dry_run_seconds if state.request.dry_run else None,
             summary=f"look for an EtcdMember that remembers {member}",
         ),
@@ -143,7 +146,7 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     """What stands against believing the view that a member is to be pinned in."""
     found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
-        found = doubts.witness(view, None if lacks_witness(state) else state.claims or ())
+        found = doubts.witness(view, state.claims, only=needs_witness(state))
     return doubted(found) if found else None
 
 
@@ -155,17 +158,23 @@ def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused 
     return doubted(found) if found else None
 
 
-def lacks_witness(state: OperationState) -> bool:
-    """Whether nothing but EtcdMembers could show which cluster is meant, and these could not be read."""
+def needs_witness(state: OperationState) -> bool:
+    """Whether nothing but EtcdMembers can show which cluster is meant."""
     traits = state.traits
     bound = bool(state.binding.cluster_id or (traits is not None and traits.cluster_id))
-    return state.claims is None and traits is not None and traits.kubernetes and not bound
+    return traits is not None and traits.kubernetes and not bound
+
+
+def lacks_witness(state: OperationState) -> bool:
+    """Whether that is so, and they could not be read."""
+    return state.claims is None and needs_witness(state)
 
 
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:
     """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
-    state = state.changed(pinned=target, binding=doubts.bound(known, view))
+    listed = tuple(member.id for member in view.members)
+    state = state.changed(pinned=target, binding=doubts.bound(known, view), members_seen=listed)
     if target.present or state.request.adds:
         return state
     # It may have joined after the list was read, and before its EtcdMember was.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
 from etcd_handoff.contract import AdditionRequest, HandoffState
-from etcd_handoff.operation import join, observation
+from etcd_handoff.operation import join, observation, view_doubts
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Activity
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
@@ -54,7 +54,7 @@ def goal(state: OperationState, cluster_id: str) -> MemberPresent:
         request.peer_urls,
         seen.term,
         seen.raft_index,
-        departing=observation.leaving(state),
+        departing=view_doubts.leaving(state),
     )
 
 

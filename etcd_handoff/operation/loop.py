@@ -8,6 +8,7 @@ concern has its own module:
 
     identity      who is meant
     observation   looking, and what is learned from a look
+    view_doubts   whether a look may be believed
     node_looks    looks through the workers of other nodes
     node_hashes   hashes of members that those workers alone reach
     gates         approval, change window, hash check, snapshot
@@ -58,6 +59,7 @@ from etcd_handoff.operation import (
     strategy,
     telling,
     texts,
+    view_doubts,
 )
 from etcd_handoff.operation.apply import apply
 from etcd_handoff.operation.commands import DescribeWorker, TransferLeadership
@@ -163,7 +165,7 @@ def _unseen(state: OperationState, now: float) -> OperationState:
 
 def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
     """What follows from the last view; a name is resolved before that, once."""
-    if (doubt := observation.listed_again(state)) and observation.contradiction(state) is None:
+    if (doubt := view_doubts.remembered_doubt(state)) and view_doubts.contradiction(state) is None:
         return _follow(state, doubted(doubt), now)
     answer = strategy.of(state).resolve(state, view)
     if answer is not None:

@@ -134,6 +134,7 @@ class SyncMembersInput(Message):
         explained: IDs of members that removals have taken out which the watcher started or joined.
         standing: Messages of EtcdMembers that ask for something and start no removal, by their names.
         confirmed: The doubt that somebody has confirmed not to matter; None when there is none.
+        bound: It was known before this list which cluster is meant.
     """
 
     cluster: str
@@ -142,6 +143,7 @@ class SyncMembersInput(Message):
     explained: tuple[str, ...] = ()
     standing: dict[str, StandingMessage] = Field(default_factory=dict)
     confirmed: Doubt | None = None
+    bound: bool = True
 
 
 class SyncMembersResult(Message):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff import doubts, time_limits
 from etcd_handoff.activity_io import ChangeInput, CheckLeaderInput, StepInput
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import proposal
+from etcd_handoff.operation import proposal, view_doubts
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.membership_goal import members_changed
 from etcd_handoff.operation.phases import LookDue
@@ -18,7 +18,7 @@ from etcd_handoff.planning.part_order import min_voters_after_removal
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult, Target
-    from etcd_handoff.cluster_view import ClusterView, Doubt
+    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.operation.state import OperationState
 
 
@@ -55,7 +55,7 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
     """The state after a look."""
     # A removal that is blocked for hours looks hundreds of times; the last look says it all.
     state = state.with_step(report.step, instead_of_last=command.patient)
-    state = state.changed(claims=report.claims, resource=None, traits=state.traits or report.traits)
+    state = state.changed(claims=report.claims, resource=None)
     state = seen(state, report.view)
     acknowledged = report.writes_acknowledged
     state = state.changed(entry_committed=acknowledged is True)
@@ -65,7 +65,7 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
         state = state.changed(writes_acknowledged=acknowledged)
     if not proposal.wants_probe(state, state.since):
         return state
-    view = undoubted(state)
+    view = view_doubts.undoubted(state)
     # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
     shows = view is not None and (state.request.adds or view.member(state.target.member_id) is not None)
     state = proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
@@ -77,10 +77,11 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
 def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     """The state once this was seen last; what nothing contradicts says how far the cluster has come."""
     state = state.changed(view=view)
-    believed = undoubted(state)
+    believed = view_doubts.undoubted(state)
     if believed is None or state.pinned is None:
         return state
-    pinned, state = state.pinned, state.changed(binding=doubts.bound(state.binding, believed))
+    pinned, listed = state.pinned, tuple(member.id for member in believed.members)
+    state = state.changed(binding=doubts.bound(state.binding, believed), members_seen=listed)
     if state.request.of_parts:
         return state
     if state.request.adds:
@@ -103,34 +104,6 @@ def _joining(state: OperationState, pinned: Target, view: ClusterView) -> Operat
     return state.changed(pending_since=None).with_joining(has_vote=not pinned.present)
 
 
-def undoubted(state: OperationState) -> ClusterView | None:
-    """The last view; None when there is none, or when something contradicts it."""
-    if state.view is None or state.pinned is None:
-        return None
-    return None if contradiction(state) or listed_again(state) else state.view
-
-
-def contradiction(state: OperationState) -> Doubt | None:
-    """Why nothing may be concluded from the last view, by itself or by what is known; None when nothing contradicts."""
-    if state.view is None:
-        return None
-    own = (state.pinned.member_id,) if state.pinned and not state.request.adds else ()
-    return doubts.contradiction(state.view, state.binding, (*own, *leaving(state)))
-
-
-def listed_again(state: OperationState) -> Doubt | None:
-    """The doubt that the last view lists a member which this operation has seen to leave; None when it does not.
-
-    It may pass: the member may have been forced into a cluster of its own, whose list is the only one in this look.
-    """
-    ended = state.whole.ended if state.whole else ()
-    left = {part.member_id for part in ended if part.kind == "remove"}
-    if state.absent and state.pinned is not None:
-        left.add(state.pinned.member_id)
-    doubt = doubts.listed_again(state.view, left) if state.view is not None else None
-    return doubt.model_copy(update={"lasting": False}) if doubt else None
-
-
 def doubtful(state: OperationState) -> tuple[str, ...]:
     """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
     if state.view is None:
@@ -149,7 +122,7 @@ def intent(state: OperationState) -> MemberAbsent:
         frozenset(state.avoid),
         seen_term=state.binding.term,
         seen_index=state.binding.raft_index,
-        leaving_later=frozenset(leaving(state)) - {state.target.member_id},
+        leaving_later=frozenset(view_doubts.leaving(state)) - {state.target.member_id},
         min_voters=_min_voters(state),
         successors=frozenset(part.successors if part else ()),
     )
@@ -162,14 +135,9 @@ def _min_voters(state: OperationState) -> int:
     return min_voters_after_removal(state.view, members_changed(state)) if state.view else 1
 
 
-def leaving(state: OperationState) -> tuple[str, ...]:
-    """All members that leave by the change that the operation is a part of, those that have left among them."""
-    return tuple(target.member_id for target in state.whole.leaves if target.member_id) if state.whole else ()
-
-
 def staying_node(state: OperationState) -> str:
     """The node of a healthy voter that stays, where no worker reaches all members; empty where any worker does."""
-    leave = {state.target.member_id, *leaving(state)}
+    leave = {state.target.member_id, *view_doubts.leaving(state)}
     voters = state.view.healthy_voters if state.view else ()
     return next((m.through_node for m in voters if m.id not in leave), "")
 

@@ -35,6 +35,7 @@ SHARED: Final = frozenset(
         "noticed",
         "traits",
         "binding",
+        "members_seen",
         "blocked_seconds_left",
         "steps",
         "steps_left_out",

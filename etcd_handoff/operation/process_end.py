@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import ReplacementRequest
-from etcd_handoff.operation import member_process, observation, parts
+from etcd_handoff.operation import member_process, parts, view_doubts
 from etcd_handoff.operation.member_process import StopLearner, StopMember
 from etcd_handoff.operation.phases import EndPhase
 from etcd_handoff.operation.state import Decided
@@ -90,7 +90,7 @@ def _member(state: OperationState) -> Target | None:
         taken_out = state.end.taken_out and state.joining.sent
         return target if taken_out and state.joining.process.may_run else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
-    return target if replaced and _has_left(state) else None
+    return target if replaced and target.present and view_doubts.has_left(state) else None
 
 
 def _put_off(state: OperationState) -> OwnLearner | None:
@@ -104,11 +104,6 @@ def _put_off(state: OperationState) -> OwnLearner | None:
 def _who(state: OperationState) -> str:
     member = _member(state) or state.target
     return f"{member.member_name or member.member_id} ({member.member_id})"
-
-
-def _has_left(state: OperationState) -> bool:
-    """It was there at the first look, and an undoubted list has been seen without it."""
-    return state.absent and state.target.present and observation.listed_again(state) is None
 
 
 def _left(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:

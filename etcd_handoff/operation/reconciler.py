@@ -68,8 +68,7 @@ def believing(state: ReconcilerState, view: ClusterView, *, installed: bool = Tr
     Args:
         state: What is known.
         view: The view.
-        installed: There are EtcdMembers, which would have contradicted another cluster. Without them a few endpoints
-            bind nothing by themselves.
+        installed: EtcdMembers are installed. Without them, few endpoints do not tell which cluster is meant.
     """
     if view.few_answer and not installed and not state.binding.cluster_id:
         return state
@@ -193,6 +192,7 @@ def sync_input(
             for name, standing in standing_messages(state.orders, state.annotated, resources, view).items()
         },
         confirmed=state.confirmed,
+        bound=bool(state.binding.cluster_id),
     )
 
 

@@ -8,9 +8,9 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AwaitElectionInput
 from etcd_handoff.contract import FailureType, HandoffState, Outcome, RemovalResult, StepOutcome
 from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
-from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts
+from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts, view_doubts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
-from etcd_handoff.operation.observation import act_input, after_step, listed_again
+from etcd_handoff.operation.observation import act_input, after_step
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked, Refused, Remove, Transfer
 
@@ -31,7 +31,7 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
     pinned = state.pinned
     if pinned is None:
         return identity.decide(state, view)
-    if not pinned.present and observation.undoubted(state) and view.member(pinned.member_id):
+    if not pinned.present and view_doubts.undoubted(state) and view.member(pinned.member_id):
         return state.failing(failures.joined_since(state.request, pinned.member_id))
     return None
 
@@ -155,8 +155,8 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 
 def is_reached(state: OperationState) -> bool:
-    """The member is out, and no restore has brought it back."""
-    return state.absent and listed_again(state) is None
+    """The member is out."""
+    return view_doubts.has_left(state)
 
 
 def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput  # noqa: TC001  # pydantic reads the field's type
 from etcd_handoff.contract import HandoffState, StepOutcome
-from etcd_handoff.operation import leave, observation, parts, process_end
+from etcd_handoff.operation import leave, observation, parts, process_end, view_doubts
 from etcd_handoff.operation.commands import Activity, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import EndPhase
@@ -55,7 +55,7 @@ def _begin(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 def _take_out(state: OperationState) -> Decided | OperationState:
     """Take it out if it is still a learner; what has a vote meanwhile stays, and the addition goes on."""
-    view = observation.undoubted(state)
+    view = view_doubts.undoubted(state)
     if view is None:
         return _again(state)
     learner = view.member(parts.own_learner(state))

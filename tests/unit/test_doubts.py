@@ -277,16 +277,29 @@ def test_etcdmembers_that_fit_or_say_nothing_are_none(claims: list[ResourceClaim
     ("endpoints", "answering", "believed"),
     [(3, 1, False), (2, 1, False), (4, 2, False), (3, 2, True), (1, 1, True), (0, 0, True)],
 )
-def test_without_etcdmembers_most_endpoints_must_answer(endpoints: int, answering: int, *, believed: bool) -> None:
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        (None, "the EtcdMembers could not be read"),
+        ([], "no EtcdMember speaks of a present member"),
+        ([claim("node7", "7", "False"), claim("node8", "8", "Unknown"), claim("node9", "")], "no EtcdMember speaks of"),
+    ],
+)
+def test_where_no_etcdmember_fits_most_endpoints_must_answer(
+    endpoints: int, answering: int, claims: list[ResourceClaim] | None, why: str, *, believed: bool
+) -> None:
     """A single address may lead to another cluster; on a node of its own the one endpoint is all of them."""
-    found = witness(VIEW.model_copy(update={"endpoints": endpoints, "answering": answering}), None)
+    few = VIEW.model_copy(update={"endpoints": endpoints, "answering": answering})
+    assert witness(few, claims) is None, "something else shows which cluster is meant"
+    found = witness(few, claims, only=True)
     assert (found is None) == believed
     if found is not None:
         assert found.kind == doubts.WRONG_CLUSTER
         assert f"answers at {answering} of {endpoints} endpoints" in found.text
-        assert "EtcdMembers could not be read" in found.text
+        assert why in found.text
         assert f'cluster_id = "{CLUSTER}"' in found.remedy
         assert not found.lasting
+    assert witness(few, [*(claims or ()), claim("node0", A, "Unknown")], only=True) is None
 
 
 def test_profile_may_name_its_cluster() -> None:

@@ -13,6 +13,7 @@ from etcd_handoff.doubts import (
     LISTS_DIFFER,
     OLD_ETCD,
     RESOURCES_DISAGREE,
+    WRONG_CLUSTER,
     ResourceClaim,
 )
 from etcd_handoff.etcdmember_messages import HELD_BACK
@@ -55,6 +56,18 @@ def test_cluster_that_the_profile_names_needs_no_witness_but_keeps_the_count() -
     held = drift.hold(FOREIGN, full(3), cluster_id="cafe")
     assert held is not None
     assert (held.doubt.kind, held.names) == (drift.TOO_MANY_ABSENT, ())
+
+
+def test_few_endpoints_are_held_until_the_cluster_is_known() -> None:
+    """A new watcher of a cluster without EtcdMembers would make some for whatever answers at a wrong address."""
+    few = only(0, 1).model_copy(update={"endpoints": 3, "answering": 1})
+    for claims in ([], [claim("node9", "a9", "False")]):
+        held = drift.hold(few, claims, bound=False)
+        assert held is not None
+        assert held.doubt.kind == WRONG_CLUSTER
+        assert drift.hold(few, claims, bound=True) is None
+        assert drift.hold(few, claims, cluster_id=few.cluster_id, bound=False) is None
+    assert drift.hold(few, full(2), bound=False) is None
 
 
 def test_more_than_a_minority_at_once_is_held_and_told_on_each() -> None:

@@ -30,7 +30,7 @@ from tests.unit.changes import (
 from tests.unit.test_addition_process import told
 from tests.unit.test_process_end import did
 from tests.unit.test_removal_loop import Drive, report
-from tests.unit.test_replacement_loop import DEAD, FOUR, THREE, WITHOUT_IT, ends
+from tests.unit.test_replacement_loop import DEAD, FOUR, THREE, WITHOUT_IT, ends, removes_leader
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -238,3 +238,31 @@ def test_cancelled_part_says_what_is_half_done() -> None:
     looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
     assert f"its learner {D} is out again" in change.state.doing
     assert "stopped at part 1 of 2: adding node3" in change.state.doing
+
+
+def before_its_last_look() -> Drive:
+    """Both members are as they are to be, and recorded; the look that shows it is under way."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    looks(change, FOUR)
+    removes_leader(change)
+    records(change, 0, joined=False)
+    change.next(to.Observe)
+    change.state = ending.cancelled(change.state.changed(cancel_requested=True))
+    return change
+
+
+def test_replacement_that_is_complete_is_not_cancelled_in_its_last_look() -> None:
+    """It would be told as cancelled, and the command to go on with would find nothing to do."""
+    change = looks(before_its_last_look(), nodes(1, 2, 3, leader=B, term=8))
+    assert ends(change).outcome is Outcome.REPLACED
+
+
+def test_replacement_whose_new_member_has_left_is_cancelled_in_its_last_look() -> None:
+    """Somebody else has taken the new member out: the replacement is not complete, and nothing more is done."""
+    looks(before_its_last_look(), nodes(1, 2, leader=B, term=8)).next(to.Cancel)
+
+
+def test_replacement_whose_last_look_shows_nothing_is_cancelled() -> None:
+    """Nobody knows whether it is complete."""
+    looks(before_its_last_look(), None).next(to.Cancel)

@@ -1,0 +1,57 @@
+"""Whether what an operation saw last may be believed: by itself, and by what it has seen before. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff import doubts
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView, Doubt
+    from etcd_handoff.operation.state import OperationState
+
+
+def undoubted(state: OperationState) -> ClusterView | None:
+    """The last view; None when there is none, or when something contradicts it."""
+    if state.view is None or state.pinned is None:
+        return None
+    return None if contradiction(state) or remembered_doubt(state) else state.view
+
+
+def contradiction(state: OperationState) -> Doubt | None:
+    """Why nothing may be concluded from the last view, by itself or by what is known; None when nothing contradicts."""
+    if state.view is None:
+        return None
+    own = (state.pinned.member_id,) if state.pinned and not state.request.adds else ()
+    return doubts.contradiction(state.view, state.binding, (*own, *leaving(state)))
+
+
+def listed_again(state: OperationState) -> Doubt | None:
+    """The doubt that the last view lists a member which this operation has seen to leave; None when it does not.
+
+    It may pass: the member may have been forced into a cluster of its own, whose list is the only one in this look.
+    """
+    ended = state.whole.ended if state.whole else ()
+    left = {part.member_id for part in ended if part.kind == "remove"}
+    if state.absent and state.pinned is not None:
+        left.add(state.pinned.member_id)
+    doubt = doubts.listed_again(state.view, left) if state.view is not None else None
+    return doubt.model_copy(update={"lasting": False}) if doubt else None
+
+
+def remembered_doubt(state: OperationState) -> Doubt | None:
+    """What this operation has seen before speaks against the last view; None when nothing does."""
+    if state.view is None:
+        return None
+    target = (state.pinned.member_id,) if state.pinned else ()
+    return listed_again(state) or doubts.shorter_list(state.view, state.members_seen, (*target, *leaving(state)))
+
+
+def has_left(state: OperationState) -> bool:
+    """Whether the member is out: an undoubted list was seen without it, and no restore has brought it back."""
+    return state.absent and listed_again(state) is None
+
+
+def leaving(state: OperationState) -> tuple[str, ...]:
+    """All members that leave by the change that the operation is a part of, those that have left among them."""
+    return tuple(target.member_id for target in state.whole.leaves if target.member_id) if state.whole else ()

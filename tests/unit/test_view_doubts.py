@@ -1,0 +1,97 @@
+"""What an operation believes of a list that one member alone gives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.doubts import ResourceClaim, shorter_list
+from etcd_handoff.operation import commands as to
+from etcd_handoff.planning import Reason
+from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.test_node_looks import pauses, upcoming
+from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+
+ALONE = cluster(member(B, B, term=8)).model_copy(update={"endpoints": 3, "answering": 1})
+"""node1, forced into a cluster of its own; nobody reaches the others."""
+B_IS_DOWN = cluster(member(A), down(B), member(C))
+
+
+def sees(view: ClusterView, *claims: ResourceClaim) -> object:
+    """What a look answers."""
+    return report(StepOutcome.OBSERVED, view, claims=claims)
+
+
+def waits(removal: Drive) -> Drive:
+    """It is blocked, and no other node's worker answers."""
+    if isinstance(upcoming(removal), to.LookThroughNodes):
+        removal.do(to.LookThroughNodes, ())
+    return pauses(removal, 1.0)
+
+
+def blocked() -> Drive:
+    """A removal of node0 that would leave too few voters that work."""
+    removal = waits(begin().do(to.Observe, sees(B_IS_DOWN)))
+    assert removal.state.doing.startswith(Reason.QUORUM_AT_RISK)
+    return removal
+
+
+def test_list_of_a_member_that_was_forced_apart_ends_no_removal() -> None:
+    """The other two are a quorum that goes on; whoever acts on `removed` would stop one of them."""
+    removal = waits(blocked().do(to.Observe, sees(ALONE)))
+    assert not removal.state.absent
+    assert removal.state.doing.startswith(f"{Reason.LISTS_DIFFER}: the member list lacks {C}, listed before")
+    removal.do(to.Observe, sees(LED_BY_B)).next(to.AskQueue)
+
+
+def test_list_that_most_endpoints_give_is_believed() -> None:
+    """Somebody else has taken node2 out meanwhile."""
+    most = cluster(member(B, B)).model_copy(update={"endpoints": 3, "answering": 2})
+    blocked().do(to.Observe, sees(most)).next(to.WriteStatus)
+
+
+@pytest.mark.parametrize(
+    ("view", "leaving", "doubted"),
+    [
+        (ALONE, {A}, True),
+        (ALONE, {A, C}, False),
+        (ALONE.model_copy(update={"answering": 2}), {A}, False),
+        (ALONE.model_copy(update={"endpoints": 0, "answering": 0}), {A}, False),
+        (WITHOUT_A.model_copy(update={"endpoints": 3, "answering": 1}), {A}, False),
+    ],
+)
+def test_only_members_that_leave_may_be_missing_where_few_answer(
+    view: ClusterView, leaving: set[str], *, doubted: bool
+) -> None:
+    """Those of a larger change among them."""
+    assert (shorter_list(view, (A, B, C), leaving) is not None) == doubted
+
+
+def test_one_endpoint_alone_pins_nothing_where_no_etcdmember_speaks_of_its_members() -> None:
+    """It may lead to another cluster, which also has a node0."""
+    few = LED_BY_B.model_copy(update={"endpoints": 3, "answering": 1})
+    for claims in ((), (ResourceClaim(name="node0", member_id=A, joined="False"),)):
+        removal = begin().do(to.Observe, sees(few, *claims)).do(to.Wait)
+        assert removal.state.pinned is None
+        assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
+    witness = ResourceClaim(name="node2", member_id=C, joined="True")
+    begin().do(to.Observe, sees(few, witness)).next(to.AskQueue)
+
+
+def test_looks_that_take_long_count_as_the_pauses_between_them_do() -> None:
+    """Where no API server answers, each round takes a minute; a removal that may wait for three ends in about that."""
+    removal, began = begin(blocked_timeout_seconds=180), 1_000.0
+    for _ in range(20):
+        removal.do(to.Observe, sees(B_IS_DOWN), after=65.0)
+        if isinstance(upcoming(removal), to.LookThroughNodes):
+            removal.do(to.LookThroughNodes, ())
+        if isinstance(upcoming(removal), to.WriteStatus):
+            break
+        pauses(removal, 1.0)
+    assert "Not removed: QuorumAtRisk" in removal.next(to.WriteStatus).ask.message
+    assert 180 <= removal.now - began < 180 + 2 * 65
