@@ -125,7 +125,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         ahead=RecordAhead(gateways),
         traits=own.traits,
         claims=gateways.claims,
-        missing_workers=NodeWorkers(client, config.task_queue).missing,
+        workers=NodeWorkers(client, config.task_queue),
         why_void=Attempts(client).why_void,
         take_turn=queue.take_turn_soon,
     )

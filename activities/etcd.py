@@ -35,24 +35,22 @@ from etcd_handoff.activity_io import (
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation.queue_state import MoveLeaderInTurnInput, MoveLeaderResult
 from etcd_handoff.planning import AddLearner, PromoteLearner
 from etcd_handoff.temporal.server_errors import count_etcd_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from activities.attempts import WhyVoid
+    from activities.node_workers import NodeWorkers
     from activities.record_ahead import RecordAhead
-    from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.etcd.port import EtcdPort
     from etcd_handoff.operation.queue_state import TakeTurnInput, TakeTurnResult
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
-    MissingWorkers = Callable[[Collection[str]], Awaitable[tuple[str, ...]]]
     TakeTurn = Callable[[TakeTurnInput], Coroutine[Any, Any, TakeTurnResult | None]]
     ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
@@ -71,7 +69,7 @@ class EtcdActivities:
         ahead: Begins the record of a member that leaves while the steps before it still run.
         traits: What the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
-        missing_workers: Which of some nodes have no worker, as far as Temporal says; None where nobody asks it.
+        workers: Which nodes have a worker, as far as Temporal says; None where nobody asks it.
         why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
         take_turn: Takes the turn in a cluster's queue; None where the queue does not answer soon.
     """
@@ -85,7 +83,7 @@ class EtcdActivities:
         ahead: RecordAhead | None = None,
         traits: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
-        missing_workers: MissingWorkers | None = None,
+        workers: NodeWorkers | None = None,
         why_void: WhyVoid | None = None,
         take_turn: TakeTurn = _no_turn,
     ) -> None:
@@ -95,7 +93,7 @@ class EtcdActivities:
         self._traits = traits
         self._make = gateway
         self._claims = claims
-        self._missing_workers = missing_workers
+        self._workers = workers
         self._why_void = why_void
         self._take_turn = take_turn
         self._clusters: dict[str, Looks] = {}
@@ -129,6 +127,7 @@ class EtcdActivities:
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
         looks, acknowledged, write_error = self.looks(look.cluster), None, ""
         claiming = asyncio.ensure_future(self._read_claims(look)) if look.claims else None
+        listing = asyncio.ensure_future(self._worker_nodes(look))
         try:
             if look.probe:
                 acknowledged, write_error = await looks.commit_probe()
@@ -143,16 +142,19 @@ class EtcdActivities:
                 if not look.for_node:
                     leave_to_another(looks, str(error))
                 heard = await looks.heard() if look.for_node else ()
-                return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, str(error)), traits=traits, heard=heard)
+                step, nodes = clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
+                return StepResult(step=step, traits=traits, heard=heard, worker_nodes=nodes)
             if not look.for_node and look.cluster_id not in ("", view.cluster_id):
                 leave_to_another(
                     looks, f"this node's etcd is of cluster {view.cluster_id}, and not of {look.cluster_id}"
                 )
             if look.rights:
                 await looks.check_rights()
-            idle = await self._idle_nodes(look, view)
-            claims = await claiming if claiming else None
+            workers, table = None if look.for_node else self._workers, self._config.cluster(look.cluster).nodes
+            idle = await workers.idle(view, table, self._node) if workers else ()
+            claims, nodes = await claiming if claiming else None, await listing
         finally:
+            listing.cancel()
             if claiming is not None:
                 claiming.cancel()
         leadership = view.leadership
@@ -162,8 +164,9 @@ class EtcdActivities:
             view=view,
             traits=traits,
             claims=claims,
-            alone=self._config.cluster(look.cluster).etcd.names_own_member_alone,
+            alone=looks.own_member_alone,
             idle_nodes=idle,
+            worker_nodes=nodes,
             writes_acknowledged=acknowledged,
         )
 
@@ -226,13 +229,10 @@ class EtcdActivities:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _idle_nodes(self, look: CheckLeaderInput, view: ClusterView) -> tuple[str, ...]:
-        """Nodes without a worker of members that this worker does not reach."""
-        table = self._config.cluster(look.cluster).nodes
-        far = {node_of(m.name, table) for m in view.members if m.name and not m.reachable} - {self._node}
-        if self._missing_workers is None or look.for_node or not far:
-            return ()
-        return await self._missing_workers(far)
+    async def _worker_nodes(self, look: CheckLeaderInput) -> tuple[str, ...]:
+        """Nodes of all workers, where each asks its own member alone and none knows yet which cluster is meant."""
+        settled = look.for_node or look.cluster_id or not self.looks(look.cluster).own_member_alone
+        return () if settled or self._workers is None else await self._workers.serving(look.cluster)
 
     async def _read_claims(self, look: CheckLeaderInput) -> tuple[ResourceClaim, ...] | None:
         """What EtcdMembers say of who is a member; None when that cannot be had soon."""

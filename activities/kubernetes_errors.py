@@ -60,6 +60,21 @@ def final_note(error: Exception, attempts: int, pause: timedelta | None = None, 
     return error_text(error)
 
 
+def without_kubernetes(error: Exception, *, has_kubernetes: bool) -> str:
+    """What to say where this worker's profile has no Kubernetes, after others were tried.
+
+    Args:
+        error: That it has none.
+        has_kubernetes: Another worker's profile has it, so that there is no last attempt.
+
+    Raises:
+        ApplicationError: Another attempt is to be made.
+    """
+    times = time_limits.STEPS
+    attempts = times.elsewhere_attempts if has_kubernetes else times.no_kubernetes_attempts
+    return final_note(error, attempts, times.no_kubernetes_pause, final=not has_kubernetes)
+
+
 def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
     """The failure for a refusal that has lasted: to be tried again at first, then for good.
 

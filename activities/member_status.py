@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.attempts import require_timely
 from activities.interceptor import StepClock
-from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal
+from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal, without_kubernetes
 from activities.lasting_answers import absence_seconds, denial_seconds, lasting
 from activities.member_leave import await_mark, try_to_set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
@@ -86,7 +86,7 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
-            note = final_note(error, time_limits.STEPS.no_kubernetes_attempts, time_limits.STEPS.no_kubernetes_pause)
+            note = without_kubernetes(error, has_kubernetes=query.kubernetes)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
             listed = partial(_listed_if_installed, gateway, query.member)
@@ -190,8 +190,7 @@ class KubernetesActivities:
             gateway = self._gateways.get(record.cluster)
             if gateway is None:
                 error = ConfigError("the cluster profile has no Kubernetes, so there is no EtcdMember to write")
-                attempts = times.elsewhere_attempts if record.kubernetes else times.no_kubernetes_attempts
-                return nothing(final_note(error, attempts, times.no_kubernetes_pause, final=not record.kubernetes))
+                return nothing(without_kubernetes(error, has_kubernetes=record.kubernetes))
             known = await self._gateways.take_prefetched(record.cluster, record.member_name)
             record = await as_known_by_now(self._listed, record) if self._listed else record
             k0s = self._gateways.is_k0s(record.cluster)

@@ -1,4 +1,7 @@
-"""Which nodes have no worker, as Temporal says: a task for one of them would wait for its whole start time-out."""
+"""Which nodes have a worker and which have none, as Temporal says.
+
+A task for a node without one would wait for its whole start time-out.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,16 @@ from temporalio.service import RPCError
 
 from etcd_handoff import time_limits
 from etcd_handoff.contract import node_queue
+from etcd_handoff.merged_view import node_of
+from etcd_handoff.temporal.identity import parsed
 from etcd_handoff.temporal.pollers import pollers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from temporalio.client import Client
+
+    from etcd_handoff.cluster_view import ClusterView
 
 
 class NodeWorkers:
@@ -45,6 +52,32 @@ class NodeWorkers:
         now = time.monotonic()
         self._known |= {node: (now, serves) for node, serves in zip(unknown, served, strict=True)}
         return tuple(sorted(node for node in nodes if not self._known[node][1]))
+
+    async def idle(self, view: ClusterView, table: Mapping[str, str], own_node: str) -> tuple[str, ...]:
+        """Nodes without a worker of members that the worker on `own_node` does not reach.
+
+        Args:
+            view: What it saw.
+            table: Nodes of members that are named otherwise.
+            own_node: Its node.
+        """
+        far = {node_of(m.name, table) for m in view.members if m.name and not m.reachable} - {own_node}
+        return await self.missing(far) if far else ()
+
+    async def serving(self, cluster: str) -> tuple[str, ...]:
+        """Nodes whose workers have asked the common task queue for work within about a minute and have the profile.
+
+        Empty where Temporal does not tell, or not soon.
+
+        Args:
+            cluster: Name of the profile.
+        """
+        try:
+            async with asyncio.timeout(time_limits.STEPS.pollers_seconds):
+                workers = map(parsed, await pollers(self._client, self._task_queue))
+        except (RPCError, TimeoutError):
+            return ()
+        return tuple(sorted({w.node for w in workers if w.node and cluster in (w.profiles or (cluster,))}))
 
     def _is_known(self, node: str) -> bool:
         """Whether it was asked for a moment ago, and had a worker; one that starts is to be seen at once."""

@@ -44,7 +44,8 @@ class ClusterLook:
         )
         table = report.traits.nodes if report.traits else {}
         now = workflow.now().timestamp()
-        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=self._far_nodes)
+        known = (*self._far_nodes, *report.worker_nodes)
+        nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=known)
         if not nodes:
             return report
         asking = node_looks.looks_through(cluster, report, nodes, table)

@@ -13,11 +13,13 @@ class FindResourceInput(Message):
         cluster: Cluster profile.
         member: The name or the ID.
         cluster_id: The etcd cluster that is meant; empty when not known.
+        kubernetes: A worker has said that the profile has Kubernetes; one that does not know it leaves it to others.
     """
 
     cluster: str
     member: str
     cluster_id: str = ""
+    kubernetes: bool = False
 
 
 class LeaveInput(Message):

@@ -24,6 +24,8 @@ class StepResult(Message):
         heard: What members of that worker say of themselves, where nobody gave it a member list.
         alone: The profile of `check_leader`'s worker names its own node's member and no other.
         idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
+        worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` gives them
+            where each worker asks its own member alone, as long as it is not known which cluster is meant.
         writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
             was not tried.
         keyspace: The hash of the one member that was asked for it; None when there is none.
@@ -39,5 +41,6 @@ class StepResult(Message):
     heard: tuple[HeardMember, ...] = ()
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
+    worker_nodes: tuple[str, ...] = ()
     writes_acknowledged: bool | None = None
     keyspace: MemberHash | None = None

@@ -51,3 +51,13 @@ class WorkerInfo(Message):
     four_eyes: bool = False
     approval_lapses_after_seconds: float = APPROVAL_LAPSES_AFTER_SECONDS
     notifies: tuple[str, ...] = ()
+
+
+def known_traits(known: WorkerInfo | None, from_look: WorkerInfo | None) -> WorkerInfo | None:
+    """What is known of the profile after a look: what the first worker said, and Kubernetes if any worker has it.
+
+    While a profile's Kubernetes is rolled out, the first worker may not have it yet. Others can write the record.
+    """
+    if known is None or from_look is None or known.kubernetes or not from_look.kubernetes:
+        return known or from_look
+    return known.model_copy(update={"kubernetes": True})

@@ -64,6 +64,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         result: Its result (see the command's class), or a `StepFailure`.
         now: Workflow time in seconds.
     """
+    state = blocked_pauses.counted(state, command, now)
     if isinstance(result, StepFailure):
         return approvals.used(failed_steps.after(state, command, result, now), command, result)
     match command:

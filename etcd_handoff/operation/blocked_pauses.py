@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import time_limits
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import failures, learner, queue_requests
-from etcd_handoff.operation.commands import LONGEST_SUMMARY, Until, Wait
+from etcd_handoff.operation.commands import LONGEST_SUMMARY, FindResource, LookThroughNodes, Observe, Until, Wait
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
+    from etcd_handoff.operation.commands import Effect
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Blocked
 
@@ -66,6 +67,14 @@ def paused(state: OperationState, now: float) -> OperationState:
     if rechecked:
         state = state.changed(silent_nodes={})
     return waited(state, 0.0 if state.joining.progresses else now - state.since, rechecked=rechecked)
+
+
+def counted(state: OperationState, command: Effect, now: float) -> OperationState:
+    """A look between two pauses counts as they do: where nobody answers, it may take a minute."""
+    looks = isinstance(command, Observe | LookThroughNodes | FindResource)
+    if not looks or state.handoff_state is not HandoffState.BLOCKED or state.ending is not None:
+        return state
+    return state.changed(blocked_seconds_left=state.blocked_seconds_left - (now - state.since))
 
 
 def pause_seconds(state: OperationState) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff import doubts, time_limits
-from etcd_handoff.activity_io import CheckLeaderInput
+from etcd_handoff.activity_io import CheckLeaderInput, known_traits
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
 from etcd_handoff.operation import observation, texts
@@ -47,14 +47,14 @@ class NodeAnswers(NamedTuple):
 
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
     """The state after one worker has looked: what it saw counts, or other nodes are asked first."""
-    state = state.changed(traits=state.traits or report.traits)
+    state = state.changed(traits=known_traits(state.traits, report.traits))
     known = state.view.members if state.view and not command.patient else ()
     passed_over = {m.id for m in known if not m.reachable}
-    claimed = _unlisted_claims(report, _table(state))
+    others = (*state.far_nodes, *_unlisted_claims(report, _table(state)), *report.worker_nodes)
     if not command.patient:  # a look that ends a wait has the time to try them all the same
         state = state.changed(silent_nodes={**state.silent_nodes, **dict.fromkeys(report.idle_nodes, now)})
     report = _without_workers(report, state, now)
-    nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, (*state.far_nodes, *claimed))
+    nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, others)
     if not nodes:
         return observation.observed(state, command, _confirmed(state, report))
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
@@ -139,7 +139,7 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         silent: When each node was asked whose worker took no look.
         now: The time, in seconds.
         passed_over: Members that nobody reached the last time.
-        known: Nodes that other workers or EtcdMembers speak of.
+        known: Nodes that Temporal, other workers or EtcdMembers speak of.
     """
     if report.view is None:
         nodes = [*known]

@@ -131,15 +131,17 @@ class Loop:
         if isinstance(command, LookThroughNodes | HashThroughNodes):
             msg = "no node is asked here"
             raise TypeError(msg)
-        return await self._call(command, self._etcd)
+        return await self._call(command, self._etcd, self._kubernetes)
 
-    async def _call(self, command: Activity, etcd: EtcdActivities, **info: Any) -> Any:
-        """One attempt of an activity, with these activities on etcd."""
+    async def _call(
+        self, command: Activity, etcd: EtcdActivities, kubernetes: KubernetesActivities, **info: Any
+    ) -> Any:
+        """One attempt of an activity, with these activities on etcd and on EtcdMembers."""
         name = CALLS[type(command)].method.__name__
         environment = ActivityEnvironment()
         told = {"activity_type": name, "activity_id": str(self._number), "attempt": self._attempt, **info}
         environment.info = replace(environment.info, **told)
-        holders = (etcd, HashAndSnapshotActivities(self._config, "model", etcd.looks), self._kubernetes)
+        holders = (etcd, HashAndSnapshotActivities(self._config, "model", etcd.looks), kubernetes)
         holder = next(one for one in holders if hasattr(one, name))
         return await environment.run(getattr(holder, name), command.ask)
 

@@ -1,20 +1,27 @@
-"""The gateway of a node's worker to a model: it reaches the member on its own node, and nobody else."""
+"""The gateways of a node's worker to a model: it reaches the etcd member and the API server on its own node alone."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from activities.node_workers import NodeWorkers
+from etcd_handoff.cluster_view import HeardMember
 from etcd_handoff.errors import UnreachableError
+from etcd_handoff.operation.matching import claim_of
+from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.model import looks
-from tests.model.gateways import ModelEtcd, who
+from tests.model.gateways import ModelEtcd, ModelKubernetes, who
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 
+    from activities.etcd import ReadClaims
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.config import EtcdProfile
+    from etcd_handoff.config import Config, EtcdProfile
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
+    from etcd_handoff.kubernetes.port import KubernetesPort
     from tests.model.nodes import NodeCluster
 
 
@@ -34,6 +41,22 @@ class NodeEtcd(ModelEtcd):
         """A look at one member."""
         await asyncio.sleep(0)
         return self._nodes.look_from(who(), self._node)
+
+    async def heard(self) -> tuple[HeardMember, ...]:
+        """Its own member's word, where that runs and gives no list."""
+        own = self._nodes.member_on(self._node)
+        if self._node in self._nodes.foreign_on or own is None or not own.alive:
+            return ()
+        return (HeardMember(cluster_id=self._nodes.cluster_id, id=own.id, is_learner=not own.voter),)
+
+    async def own_cluster(self) -> str:
+        """The cluster of its own member; empty when that does not answer."""
+        await asyncio.sleep(0)
+        if self._node in self._nodes.foreign_on:
+            self._nodes.call()  # asked last: no node is another one again between what it has read and this
+            return looks.FOREIGN
+        own = self._nodes.member_on(self._node)
+        return self._nodes.cluster_id if own is not None and own.alive else ""
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
         """Its own member's words."""
@@ -89,3 +112,73 @@ class NodeEtcd(ModelEtcd):
 def gateway_on(node: str, cluster: NodeCluster) -> Callable[[EtcdProfile, str], EtcdPort]:
     """Makes the gateway of a node's worker."""
     return lambda *_: NodeEtcd(cluster, node)
+
+
+class NodeGateways(FakeGateways):
+    """The API server of a node, which stands on the etcd there: on another cluster's while that answers there.
+
+    Args:
+        config: The configuration.
+        cluster: The model.
+        node: The node.
+    """
+
+    def __init__(self, config: Config, cluster: NodeCluster, node: str) -> None:
+        super().__init__(config, node, {})
+        self._nodes, self._node = cluster, node
+        self._own = ModelKubernetes(cluster)
+
+    def get(self, cluster: str) -> KubernetesPort:  # noqa: ARG002  # there is one
+        """The API server by what it stands on now."""
+        return ForeignKubernetes(self._nodes) if self._node in self._nodes.foreign_on else self._own
+
+
+class ForeignKubernetes(FakeKubernetes):
+    """The API servers of another cluster, whose EtcdMembers are none of ours to write.
+
+    Args:
+        cluster: The model whose target has a namesake there.
+    """
+
+    def __init__(self, cluster: NodeCluster) -> None:
+        super().__init__(*cluster.foreign_resources())
+        self._cluster = cluster
+
+    async def patch_status(
+        self, resource: dict[str, Any], status: dict[str, Any], departing: str = ""
+    ) -> dict[str, Any]:
+        """Whoever writes there takes it for the cluster that is meant."""
+        name = resource["metadata"]["name"]
+        self._cluster.wrong.append(f"status: EtcdMember {name} of another cluster was written")
+        return await super().patch_status(resource, status, departing)
+
+
+def claims_on(node: str, cluster: NodeCluster) -> ReadClaims:
+    """Reads what the EtcdMembers say that a node's API server has; it is no step of the script."""
+
+    async def read(_: str) -> tuple[ResourceClaim, ...] | None:
+        await asyncio.sleep(0)
+        if node in cluster.foreign_on:
+            return tuple(claim_of(resource) for resource in cluster.foreign_resources())
+        return cluster.claims()
+
+    return read
+
+
+class ModelWorkers(NodeWorkers):
+    """Workers as a Temporal server lists them that has not yet noticed who is down.
+
+    Args:
+        cluster: The model.
+    """
+
+    def __init__(self, cluster: NodeCluster) -> None:
+        self._nodes = cluster
+
+    async def missing(self, nodes: Collection[str]) -> tuple[str, ...]:  # noqa: ARG002
+        """Nobody is known to be."""
+        return ()
+
+    async def serving(self, cluster: str) -> tuple[str, ...]:  # noqa: ARG002  # there is one profile
+        """All nodes that there have been."""
+        return tuple(sorted(self._nodes.names))

@@ -10,6 +10,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
+from activities.leave_to_other_worker import leave_to_another_if_elsewhere
+from activities.member_status import KubernetesActivities
 from etcd_handoff.errors import EtcdError, KubernetesError
 from etcd_handoff.operation.commands import (
     CheckHash,
@@ -21,12 +23,13 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.node_looks import UNSETTLED
 from tests.model.cluster import CrashError
-from tests.model.gateways import claims_of
 from tests.model.loop import Loop
-from tests.model.node_gateway import gateway_on
+from tests.model.node_gateway import ModelWorkers, NodeGateways, claims_on, gateway_on
 from workflows.activity_calls import CALLS, NODE_LOOK_RETRY
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from etcd_handoff.operation.commands import Activity, Command
     from etcd_handoff.operation.state import OperationState
     from tests.model.nodes import NodeCluster
@@ -51,7 +54,7 @@ class NodeLoop(Loop):
     def __init__(self, cluster: NodeCluster, seed: int = 0) -> None:
         self._cluster = cluster
         self._dice = random.Random(seed)  # noqa: S311  # a test's
-        self._workers = dict[str, EtcdActivities]()
+        self._workers = dict[str, tuple[EtcdActivities, KubernetesActivities]]()
         super().__init__(cluster)
 
     @property
@@ -117,6 +120,17 @@ class NodeLoop(Loop):
     async def _on(self, node: str, command: Activity, **info: Any) -> Any:
         """One attempt on a node."""
         if node not in self._workers:
-            made = EtcdActivities(self._config, node, gateway_on(node, self._cluster), claims=claims_of(self._clusters))
-            self._workers[node] = made
-        return await self._call(command, self._workers[node], **info)
+            etcd = EtcdActivities(
+                self._config,
+                node,
+                gateway_on(node, self._cluster),
+                claims=claims_on(node, self._cluster),
+                workers=ModelWorkers(self._cluster),
+            )
+
+            def elsewhere(cluster: str, cluster_id: str) -> Awaitable[None]:
+                return leave_to_another_if_elsewhere(etcd.looks(cluster), cluster_id)
+
+            gateways = NodeGateways(self._config, self._cluster, node)
+            self._workers[node] = etcd, KubernetesActivities(gateways, node, elsewhere=elsewhere)
+        return await self._call(command, *self._workers[node], **info)

@@ -7,7 +7,7 @@ only what the looks have shown that it stands on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcdmember import member_id_of
@@ -15,6 +15,7 @@ from etcd_handoff.planning import Reason
 from tests.model import looks
 from tests.model.cluster import Cluster
 from tests.model.judge import Judge
+from tests.model.members import resource
 from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class NodeJudge(Judge):
         set_back: The cluster was restored since then.
         alone: A node's look has shown one voter alone.
         unwitnessed: Another cluster alone has answered the first look, and no EtcdMember spoke against it.
+        everywhere: Another cluster's member answered on all nodes with a worker when it was seen last.
     """
 
     well: dict[str, bool] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class NodeJudge(Judge):
     set_back: bool = False
     alone: bool = False
     unwitnessed: bool = False
+    everywhere: bool = False
 
     def begin_look(self) -> None:
         """Nodes look from now on, one after the other."""
@@ -118,6 +121,11 @@ class NodeCluster(Cluster):
         """The member that runs on a node."""
         return next((m for m in self.members.values() if m.name == node), None)
 
+    def foreign_resources(self) -> list[dict[str, Any]]:
+        """The EtcdMembers of the other cluster; that of the target's namesake may not tell its ID yet."""
+        names = ("elsewhere", self.target)
+        return [resource(name, member_id) for member_id, name in zip(looks.FOREIGN_IDS, names, strict=True)]
+
     def look_from(self, who: str, node: str) -> ClusterView:
         """What a look shows to an activity on a node.
 
@@ -131,6 +139,7 @@ class NodeCluster(Cluster):
         self.crash_at(trouble)
         if node in self.foreign_on:
             self.judge.misled = True
+            self.judge.everywhere = self.foreign_on >= set(self.nodes)
             view = looks.foreign_look(self, alone=True)
             return _seen_alone(view, looks.FOREIGN_IDS[0])
         own = self.member_on(node)
@@ -154,7 +163,7 @@ class NodeCluster(Cluster):
         """The removal knows whom it means from now on; one that is to be out already may have joined meanwhile."""
         if self.meant is None and (present or member_id not in self.members):
             known = self.bore | self._described()
-            no_witness = member_id in looks.FOREIGN_IDS and not self._described()
+            no_witness = member_id in looks.FOREIGN_IDS and (self.judge.everywhere or not self._described())
             self.judge.unwitnessed = no_witness
             if member_id not in known and not no_witness:
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")

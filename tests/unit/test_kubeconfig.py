@@ -143,6 +143,9 @@ async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None
     found = await at_attempt(time_limits.STEPS.no_kubernetes_attempts).run(find, query)
     assert isinstance(found, FindResourceResult)
     assert (found.name, found.step.note) == ("", "no Kubernetes in the profile")
+    for attempt in (time_limits.STEPS.elsewhere_attempts, 1000):
+        with pytest.raises(ApplicationError, match="no Kubernetes in the profile"):
+            await at_attempt(attempt).run(find, query.model_copy(update={"kubernetes": True}))
     with_kubernetes = {"prod": {**profile, "kubernetes": {"kubeconfig": tmp_path / "kubeconfig"}}}
     configs = (config, Config.model_validate({"clusters": with_kubernetes}))
     workers = [WorkerActivities(each, search_attributes=True) for each in configs]

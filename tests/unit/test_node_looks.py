@@ -121,6 +121,33 @@ def test_profile_names_the_node_of_a_member() -> None:
     assert asked(begin().do(to.Observe, first)) == ["rack7", "node2"]
 
 
+def test_first_look_asks_the_node_of_every_worker() -> None:
+    """A node that was set up anew as a cluster of its own lists none of the others, which speak against it then."""
+    foreign = cluster(member("f1", "f1", name="node2"), member("f2", "f1", name="node0"))
+    foreign = foreign.model_copy(update={"cluster_id": "beef"})
+    first = sees(foreign, C, worker_nodes=("node1", "node2"))
+    removal = begin().do(to.Observe, first.model_copy(update={"view": seen_by(foreign, {"f1"})}))
+    assert asked(removal) == ["node0", "node1"]
+    pauses(removal.do(to.LookThroughNodes, (silent(), sees(LED_BY_B, B))), 1.0)
+    assert removal.state.pinned is None
+    assert removal.state.doing.startswith(Reason.MIXED_CLUSTERS)
+
+
+def test_worker_that_reaches_all_members_asks_no_other_workers() -> None:
+    """Its look compares all members already."""
+    first = report(StepOutcome.OBSERVED, LED_BY_B, worker_nodes=("node7",))
+    assert asked(begin().do(to.Observe, first)) == []
+
+
+def test_kubernetes_is_known_from_the_first_worker_that_has_it() -> None:
+    """While the profile is rolled out the first look may come from one without; all else is as that one said."""
+    without = {"kubernetes": False, "remover": "k0s"}
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, None, traits=without)).do(to.Wait)
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
+    assert removal.state.traits is not None
+    assert (removal.state.traits.kubernetes, removal.state.traits.remover) == (True, "k0s")
+
+
 def test_node_of_the_worker_itself_is_not_asked() -> None:
     """Its own member does not answer it, and would not answer it again."""
     view = cluster(member(A, B), member(B, B), member(C, B))

@@ -27,10 +27,12 @@ class Listed:
         self.nodes = NodeWorkers(cast("Client", None), "q")
         monkeypatch.setattr(node_workers, "pollers", self)
 
-    async def __call__(self, _: Client, queue: str, *, activities: bool, fresh_seconds: float) -> list[str]:
+    async def __call__(
+        self, _: Client, queue: str, *, activities: bool = False, fresh_seconds: float = 60.0
+    ) -> list[str]:
         """As `etcd_handoff.temporal.pollers.pollers`."""
-        assert activities
-        assert fresh_seconds > 300, "one that was busy for a while is listed, too"
+        assert activities == (queue != "q")
+        assert not activities or fresh_seconds > 300, "one that was busy for a while is listed, too"
         self.asked.append(queue)
         if self.error:
             raise self.error
@@ -79,3 +81,19 @@ async def test_answer_that_takes_long_is_not_waited_for(monkeypatch: pytest.Monk
     listed = Listed(monkeypatch)
     monkeypatch.setattr(node_workers, "pollers", hangs)
     assert await listed.nodes.missing({"a"}) == ()
+
+
+async def test_nodes_of_all_workers_that_have_the_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their identities; one that does not tell its profiles may have it, and one of another make has no node."""
+    listed = Listed(monkeypatch)
+    listed.workers["q"] = [
+        f"etcd-handoff-worker/{build}:{node}:7@host"
+        for build, node in [
+            ("1.0+abc+prod=20271128,test", "node2"),
+            ("1.0+abc+prod", "node0"),
+            ("1.0+abc+test", "node1"),
+        ]
+    ] + ["somebody@else"]
+    assert await listed.nodes.serving("prod") == ("node0", "node2")
+    listed.error = DENIED
+    assert await listed.nodes.serving("prod") == ()
