@@ -83,6 +83,8 @@ RETRY: Final = RetryPolicy(
     maximum_attempts=ATTEMPTS,
 )
 RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
+RETRY_SNAPSHOT: Final = RetryPolicy(maximum_attempts=2 + time_limits.STEPS.snapshot_elsewhere_attempts)
+"""Some attempts only find a worker on a node that stays."""
 """For what may take minutes, and makes members read their whole keyspace each time."""
 ONCE: Final = RetryPolicy(maximum_attempts=1)
 """For what only helps."""
@@ -119,7 +121,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
     Observe: Call(EtcdActivities.check_leader, LIMITS.look_timeout),
     CheckHash: Call(HashAndSnapshotActivities.check_hash, LIMITS.hash_timeout, takes_minutes=True, retry=RETRY_LONG),
     TakeSnapshot: Call(
-        HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=RETRY_LONG
+        HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=RETRY_SNAPSHOT
     ),
     **dict.fromkeys((TransferLeadership, TransferOnceGranted), Call(EtcdActivities.move_leader, LIMITS.change_timeout)),
     AwaitNewLeader: Call(EtcdActivities.await_election, LIMITS.change_timeout),

@@ -201,7 +201,9 @@ class ChangeQueue:
     def _should_continue_as_new(self) -> bool:
         """When its history is long, unless the last message about a removal that has ended is still to be written."""
         ending = self._following.keys() - {entry.chain_id for entry in self._state.entries}
-        return continuation.is_long() and not ending and workflow.all_handlers_finished()
+        return (
+            continuation.is_long(continuation.LONGEST_QUEUE_HISTORY) and not ending and workflow.all_handlers_finished()
+        )
 
 
 def _approve(entry: QueueEntry) -> str:

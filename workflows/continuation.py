@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 CARRIED_MEMO: Final = "etcd-handoff-carried"
 """Key in the memo: the state that the run before has handed on."""
-LONGEST_HISTORY: Final = 2_000
+LONGEST_HISTORY: Final = 1_000
 """Events after which an operation that waits continues as a new run. The server suggests it later, and whoever takes
 it over replays the whole history within one workflow task."""
-LONGEST_SHARED_HISTORY: Final = 4_000
-"""The same for a queue or a watcher, which serves a whole cluster: a worker replays so many in about a second."""
+LONGEST_QUEUE_HISTORY: Final = 4_000
+"""The same for the queue of a cluster: a worker replays so many events in about a second."""
+LONGEST_WATCHER_HISTORY: Final = 400
+"""The same for a watcher, some two hours without news. One worker may have to take over those of all clusters at once,
+and replays a hundred of them side by side within the time of one workflow task."""
 LARGEST_HISTORY: Final = 8 << 20
 """Bytes after which a run continues as new; the server ends one at 50 MB."""
 
@@ -62,7 +65,7 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
     )
 
 
-def is_long(events: int = LONGEST_SHARED_HISTORY) -> bool:
+def is_long(events: int) -> bool:
     """Whether the history of this run has more events than these, or is large, so that it should continue as new."""
     info = workflow.info()
     return (
@@ -70,6 +73,11 @@ def is_long(events: int = LONGEST_SHARED_HISTORY) -> bool:
         or info.get_current_history_length() > events
         or info.get_current_history_size() > LARGEST_HISTORY
     )
+
+
+def watcher_is_long() -> bool:
+    """The same for a watcher."""
+    return is_long(LONGEST_WATCHER_HISTORY)
 
 
 def continue_if_long(state: OperationState) -> None:

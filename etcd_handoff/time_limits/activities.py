@@ -111,7 +111,7 @@ class StepTiming:
     """From this attempt on it counts that no worker can do it."""
     unexpected_attempts: int = 4
     """From this attempt on a failure that nobody foresaw is the step's end; the workflow is Blocked by it."""
-    snapshot_elsewhere_attempts: int = 3
+    snapshot_elsewhere_attempts: int = 8
     """So many attempts find a worker on another node than the one that leaves; the last of them takes the snapshot."""
     no_kubernetes_attempts: int = 3
     """How often it is tried to meet a worker whose cluster profile has Kubernetes."""
