@@ -1,4 +1,4 @@
-"""compose.yaml's services, brought up as `docker compose up --wait` does: each when what it depends on is ready."""
+"""A compose file's services, brought up as `docker compose up --wait` does: each when what it depends on is ready."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.compose.podman import Podman
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FILE: Final = ROOT / "compose.yaml"
 NOT_HERE: Final = frozenset({"grafana"})
 """Services without a stand-in."""
 SECONDS: Final = 300.0
@@ -23,18 +20,20 @@ SECONDS: Final = 300.0
 
 
 class Project:
-    """The services of compose.yaml.
+    """The services of one compose file, those with a profile too.
 
     Podman schedules no health checks where there is no systemd, and podman-compose 1.6 reads over the conditions of
     dependencies with this Podman. So this reads the conditions in the file, and asks the containers.
 
     Args:
         podman: Where they run.
+        file: Its name, in the root of the repository.
     """
 
-    def __init__(self, podman: Podman) -> None:
+    def __init__(self, podman: Podman, file: str) -> None:
+        self.file = file
         self._podman = podman
-        loaded = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+        loaded = yaml.safe_load((ROOT / file).read_text(encoding="utf-8"))
         self._name: str = loaded["name"]
         self._services: dict[str, dict[str, Any]] = {
             name: service for name, service in loaded["services"].items() if name not in NOT_HERE
@@ -54,7 +53,7 @@ class Project:
                 msg = f"not ready: {waiting}; not begun: {set(self._services) - began}"
                 raise TimeoutError(msg)
             for name in self._may_begin(began, set(ready)):
-                self._podman.compose(FILE, "--profile", "monitoring", "up", "--detach", "--no-deps", "--no-build", name)
+                self._compose("up", "--detach", "--no-deps", "--no-build", name)
                 began.add(name)
             for name in began - set(ready):
                 if self._is_ready(name):
@@ -64,7 +63,7 @@ class Project:
 
     def down(self) -> None:
         """Containers, networks and volumes are gone."""
-        self._podman.compose(FILE, "--profile", "monitoring", "down", "--volumes", "--timeout", "5")
+        self._compose("down", "--volumes", "--timeout", "5")
 
     def exec(self, service: str, *command: str) -> str:
         """What a command printed in the container of a service."""
@@ -73,6 +72,10 @@ class Project:
     def again(self, service: str) -> None:
         """A service that ends by itself has ended well once more."""
         self._podman("start", "--attach", self.container(service))
+
+    def ended(self, service: str) -> bool:
+        """The container of a service no longer runs."""
+        return not self._state(service)["Running"]
 
     def ended_by_themselves(self) -> list[str]:
         """The services that others await the end of, in the order of the file."""
@@ -90,13 +93,28 @@ class Project:
         options = [part for each in filters for part in ("--filter", each)]
         return self._podman("ps", "--all", "--quiet", *options).stdout.strip()
 
-    def _may_begin(self, began: set[str], ready: set[str]) -> Iterator[str]:
-        for name, service in self._services.items():
-            if name not in began and set(service.get("depends_on", {})) <= ready:
-                yield name
+    def _compose(self, *arguments: str) -> None:
+        profiles = sorted({profile for service in self._services.values() for profile in service.get("profiles", [])})
+        self._podman.compose(ROOT / self.file, *(f"--profile={profile}" for profile in profiles), *arguments)
+
+    def _may_begin(self, began: set[str], ready: set[str]) -> list[str]:
+        enough = {"service_started": began}
+        return [
+            name
+            for name, service in self._services.items()
+            if name not in began
+            and all(
+                other in enough.get(how["condition"], ready) for other, how in service.get("depends_on", {}).items()
+            )
+        ]
+
+    def _state(self, name: str) -> dict[str, Any]:
+        shown = self._podman("inspect", "--format", "{{json .State}}", self.container(name)).stdout
+        state: dict[str, Any] = json.loads(shown)
+        return state
 
     def _is_ready(self, name: str) -> bool:
-        state = json.loads(self._podman("inspect", "--format", "{{json .State}}", self.container(name)).stdout)
+        state = self._state(name)
         if name in self.ended_by_themselves():
             if not state["Running"] and state["ExitCode"]:
                 raise RuntimeError(self._words(name))

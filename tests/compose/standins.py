@@ -1,4 +1,4 @@
-"""Images that compose.yaml and the Dockerfile name, as far as Debian's packages and Go's modules can make them."""
+"""Images that the compose files and the Dockerfile name, as far as Debian's packages and Go's modules can make them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tests.compose.podman import Podman
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+FILES: Final = ("compose.yaml", "compose.dev.yaml")
 IMAGES: Final = Path(__file__).with_name("images")
 BASE: Final = "localhost/standin-base:bookworm"
 PACKAGES: Final = "busybox,ca-certificates,openssl,postgresql,prometheus,python3,python3-pip"
@@ -37,7 +38,7 @@ MODULES: Final = {
     "ui-server": ("github.com/temporalio/ui-server/v2/cmd/server", "temporalio/ui"),
 }
 """Package of a program, and the image that says in which version."""
-OURS: Final = ("etcd", "kube-apiserver", "worker")
+OURS: Final = ("etcd", "kube-apiserver", "temporal-dev", "worker")
 
 
 def build(podman: Podman) -> None:
@@ -55,16 +56,18 @@ def build(podman: Podman) -> None:
     for cache in (Path.home() / "go/pkg/mod", Path.home() / ".cache/go-build"):
         cache.mkdir(parents=True, exist_ok=True)
         options.append(f"--volume={cache}:{Path('/root') / cache.relative_to(Path.home())}")
-    text = (ROOT / "compose.yaml").read_text()
     for target in OURS:
-        (name,) = set(re.findall(rf"image: (etcd-handoff/{target}:\S+)", text))
+        (name,) = set(re.findall(rf"image: (etcd-handoff/{target}:\S+)", _text(*FILES)))
         podman.build(target, f"localhost/{name}", ROOT, *options)
 
 
 def _tags() -> dict[str, str]:
     """The version of each image that is not ours."""
-    texts = [(ROOT / name).read_text() for name in ("compose.yaml", "Dockerfile")]
-    return dict(re.findall(r"(?:image: (?:&\S+ )?|FROM |--from=)([\w./-]+):(\S+)", "\n".join(texts)))
+    return dict(re.findall(r"(?:image: (?:&\S+ )?|FROM |--from=)([\w./-]+):(\S+)", _text(*FILES, "Dockerfile")))
+
+
+def _text(*names: str) -> str:
+    return "\n".join((ROOT / name).read_text() for name in names)
 
 
 def _full(image: str) -> str:
