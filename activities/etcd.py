@@ -231,7 +231,8 @@ class EtcdActivities:
 
     async def _worker_nodes(self, look: CheckLeaderInput) -> tuple[str, ...]:
         """Nodes of all workers, where each asks its own member alone and none knows yet which cluster is meant."""
-        settled = look.for_node or look.cluster_id or not self.looks(look.cluster).own_member_alone
+        named = look.cluster_id or self._config.cluster(look.cluster).cluster_id
+        settled = look.for_node or named or not self.looks(look.cluster).own_member_alone
         return () if settled or self._workers is None else await self._workers.serving(look.cluster)
 
     async def _read_claims(self, look: CheckLeaderInput) -> tuple[ResourceClaim, ...] | None:

@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcd import EtcdActivities
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import CheckLeaderInput
-    from etcd_handoff.operation import node_looks
+    from etcd_handoff.operation import node_doubts, node_looks
     from workflows import activity_calls
 
 
@@ -51,5 +51,5 @@ class ClusterLook:
         asking = node_looks.looks_through(cluster, report, nodes, table)
         results = await activity_calls.look_through_nodes(asking)
         report, self._silent_nodes = node_looks.all_together(report, nodes, results, table, self._silent_nodes, now)
-        self._far_nodes = node_looks.far_nodes(report) or self._far_nodes
+        self._far_nodes = node_doubts.far_nodes(report) or self._far_nodes
         return report

@@ -10,6 +10,7 @@ concern has its own module:
     observation   looking, and what is learned from a look
     view_doubts   whether a look may be believed
     node_looks    looks through the workers of other nodes
+    node_doubts   what their answers leave in doubt
     node_hashes   hashes of members that those workers alone reach
     gates         approval, change window, hash check, snapshot
     approvals     who may approve, and how long that counts

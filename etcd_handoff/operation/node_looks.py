@@ -7,13 +7,13 @@ One for which Temporal lists no worker is not asked at first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from etcd_handoff import doubts, time_limits
 from etcd_handoff.activity_io import CheckLeaderInput, known_traits
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
-from etcd_handoff.operation import observation, texts
+from etcd_handoff.operation import node_doubts, observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
 from etcd_handoff.operation.phases import HalfLook
 from etcd_handoff.operation.state import Decided
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, HeardMember
     from etcd_handoff.operation.state import OperationState
-
-
-UNSETTLED: Final = "start workers on the others, or start the operation again if these have left"
-"""What to do where one list contradicted another, and nobody is left to say which is right."""
 
 
 class NodeAnswers(NamedTuple):
@@ -74,7 +70,9 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
         raise RuntimeError(msg)
     report, silent = all_together(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
     report = _confirmed(state, report)
-    state = state.changed(half_look=None, silent_nodes=silent, far_nodes=far_nodes(report) or state.far_nodes)
+    state = state.changed(
+        half_look=None, silent_nodes=silent, far_nodes=node_doubts.far_nodes(report) or state.far_nodes
+    )
     return observation.observed(state, half.command, report)
 
 
@@ -88,7 +86,7 @@ def _confirmed(state: OperationState, report: StepResult) -> StepResult:
         return report
     leave = {target.member_name, *(t.member_name for t in (state.whole.leaves if state.whole else ()))}
     known = set(state.far_nodes) - {node_of(name, _table(state)) for name in leave}
-    if not (why := unconfirmed(report, known, _table(state))):
+    if not (why := node_doubts.unconfirmed(report, known, _table(state))):
         return report
     return report.model_copy(update={"view": last, "step": report.step.model_copy(update={"note": why})})
 
@@ -149,34 +147,6 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         nodes = [node_of(m.name, table) for m in far]
         nodes += [node for node in known if node not in listed] if report.alone else []
     return tuple(dict.fromkeys(node for node in nodes if _rested(silent, node, now) and node != report.step.node))
-
-
-def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:
-    """Why a list does not settle which of two is right, where a worker sees its own member alone; empty where it does.
-
-    A member that was forced into a cluster of its own lists nobody else. So where a node of the last view is missing in
-    the list, most nodes of that view have to say so: one that contradicted may have lost its worker meanwhile.
-
-    Args:
-        report: What all workers that answered tell.
-        known: Nodes of the last view, without those of members that are to leave.
-        table: Nodes of members that are named otherwise.
-    """
-    if report.view is None or not report.alone or doubts.contradiction(report.view, doubts.Binding()):
-        return ""  # what contradicts it tells more
-    missing = sorted(set(known) - {node_of(m.name, table) for m in report.view.members})
-    confirm = sorted({*far_nodes(report), report.step.node} & set(known))
-    if not missing or 2 * len(confirm) > len(known):
-        return ""
-    return (
-        f"the list of the worker on {report.step.node} lacks {', '.join(missing)}, which only"
-        f" {', '.join(confirm) or 'that worker'} of {', '.join(sorted(known))} says; {UNSETTLED}"
-    )
-
-
-def far_nodes(report: StepResult) -> tuple[str, ...]:
-    """Nodes whose workers a view stands on; none where one worker reaches all members."""
-    return tuple(sorted({m.through_node for m in report.view.members} - {""})) if report.view else ()
 
 
 def looks_through(
@@ -243,6 +213,10 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
     if first is None or not (views or why):
         return NodeAnswers(report, asleep)
     view = merged(first, first_node, others, why, table, heard)
+    agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
+    silence = {node: text for node, text in why.items() if node in report.worker_nodes and node not in heard}
+    if found := node_doubts.few_workers(first, agree, silence):
+        view = view.model_copy(update={"doubts": (*view.doubts, found)})
     leader = view.leadership
     note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
     also = f"; also seen from {', '.join(sorted(views))}" if views else ""

@@ -21,7 +21,7 @@ from etcd_handoff.operation.commands import (
     RemoveTarget,
     StepFailure,
 )
-from etcd_handoff.operation.node_looks import UNSETTLED
+from etcd_handoff.operation.node_doubts import UNSETTLED
 from tests.model.cluster import CrashError
 from tests.model.loop import Loop
 from tests.model.node_gateway import ModelWorkers, NodeGateways, claims_on, gateway_on

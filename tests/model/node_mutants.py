@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import activities.etcd_looks
+from activities.etcd import EtcdActivities
 from activities.etcd_looks import SeenBefore
 from etcd_handoff import merged_view
 from etcd_handoff.operation import node_looks, observation, proposal, removal
@@ -69,6 +70,11 @@ def believes_its_own_list(state: OperationState, view: ClusterView | None, **_: 
     return AFTER_STEP(state, view, removed=out)
 
 
+async def hears_of_no_worker(_self: object, _look: object) -> tuple[str, ...]:
+    """Asks no worker that nobody's list leads to."""
+    return ()
+
+
 def sends_steps_elsewhere(self: OperationState, member_id: str) -> str:
     """Sends steps to a node whose worker does not reach the member."""
     others = self.view.members if self.view else ()
@@ -118,6 +124,9 @@ NODE_MUTANTS: Final[dict[Callable[..., Any], Shown]] = {
     believes_its_own_list: Shown(removal, "after_step", THERE, LONE),
     forgets_an_attempt_before: Shown(
         proposal, "failed", PENDING, (Trouble.NODE_IDLE, Trouble.LATE, Trouble.CRASH), voters=2
+    ),
+    hears_of_no_worker: Shown(
+        EtcdActivities, "_worker_nodes", "was pinned", (Trouble.FOREIGN_LIST,), first=Trouble.TARGET_DIES
     ),
     sends_steps_elsewhere: Shown(OperationState, "node_for", "it does not end"),
 }

@@ -133,6 +133,30 @@ def test_first_look_asks_the_node_of_every_worker() -> None:
     assert removal.state.doing.startswith(Reason.MIXED_CLUSTERS)
 
 
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ((silent(), silent()), Reason.WRONG_CLUSTER),
+        ((silent(), sees(LED_BY_B, C)), None),
+        ((sees(None, A), silent()), Reason.WRONG_CLUSTER),
+        ((sees(None, A), sees(None, C)), Reason.NO_QUORUM),
+    ],
+)
+def test_first_look_needs_the_word_of_most_workers_that_temporal_lists(
+    answers: tuple[StepResult | StepFailure, ...], reason: Reason | None
+) -> None:
+    """A worker whose member has left says that it sees nothing, which is an answer; one that is silent may see more."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B, worker_nodes=("node0", "node1", "node2")))
+    removal.do(to.LookThroughNodes, answers)
+    if reason is None:
+        assert removal.state.view is not None
+        assert removal.state.view.doubts == ()
+        return
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(reason)
+    assert (removal.state.pinned is None) == (reason is Reason.WRONG_CLUSTER)
+
+
 def test_worker_that_reaches_all_members_asks_no_other_workers() -> None:
     """Its look compares all members already."""
     first = report(StepOutcome.OBSERVED, LED_BY_B, worker_nodes=("node7",))

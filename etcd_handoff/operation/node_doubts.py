@@ -1,0 +1,68 @@
+"""What the answers of several nodes' workers leave in doubt, where each sees its own member alone. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from etcd_handoff import doubts
+from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.merged_view import node_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.cluster_view import ClusterView
+
+UNSETTLED: Final = "start workers on the others, or start the operation again if these have left"
+"""What to do where one list contradicted another, and nobody is left to say which is right."""
+
+
+def few_workers(view: ClusterView, agreeing: Collection[str], silence: Mapping[str, str]) -> Doubt | None:
+    """The doubt that too few workers speak of this cluster in a look that is to tell which one is meant.
+
+    A node that was set up anew has an API server of its own as well, so its EtcdMembers agree with its list.
+
+    Args:
+        view: The list.
+        agreeing: Nodes whose workers gave it.
+        silence: Nodes for which Temporal lists a worker that took no look, and why.
+    """
+    if len(silence) < len(agreeing):
+        return None
+    nodes = ", ".join(sorted(agreeing))
+    return Doubt(
+        kind=doubts.WRONG_CLUSTER,
+        text=f"only the worker on {nodes} speaks of cluster {view.cluster_id}, and others gave no answer, though"
+        f" Temporal lists them: {'; '.join(text for _, text in sorted(silence.items()))}",
+        remedy="start these workers; Temporal lists one that has ended for about a minute. When this is the right"
+        f' cluster, set cluster_id = "{view.cluster_id}" in the profile',
+    )
+
+
+def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:
+    """Why a list does not settle which of two is right, where a worker sees its own member alone; empty where it does.
+
+    A member that was forced into a cluster of its own lists nobody else. So where a node of the last view is missing in
+    the list, most nodes of that view have to say so: one that contradicted may have lost its worker meanwhile.
+
+    Args:
+        report: What all workers that answered tell.
+        known: Nodes of the last view, without those of members that are to leave.
+        table: Nodes of members that are named otherwise.
+    """
+    if report.view is None or not report.alone or doubts.contradiction(report.view, doubts.Binding()):
+        return ""  # what contradicts it tells more
+    missing = sorted(set(known) - {node_of(m.name, table) for m in report.view.members})
+    confirm = sorted({*far_nodes(report), report.step.node} & set(known))
+    if not missing or 2 * len(confirm) > len(known):
+        return ""
+    return (
+        f"the list of the worker on {report.step.node} lacks {', '.join(missing)}, which only"
+        f" {', '.join(confirm) or 'that worker'} of {', '.join(sorted(known))} says; {UNSETTLED}"
+    )
+
+
+def far_nodes(report: StepResult) -> tuple[str, ...]:
+    """Nodes whose workers a view stands on; none where one worker reaches all members."""
+    return tuple(sorted({m.through_node for m in report.view.members} - {""})) if report.view else ()
