@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
+from etcd_handoff.contract import Outcome
 from etcd_handoff.lab import Role, disasters, resources, wait_until
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import removal_id
 from tests.integration.isolation import require_isolation
+from tests.integration.progress import says
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Bench, FrontDoor, MakeFrontDoor
+    from tests.integration.conftest import Bench, FrontDoor, MakeBench, MakeFrontDoor
 
 
 async def set_up_anew(b: Bench, node: str) -> None:
@@ -86,3 +88,28 @@ async def test_its_worker_takes_no_order_back(front_door: MakeFrontDoor) -> None
         assert [order["member_id"] for order in watching["orders"]] == [asked_for]
         now = await removal.describe()
         assert (now.run_id, now.status) == (run_id, WorkflowExecutionStatus.RUNNING)
+
+
+async def test_its_worker_takes_no_name_for_its_own_member(bench: MakeBench) -> None:
+    """It takes the first look; its etcd has a member of that name, and its EtcdMembers agree with it.
+
+    The one that is meant died with the old data. It is removed once the others tell and the worker is stopped.
+    """
+    require_isolation()
+    async with bench(isolated=True) as b:
+        leader = await b.lab.leader()
+        anew = b.lab.others(leader)[0].name
+        meant = await b.lab.member_id(anew)
+        await set_up_anew(b, anew)
+        others = [node.name for node in b.lab.others(anew)]
+        for node in others:
+            b.lab.stop(Role.WORKER, node)
+        removal = await b.start(anew)
+        await says(removal, "WrongCluster", f"only the worker on {anew}")
+        for node in others:
+            b.lab.resume(Role.WORKER, node)
+        await says(removal, "MixedClusters")
+        await b.lab.kill(Role.WORKER, anew)
+        result = await removal.result()
+        assert (result.outcome, result.member_id) == (Outcome.REMOVED, meant)
+        assert [m.name for m in await b.lab.members(anew)] == [anew], "of the other cluster nobody was removed"
