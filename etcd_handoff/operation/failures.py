@@ -53,7 +53,7 @@ def inconsistent(note: str, *, adds: bool = False) -> Failure:
 def no_leave(note: str) -> Failure:
     """The contract's failure for a member that k0s cannot be asked for."""
     text = (
-        f"{Reason.AWAITING_K0S}: k0s removes a member through its EtcdMember alone, but {note}. Create the EtcdMember,"
+        f"{Reason.NO_ETCDMEMBER}: k0s removes a member through its EtcdMember alone, but {note}. Create the EtcdMember,"
         ' or set remover = "etcd" in the profile'
     )
     return Failure(FailureType.REMOVAL_REFUSED, text)
@@ -62,7 +62,7 @@ def no_leave(note: str) -> Failure:
 def taken_back(resource: str, manager: str) -> Failure:
     """The contract's failure for an order to k0s that somebody else has taken back."""
     text = (
-        f"{Reason.AWAITING_K0S}: spec.leave of EtcdMember {resource} was taken back by {manager}, so the member stays;"
+        f"{Reason.LEAVE_REVOKED}: spec.leave of EtcdMember {resource} was taken back by {manager}, so the member stays;"
         " start the removal again if it is to leave all the same"
     )
     return Failure(FailureType.REMOVAL_REFUSED, text)

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     CHANGE_UNDER_WAY = "ChangeUnderWay"
     QUEUE_SILENT = "QueueSilent"
     AWAITING_K0S = "AwaitingK0s"
+    NO_ETCDMEMBER = "NoEtcdMember"
+    LEAVE_REVOKED = "LeaveRevoked"
     HASH_UNKNOWN = "HashUnknown"
     SNAPSHOT_FAILED = "SnapshotFailed"
     LAST_VOTER = "LastVoter"
