@@ -35,6 +35,7 @@ from etcd_handoff.etcdmember_messages import (
     STANDING,
     old_generation,
 )
+from etcd_handoff.leave_requester import requester_of
 from etcd_handoff.managed_fields import (
     ANNOTATION,
     FIELD_MANAGER,
@@ -94,6 +95,8 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
         member_id=member_id_of(resource),
         joined=joined_condition(resource),
         joined_since=str(next(joined_since, "") or ""),
+        leave_asked_by=requester_of(resource, SPEC_LEAVE) if leave else "",
+        annotation_asked_by=requester_of(resource, ANNOTATION) if annotation else "",
     )
 
 

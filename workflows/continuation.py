@@ -60,7 +60,7 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
         namespace=info.namespace,
         began=info.start_time.isoformat(timespec="seconds"),
         blocked_seconds_left=request.blocked_timeout_seconds,
-        started_by="" if info.parent else senders.of_start(),  # nobody knows who has set a flag on an EtcdMember
+        started_by="" if info.parent else senders.of_start(),  # a watcher has no name of its own
         **known,
     )
 

@@ -13,6 +13,7 @@ from temporalio import workflow
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import RemovalRequest, RemovalResult
     from etcd_handoff.doubts import Binding
+    from etcd_handoff.operation.people import REQUESTER_MEMO
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation
     from workflows.drive_operation import Operation
@@ -47,4 +48,5 @@ def _beginning(request: RemovalRequest | None) -> OperationState:
         raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
     bound = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
     asked_by = workflow.memo_value(ASKED_BY_MEMO, "", type_hint=str)
-    return continuation.beginning(request, binding=bound, asked_by=asked_by)
+    requester = workflow.memo_value(REQUESTER_MEMO, "", type_hint=str)
+    return continuation.beginning(request, binding=bound, asked_by=asked_by, requester=requester)

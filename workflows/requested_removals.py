@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest, removal_summary
     from etcd_handoff.operation import reconciler, reconciler_pauses
+    from etcd_handoff.operation.people import REQUESTER_MEMO
     from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
     from etcd_handoff.unawaited import may_be_left
@@ -138,8 +139,9 @@ class RequestedRemovals:
         request = RemovalRequest(
             cluster=self._request.cluster,
             member=removal.member_id,  # a name may have passed to another member by the removal's first look
-            reason=f"{removal.asked_by} of EtcdMember {removal.resource}",
+            reason=removal.reason,
         )
+        memo = {BOUND_MEMO: self._state.binding, ASKED_BY_MEMO: removal.resource, REQUESTER_MEMO: removal.requester}
         self._starting.add(removal.uid)
         try:
             started = await workflow.start_child_workflow(
@@ -151,7 +153,7 @@ class RequestedRemovals:
                 task_timeout=TASK_TIMEOUT,
                 static_summary=removal_summary(removal.label, request.cluster),
                 static_details=request.reason,
-                memo={BOUND_MEMO: self._state.binding, ASKED_BY_MEMO: removal.resource},
+                memo=memo,
             )
             may_be_left(started)  # the activity that follows it says how it ended, whoever started it
         except WorkflowAlreadyStartedError:

@@ -37,4 +37,5 @@ async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResou
     )
     if workflow.now().timestamp() - asked_at > time_limits.OPERATION.old_look_seconds:
         return ()
-    return seen.resources if again.unchanged else tuple(r for r in seen.resources if r in again.resources)
+    still = {resource.compared for resource in again.resources}
+    return seen.resources if again.unchanged else tuple(r for r in seen.resources if r.compared in still)

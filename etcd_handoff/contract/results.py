@@ -104,7 +104,8 @@ class OperationResult(Message):
         next_steps: What is left to do by hand: with k0s on the node of the member, and where another one has its name.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
-        asked_by: Who started it, by the identity that Temporal has recorded; empty for an order on an EtcdMember.
+        asked_by: Who started it, by the identity that Temporal has recorded; for an order on an EtcdMember, who gave
+            it, as far as the API server tells. Empty when nobody is known.
         reason: Why, in the words of the request.
         approved_by: Who approved it, by the name given and the identity that Temporal has recorded; empty for nobody.
         plan: What it would do, in words; for a dry run alone.

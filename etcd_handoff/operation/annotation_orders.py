@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import MEMBER_ID
-from etcd_handoff.operation.leave_orders import Orders, described_member
+from etcd_handoff.operation.leave_orders import Orders, described_member, still_by
 from etcd_handoff.operation.reconciler_state import LeaveOrder
 
 if TYPE_CHECKING:
@@ -76,6 +76,8 @@ def _about(resource: MemberResource, member_id: str = "") -> LeaveOrder:
         member_id=member_id,
         status_digest=resource.status_digest,
         annotation=resource.annotation,
+        asked_by=resource.annotation_asked_by,
+        since=resource.annotation_since,
     )
 
 
@@ -84,7 +86,7 @@ def _order(
 ) -> LeaveOrder:
     value = resource.annotation
     if before is not None and value in ("", before.annotation):
-        return _about(resource, before.member_id if _still(before, resource) else "")
+        return still_by(before, _about(resource, before.member_id)) if _still(before, resource) else _about(resource)
     if value != WHOEVER_IS_DESCRIBED:
         return _about(resource, named_member(value))  # nobody where it is empty
     if before is None and resource.annotation_since <= resource.created:

@@ -70,7 +70,7 @@ def _facts(state: OperationState) -> list[str]:
         else ("", ""),
         *(("Warning", warning) for warning in (warnings(state.view) if state.view else ())),
         ("Why", state.original_request.reason),
-        (f"Asked for the {noun}", " at ".join(filter(None, (state.started_by, _moment_of(state.began))))),
+        (f"Asked for the {noun}", " at ".join(filter(None, (state.person, _moment_of(state.began))))),
         ("Approved by", people.approver(state.approval, state.approved)),
     ]
     return [f"- **{state.handoff_state}**{since}: {state.doing}", *(f"- **{k}:** {text}" for k, text in facts if text)]

@@ -58,6 +58,7 @@ class HandedOn(Message):
         whole: What it is a part of; None for a removal or an addition that somebody has asked for.
         lasting: Where it stands, and since when.
         asked_by: The EtcdMember whose flag or annotation a watcher has started it for; empty where nobody has said so.
+        requester: Who has set those, as far as the EtcdMember's API server tells; empty where nobody is known.
         last_note: What that EtcdMember was told last.
         note_again: It is not known to have arrived.
     """
@@ -102,8 +103,14 @@ class HandedOn(Message):
     noticed: Noticed = Noticed()
     lasting: Lasting = Lasting()
     asked_by: str = ""
+    requester: str = ""
     last_note: str = ""
     note_again: bool = False
+
+    @property
+    def person(self) -> str:
+        """Who is behind it, for people: its starter, or who has given the order on the EtcdMember."""
+        return self.started_by or self.requester
 
     def changed(self, **fields: Any) -> Self:
         """The same state with other values in these fields."""

@@ -126,6 +126,18 @@ def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
         member_id=member_id,
         status_digest=resource.status_digest,
         k0s_start=resource.k0s_start,
+        asked_by=resource.leave_asked_by,
+        since=resource.leave_since,
+    )
+
+
+def still_by(before: LeaveOrder, order: LeaveOrder) -> LeaveOrder:
+    """The same order with who gave it, and when, as that was told first.
+
+    Later a program that owns the field may have written something else, or another one may own it too.
+    """
+    return order.model_copy(
+        update={"asked_by": before.asked_by or order.asked_by, "since": before.since or order.since}
     )
 
 
@@ -138,7 +150,8 @@ def _cleared(before: LeaveOrder, resource: MemberResource) -> LeaveOrder:
     by, restarted = resource.leave_manager, resource.k0s_start != before.k0s_start
     if not (may_ask_again(by) if by else restarted):
         return _about_member(resource)
-    return _about_member(resource, before.member_id).model_copy(update={"k0s_start": before.k0s_start})
+    order = still_by(before, _about_member(resource, before.member_id))
+    return order.model_copy(update={"k0s_start": before.k0s_start})
 
 
 def _order(
@@ -146,9 +159,9 @@ def _order(
 ) -> LeaveOrder:
     if not resource.leave:
         return _about_member(resource) if before is None else _cleared(before, resource)
-    if resource.leave_by_us or (before is not None and before.generation == resource.generation):
-        return _about_member(resource, before.member_id if before is not None else "")
-    if before is None and resource.generation <= FIRST_GENERATION:
+    if before is not None and (resource.leave_by_us or before.generation == resource.generation):
+        return still_by(before, _about_member(resource, before.member_id))
+    if before is None and (resource.leave_by_us or resource.generation <= FIRST_GENERATION):
         return _about_member(resource)
     old = resource.old_request or "" < resource.leave_since <= resource.joined_since
     return _about_member(resource, described_member(before, resource.leave_since, resource, resources, view, old=old))

@@ -25,11 +25,13 @@ class MemberResource(Message):
             not set, or they do not tell.
         leave_manager: Field manager that cleared `spec.leave`; empty when it is set, or when that is not known.
         leave_by_us: `spec.leave` is set, and we have set it.
+        leave_asked_by: Who has set `spec.leave` (`etcd_handoff.leave_requester`); empty when nobody is known.
         old_request: `spec.leave` is set, and a message calls it an old request that is about this generation, or is not
             older than the flag.
         annotation: Value of the annotation that asks the member to leave; empty when it asks for nothing.
         annotation_since: When a manager of the annotation last wrote a field of its own, so that it is not younger;
             empty when it is not set, or that is not known.
+        annotation_asked_by: Who has set the annotation (`etcd_handoff.leave_requester`); empty when nobody is known.
         old_annotation: A message calls the annotation an old request, whichever is older.
         created: When the resource was created.
         k0s_start: What k0s calls its present start on the member's node; empty where k0s does not say so.
@@ -54,6 +56,17 @@ class MemberResource(Message):
     member_id: str = ""
     joined: str = "Unknown"
     joined_since: str = ""
+    leave_asked_by: str = ""
+    annotation_asked_by: str = ""
+
+    @property
+    def compared(self) -> str:
+        """All that may start or end an order, and so all but who has given it.
+
+        Workers of an older version do not tell that. If it counted, the digests of two workers would never agree, and
+        rounds would follow each other without a pause.
+        """
+        return self.model_dump_json(exclude={"leave_asked_by", "annotation_asked_by"})
 
     @property
     def status_digest(self) -> str:
@@ -95,7 +108,7 @@ class WatchMembersResult(Message):
     @property
     def digest(self) -> str:
         """Digest of all that starts a new round when it changes: not of messages and other fields of a status."""
-        return _digest(str(self.installed), *(resource.model_dump_json() for resource in self.resources))
+        return _digest(str(self.installed), *(resource.compared for resource in self.resources))
 
     def was_read_elsewhere(self, cluster_id: str, listed: str = "") -> bool:
         """Whether they were read on a node that has become a cluster of its own, as not all nodes have.

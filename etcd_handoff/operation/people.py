@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COMMAND_LINE: Final = "etcd-handoff:"
 SCRIPT: Final = "etcd-handoff-client:"
 TEMPORAL_CLI: Final = "temporal-cli:"
+REQUESTER_MEMO: Final = "etcd-handoff-requester"
+"""Key in the memo of a removal that a watcher starts: who has given the order on the EtcdMember, for people."""
 PROGRAMS: Final = (COMMAND_LINE, SCRIPT, TEMPORAL_CLI)
 """How identities begin that name a user and a host, by the program that gives them."""
 

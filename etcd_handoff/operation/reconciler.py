@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts
 from etcd_handoff.command_lines import with_cluster
-from etcd_handoff.contract import workflow_id
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.etcdmember import as_listed
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.operation import annotation_orders, drift, leave_orders
 from etcd_handoff.operation.member_resources import SyncMembersInput
+from etcd_handoff.operation.ordered_removal import ordered_removal
 from etcd_handoff.operation.reconciler_pauses import retry_after
-from etcd_handoff.operation.reconciler_state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry, RunningRemoval
+from etcd_handoff.operation.reconciler_state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry
 from etcd_handoff.operation.standing import standing_messages
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
+    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState, RunningRemoval
 
 KEPT_REPAIRS: Final = 20
 KEPT_LEFT: Final = 64
@@ -113,27 +112,16 @@ def removals_to_start(
     """
     removals: list[RunningRemoval] = []
     for resource in resources:
-        member, asked_by = _asked_for(state, resource, view)
-        if member is None or resource.uid in state.running or _pauses(state, resource, now):
+        removal = ordered_removal(state, cluster, resource, view)
+        if removal is None or resource.uid in state.running or _pauses(state, resource, now):
             continue
-        removed_at = state.removed.get(member.member_id)
-        if removed_at is not None:
-            if removed_at < state.looks:  # else the list was read before the removal ended
-                removed = {key: look for key, look in state.removed.items() if key != member.member_id}
-                state = with_retry(state, resource.uid, resource.generation, now)
-                state = state.model_copy(update={"removed": removed})
-            continue
-        removals.append(
-            RunningRemoval(
-                uid=resource.uid,
-                resource=resource.name,
-                generation=resource.generation,
-                member_id=member.member_id,
-                label=member.label,
-                workflow_id=workflow_id(cluster, member.label),
-                asked_by=asked_by,
-            )
-        )
+        removed_at = state.removed.get(removal.member_id)
+        if removed_at is None:
+            removals.append(removal)
+        elif removed_at < state.looks:  # else the list was read before the removal ended
+            removed = {key: look for key, look in state.removed.items() if key != removal.member_id}
+            state = with_retry(state, resource.uid, resource.generation, now)
+            state = state.model_copy(update={"removed": removed})
     return state, tuple(removals)
 
 
@@ -231,17 +219,6 @@ def _departed(state: ReconcilerState, resources: Sequence[MemberResource]) -> se
     """Members that are known to leave or to have left."""
     left = {resource.member_id for resource in resources if resource.joined == "False"} | state.removed.keys()
     return left | {removal.member_id for removal in state.running.values()}
-
-
-def _asked_for(
-    state: ReconcilerState, resource: MemberResource, view: ClusterView
-) -> tuple[leave_orders.MemberToRemove | None, str]:
-    """The member whose removal an EtcdMember asks for, and by what."""
-    by_annotation = state.annotated.get(resource.uid) if resource.annotation else None
-    member = leave_orders.member_to_remove(by_annotation, resource, view)
-    if member is not None:
-        return member, f"annotation {LEAVE_ANNOTATION}"
-    return leave_orders.member_to_remove(state.orders.get(resource.uid), resource, view), "spec.leave"
 
 
 def _pauses(state: ReconcilerState, resource: MemberResource, now: float) -> bool:

@@ -26,6 +26,8 @@ class LeaveOrder(Message):
         status_digest: Digest of the EtcdMember's status when it was read last.
         annotation: Value of the annotation that it came by; empty when it came by `spec.leave`.
         k0s_start: What k0s on the member's node called its start then.
+        asked_by: Who has given it, as it was told first (`etcd_handoff.leave_requester`); empty when nobody is known.
+        since: When it was given, as it was told first (RFC 3339, UTC); empty when that is not known.
     """
 
     uid: str
@@ -34,6 +36,8 @@ class LeaveOrder(Message):
     status_digest: str = ""
     annotation: str = ""
     k0s_start: str = ""
+    asked_by: str = ""
+    since: str = ""
 
 
 class RunningRemoval(Message):
@@ -48,6 +52,8 @@ class RunningRemoval(Message):
         workflow_id: The removal.
         joined: It ran already, and may be about another member.
         asked_by: What of the EtcdMember asked for it.
+        requester: Who has set that (`etcd_handoff.leave_requester`); empty when nobody is known.
+        since: When it was set (RFC 3339, UTC); empty when that is not known.
     """
 
     uid: str
@@ -58,6 +64,13 @@ class RunningRemoval(Message):
     workflow_id: str
     joined: bool = False
     asked_by: str = "spec.leave"
+    requester: str = ""
+    since: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why the member is removed, for people."""
+        return f"{self.asked_by} of EtcdMember {self.resource}{f', set at {self.since}' if self.since else ''}"
 
 
 class RemovalRetry(Message):

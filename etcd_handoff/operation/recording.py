@@ -110,7 +110,7 @@ def record_of(
         kubernetes=traits is not None and traits.kubernetes,
         leave=out and traits is not None and traits.sets_leave,
         next_steps=next_steps(state) if out else (),
-        asked_by=state.started_by,
+        asked_by=state.person,
         reason=state.original_request.reason,
         approved_by=people.approver(state.approval, state.approved),
         made=_in_utc(now),
@@ -220,7 +220,7 @@ def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[s
         "next_steps": (*next_steps(state), *namesakes(state)) if state.absent and not state.request.dry_run else (),
         "steps": state.steps,
         "steps_left_out": state.steps_left_out,
-        "asked_by": state.started_by,
+        "asked_by": state.person,
         "reason": state.original_request.reason,
         "approved_by": people.approver(state.approval, state.approved),
     }

@@ -293,6 +293,19 @@ def test_who_asked_and_why_stands_in_the_result_and_on_the_etcdmember() -> None:
     assert (fields["asked_by"], fields["reason"]) == (ANN, "new disk")
 
 
+def test_requester_of_an_order_on_an_etcdmember_stands_in_the_same_places() -> None:
+    """A watcher has started the removal; a person who has started it themselves is named instead."""
+    drive = begin(reason="spec.leave of EtcdMember node0")
+    drive.state = drive.state.changed(requester="alice (by kubectl-patch)")
+    record = drive.do(to.Observe, seen(LED_BY_B)).turn().do(to.RemoveTarget, REMOVED).next(to.WriteStatus).ask
+    assert record.asked_by == "alice (by kubectl-patch)"
+    recorded = UpdateStatusResult(step=step("remove_member", StepOutcome.REMOVED), recorded=True)
+    assert recording.result_fields(drive.state, recorded)["asked_by"] == "alice (by kubectl-patch)"
+    assert drive.state.changed(started_by=ANN).person == ANN
+    carried = type(drive.state).model_validate_json(drive.state.model_dump_json())
+    assert carried.requester == drive.state.requester
+
+
 def test_who_approved_stands_in_the_result_and_on_the_etcdmember() -> None:
     """The name that was given, and the identity that was recorded."""
     drive = approve(asked(), by="Bob of storage").do(to.Observe, seen(LED_BY_B)).turn().do(to.RemoveTarget, REMOVED)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from temporalio.api.common.v1 import Payloads
 
-from etcd_handoff.cli.audit.behind import CARRIED, Behind, behind
+from etcd_handoff.cli.audit.behind import Behind, behind
 from etcd_handoff.cli.audit.history import trail_of
+from etcd_handoff.cli.audit.records import CARRIED
 from etcd_handoff.cli.audit.trail import Entry
 from etcd_handoff.cli.render.history import overview_lines, trail_lines
 from etcd_handoff.cli.render.operations import TemporalParts, temporal_lines, temporal_object
 from etcd_handoff.contract import RemovalRequest
+from etcd_handoff.operation.people import REQUESTER_MEMO
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 from etcd_handoff.temporal.converter import DEFAULTS, data_converter
 from tests.unit.history_events import REQUEST, event, payload, started, trail
@@ -43,6 +45,27 @@ def test_front_door_is_told(attributes: dict[str, Any], by: str, door: str) -> N
     found = trail_of("etcd-remove/prod/node2", [[started(**attributes)]])
     assert (found.asked_by, found.door) == (by, door)
     assert found.entries == (Entry("2026-01-01T00:00:00.000Z", "asked", "removal of node2: new disk", by, door),)
+
+
+@pytest.mark.parametrize(
+    ("key", "handed_on", "by"),
+    [
+        (REQUESTER_MEMO, "alice (by kubectl-patch)", "alice (by kubectl-patch)"),
+        (REQUESTER_MEMO, "", "new disk"),
+        (REQUESTER_MEMO, 7, "new disk"),
+        (CARRIED, {"requester": "alice (by kubectl-patch)"}, "alice (by kubectl-patch)"),
+        (CARRIED, {"requester": ""}, "new disk"),
+        (CARRIED, {}, "new disk"),
+    ],
+)
+def test_order_on_an_etcdmember_is_told_with_who_gave_it(key: str, handed_on: object, by: str) -> None:
+    """From the memo; where Temporal has forgotten the first run, from what the next one was handed on."""
+    memo = {"fields": {key: payload(handed_on).payloads[0]}}
+    begin = started(parent_workflow_execution={"workflow_id": "etcd-watch/prod"}, memo=memo)
+    found = trail_of("etcd-remove/prod/node2", [[begin]])
+    assert (found.asked_by, found.reason, found.door) == (by, "new disk", "kubectl (EtcdMember)")
+    assert behind(begin, [begin]).asked_by == by
+    assert trail_of("x", [[started(memo=memo)]]).asked_by == "1@host"  # nobody but a watcher is believed
 
 
 def test_our_client_is_told_from_the_bare_api() -> None:

@@ -94,6 +94,13 @@ def test_page_says_since_when_who_asked_and_when_it_gives_up() -> None:
     assert "since 2026-01-01 12:01:40" in details(lasting_since(again.changed(blocked=other), NOON + 100))
 
 
+def test_page_names_who_gave_the_order_on_the_etcdmember() -> None:
+    """A watcher has started the removal, and has no name of its own."""
+    known = {"requester": "alice (by kubectl-patch)", "began": "2026-01-01T11:59:00+00:00"}
+    text = details(state(**known))
+    assert "- **Asked for the removal:** alice (by kubectl-patch) at 2026-01-01 11:59:00 UTC\n" in text
+
+
 def test_page_shows_the_place_in_the_queue() -> None:
     """Who is before it, or that it has the turn."""
     text = details(state(handoff_state=HandoffState.QUEUED, behind=("the removal of node3", "the addition of node5")))

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.cli.find_operation import FoundOperation
-
-CARRIED: Final = "etcd-handoff-carried"
-"""The memo with what a run has handed on to the next one."""
 
 
 class Behind(NamedTuple):
@@ -78,10 +75,11 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
         last: The events of its last run.
     """
     from etcd_handoff.cli.audit.history import trail_of
+    from etcd_handoff.cli.audit.records import carried_in
     from etcd_handoff.cli.audit.trail import approver
 
     first, now = trail_of("", [[start]]), trail_of("", [last])
-    carried = _carried(last[0])
+    carried = carried_in(last[0])
     return Behind(
         asked_by=first.asked_by,
         reason=first.reason,
@@ -90,15 +88,6 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
         began=first.asked_at.replace("Z", "+00:00"),  # as Temporal's lists have it
         cluster_id=_seen_cluster(last) or str((carried.get("pinned") or {}).get("cluster_id", "")),
     )
-
-
-def _carried(start: HistoryEvent) -> dict[str, Any]:
-    """What the run before has handed on to the one that begins so."""
-    from etcd_handoff.cli.audit.records import value
-
-    memo = start.workflow_execution_started_event_attributes.memo.fields
-    carried = value(memo[CARRIED]) if CARRIED in memo else None
-    return carried if isinstance(carried, dict) else {}
 
 
 def _seen_cluster(events: Sequence[HistoryEvent]) -> str:

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.operation.people import COMMAND_LINE, SCRIPT, TEMPORAL_CLI
+from etcd_handoff.operation.people import COMMAND_LINE, REQUESTER_MEMO, SCRIPT, TEMPORAL_CLI
 from etcd_handoff.temporal.converter import DEFAULTS
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DOORS: Final = ((COMMAND_LINE, "command line"), (SCRIPT, "Python client"), (TEMPORAL_CLI, "Temporal CLI"))
 """The ways by which people came whose identity begins so."""
 WATCHER: Final = "etcd-watch/"
+CARRIED: Final = "etcd-handoff-carried"
+"""The memo with what a run has handed on to the next one."""
 SCHEDULED_BY: Final = "TemporalScheduledById"
 
 
@@ -63,12 +65,29 @@ def person(event: HistoryEvent, identity: str) -> tuple[str, str]:
     return (f"{authenticated} (as {name})" if authenticated and authenticated != name else name), door
 
 
+def carried_in(event: HistoryEvent) -> dict[str, Any]:
+    """What the run before has handed on to the one that begins so."""
+    memo = event.workflow_execution_started_event_attributes.memo.fields
+    carried = value(memo[CARRIED]) if CARRIED in memo else None
+    return carried if isinstance(carried, dict) else {}
+
+
+def requester(event: HistoryEvent) -> str:
+    """Who has given the order on an EtcdMember for which a removal begins so; empty when that is not known.
+
+    Where the retention of its first run is over, the next one has it from what it was handed on.
+    """
+    memo = event.workflow_execution_started_event_attributes.memo.fields
+    found = value(memo[REQUESTER_MEMO]) if REQUESTER_MEMO in memo else carried_in(event).get("requester")
+    return found if isinstance(found, str) else ""
+
+
 def asker(event: HistoryEvent, request: dict[str, Any]) -> tuple[str, str]:
     """Who started a workflow with this request, and by which way."""
     started = event.workflow_execution_started_event_attributes
     parent = started.parent_workflow_execution.workflow_id
     if parent.startswith(WATCHER):
-        return str(request.get("reason") or "an EtcdMember"), "kubectl (EtcdMember)"
+        return requester(event) or str(request.get("reason") or "an EtcdMember"), "kubectl (EtcdMember)"
     if parent:
         return parent, "another workflow"
     schedule = started.search_attributes.indexed_fields.get(SCHEDULED_BY)

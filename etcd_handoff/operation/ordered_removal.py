@@ -1,0 +1,52 @@
+"""The removal that the orders on an EtcdMember ask for. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etcd_handoff.contract import workflow_id
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
+from etcd_handoff.operation import leave_orders
+from etcd_handoff.operation.reconciler_state import RunningRemoval
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerState
+
+
+def ordered_removal(
+    state: ReconcilerState, cluster: str, resource: MemberResource, view: ClusterView
+) -> RunningRemoval | None:
+    """The removal that an EtcdMember asks for; None when it asks for none. Its annotation comes before its flag.
+
+    Args:
+        state: What is known.
+        cluster: Cluster profile.
+        resource: The EtcdMember.
+        view: The member list.
+    """
+    by_annotation = state.annotated.get(resource.uid) if resource.annotation else None
+    by_flag = state.orders.get(resource.uid)
+    return _removal(by_annotation, f"annotation {LEAVE_ANNOTATION}", cluster, resource, view) or _removal(
+        by_flag, "spec.leave", cluster, resource, view
+    )
+
+
+def _removal(
+    order: LeaveOrder | None, what: str, cluster: str, resource: MemberResource, view: ClusterView
+) -> RunningRemoval | None:
+    member = leave_orders.member_to_remove(order, resource, view)
+    if order is None or member is None:
+        return None
+    return RunningRemoval(
+        uid=resource.uid,
+        resource=resource.name,
+        generation=resource.generation,
+        member_id=member.member_id,
+        label=member.label,
+        workflow_id=workflow_id(cluster, member.label),
+        asked_by=what,
+        requester=order.asked_by,
+        since=order.since,
+    )
