@@ -17,28 +17,35 @@ from kubernetes.aio.config import incluster_config
 import worker
 from etcd_handoff import time_limits
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
+from etcd_handoff.contract import RemovalResult
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import DesiredStatus, new_resource, status_for
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, REQUESTER_ANNOTATION
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer
 from etcd_handoff.lab.serving import AUTHORITY
 from etcd_handoff.temporal.probes import parsed_address
-from tests.integration.conftest import start_watch
+from tests.integration.conftest import ends, start_watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from etcd_handoff.config import Config
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import Bench, MakeBench
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy"
 NAME: Final = "etcd-handoff"
 NODE: Final = "node0"
+OPTIONAL: Final = ("k0s-remover.yaml", "k0s-leave-policy.yaml", "requester-policy.yaml")
+"""Files that the kustomization leaves to whoever wants them."""
+POLICY: Final = ("-f", str(DEPLOY / "requester-policy.yaml"))
+FORGED: Final = f"{REQUESTER_ANNOTATION}=mallory"
+FLAG: Final = {"spec": {"leave": True}}
 NOW: Final = "2026-01-01T00:00:00.000000Z"
 GROUP: Final = "etcd.k0sproject.io"
 RIGHTS: Final = {
@@ -212,14 +219,10 @@ async def test_api_server_accepts_every_manifest(site: Site) -> None:
     rendered = await site.kubectl("kustomize", str(DEPLOY))
     assert len(list(yaml.safe_load_all(rendered))) == len(asked)
     await site.kubectl("get", "-k", str(DEPLOY))
-    for file in ("k0s-remover.yaml", "k0s-leave-policy.yaml"):
+    for file in OPTIONAL:
         await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(DEPLOY / file))
     listed = {*yaml.safe_load((DEPLOY / "kustomization.yaml").read_text())["resources"]}
-    assert {file.name for file in DEPLOY.iterdir() if file.is_file()} == listed | {
-        "kustomization.yaml",
-        "k0s-remover.yaml",
-        "k0s-leave-policy.yaml",
-    }
+    assert {file.name for file in DEPLOY.iterdir() if file.is_file()} == listed | {"kustomization.yaml", *OPTIONAL}
 
 
 async def test_misspelt_field_would_not_pass_the_dry_run(site: Site) -> None:
@@ -360,8 +363,28 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     assert calls == tried, "a call of the gateway is not tried here"
 
 
+async def names_its_requester(b: Bench, member: str, kept: str, requester: str) -> None:
+    """Result, Event, `history`, `status` and `describe` of its removal name who has set the flag."""
+    (removal,) = [run async for run in b.client.list_workflows("WorkflowType = 'RemoveMember'")]
+    result = await b.client.get_workflow_handle(removal.id, result_type=RemovalResult).result()
+    assert result.asked_by == requester
+    assert result.reason.startswith(f"spec.leave of EtcdMember {member}, set at 20")
+    answer = json.loads(await b.lab.kubectl("get", "events", "-o", "json", "--namespace=default", context=kept))
+    notes = [event["message"] for event in answer["items"] if event["reason"] == "Requested"]
+    assert notes == [f"asked for by {requester}: {result.reason}"]
+    for command in (
+        ("history", member, "-c", b.lab.cluster),
+        ("history",),
+        ("status",),
+        ("describe", member),
+        ("report", member),
+    ):
+        _, shown = await ends(b.lab, *command)
+        assert requester in shown, f"{command}: {shown}"
+
+
 async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_alone(bench: MakeBench) -> None:
-    """Workers with the account's token: a flag, a removal, its Events, and a resource that was missing."""
+    """Workers with the account's token: a flag by a user, a removal, its Events, and a resource that was missing."""
     async with bench(workers=(), roles=True) as b:
         lab = b.lab
         for file in ("namespace.yaml", "rbac.yaml"):
@@ -379,8 +402,25 @@ async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_
         for node in lab.nodes:
             await lab.start_worker(node.name)
         await start_watch(b)
-        patch = ["--type", "merge", "-p", '{"spec":{"leave":true}}']
-        await lab.kubectl("patch", "etcdmember", leader, *patch, context=kept)
+        await apply_requester_policy(lab, kept)
+        for verb in (
+            ("role", "asks", "--verb=get,patch", f"--resource=etcdmembers.{GROUP}"),
+            ("rolebinding", "asks", "--clusterrole=asks", "--user=alice"),
+        ):
+            await lab.kubectl("create", f"cluster{verb[0]}", *verb[1:], context=kept)
+        patch = ["patch", "etcdmember", leader, "--type", "merge", "-p", json.dumps(FLAG)]
+        with pytest.raises(ProcessError, match="Forbidden"):
+            await lab.kubectl(*patch, "--as=bob", context=kept)
+
+        async def flagged() -> bool:
+            try:
+                await lab.kubectl(*patch, "--as=alice", context=kept)
+            except ProcessError as error:
+                assert "Forbidden" in str(error)  # noqa: PT017  # its rights are not known yet
+                return False
+            return True
+
+        await wait_until(flagged, "alice may set the flag", 60)
         out = [f"etcdmember/{leader}", "--for=condition=Joined=False", "--timeout=120s"]
         await lab.kubectl("wait", *out, context=kept, timeout="120s")
 
@@ -390,12 +430,122 @@ async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_
             return {"MoveLeader", "RemoveMember", "Removed"} <= reasons
 
         await wait_until(told, "the removal's Events are stored", 60)
+        await names_its_requester(b, leader, kept, "alice (by kubectl-patch)")
 
         async def created() -> bool:
             return missing in await lab.etcdmembers(kept) and await lab.joined(missing, kept) == "True"
 
         await wait_until(created, f"EtcdMember {missing} is made", 60)
         await b.judge({leader})
+
+
+# --- who has asked ------------------------------------------------------------------------------------------
+
+
+def as_user(user: str) -> dict[str, str]:
+    """The header of a request that the administrator sends as somebody else, who may do all too."""
+    return {**bearer(), "Impersonate-User": user, "Impersonate-Group": "system:masters"}
+
+
+def annotated(**values: str | None) -> dict[str, Any]:
+    """A patch of the annotation that asks, of the one that says who has asked, or of both."""
+    names = {"asks": LEAVE_ANNOTATION, "by": REQUESTER_ANNOTATION}
+    return {"metadata": {"annotations": {names[name]: value for name, value in values.items()}}}
+
+
+async def patched(site: Site, user: str, patch: dict[str, Any], manager: str = "curl") -> str | None:
+    """Whom the EtcdMember names as its requester after a stored patch by that user."""
+    url = f"{site.lab.node(NODE).api_url}{MEMBERS}/{NODE}?fieldManager={manager}"
+    headers = {"Content-Type": "application/merge-patch+json", **as_user(user)}
+    status, text = await request(url, patch, method="PATCH", headers=headers, timeout_seconds=10)
+    assert status == 200, text
+    names: dict[str, str] = json.loads(text)["metadata"].get("annotations") or {}
+    return names.get(REQUESTER_ANNOTATION)
+
+
+async def apply_requester_policy(lab: Lab, node: str) -> None:
+    """The policy is in force: an API server hears of it a little later, and of the schema that it needs."""
+    await lab.kubectl("apply", "--server-side", *POLICY, context=node)
+    forge = ("annotate", "etcdmember", node, FORGED, "--dry-run=server", "-o", "json")
+
+    async def undone() -> bool:
+        try:
+            return REQUESTER_ANNOTATION not in await lab.kubectl(*forge, context=node)
+        except ProcessError as error:
+            assert "There can be a delay" in str(error)  # noqa: PT017  # nothing else may fail
+            return False
+
+    await wait_until(undone, "the policy is in force", 60)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def policed(site: Site) -> AsyncIterator[Site]:
+    """The site with the policy, and afterwards without it."""
+    await apply_requester_policy(site.lab, NODE)
+    yield site
+    await patched(site, "lab", {"spec": {"leave": False}, **annotated(asks=None, by=None)})
+    await site.kubectl("delete", *POLICY)
+
+    async def forged() -> bool:
+        return REQUESTER_ANNOTATION in await site.kubectl(
+            "annotate", "etcdmember", NODE, FORGED, "--dry-run=server", "-o", "json"
+        )
+
+    await wait_until(forged, "the policy is in force no more", 60)
+
+
+async def test_without_the_policy_the_annotation_is_what_anybody_writes(site: Site) -> None:
+    """So it proves nothing."""
+    assert await patched(site, "alice", FLAG) is None
+    assert await patched(site, "alice", annotated(by="mallory")) == "mallory"
+    assert await patched(site, "lab", {"spec": {"leave": False}, **annotated(by=None)}) is None
+
+
+async def test_policy_notes_who_sets_the_flag_until_it_is_taken_back(policed: Site) -> None:
+    """Whoever sets what is set already has not given the order; nobody writes the annotation by hand."""
+    assert await patched(policed, "mallory", annotated(by="alice")) is None
+    assert await patched(policed, "alice", {**FLAG, **annotated(by="bob")}) == "alice"
+    assert await patched(policed, "bob", FLAG) == "alice"
+    assert await patched(policed, "mallory", annotated(by="bob")) == "alice"
+    assert await patched(policed, "mallory", annotated(by=None)) == "alice"
+    assert await patched(policed, "mallory", {"metadata": {"annotations": None}}) == "alice"
+    assert await patched(policed, "mallory", {"metadata": {"labels": {"zone": "a"}}}) == "alice"
+    assert await patched(policed, "mallory", {"spec": {"leave": False}, **annotated(by="bob")}) is None
+    assert await patched(policed, "bob", FLAG) == "bob"
+
+
+async def test_policy_notes_who_sets_the_annotation_and_keeps_it_for_the_flag_that_follows(policed: Site) -> None:
+    """`false` asks for nothing; a worker sets the flag once the member is out, and has not asked for that itself."""
+    assert await patched(policed, "alice", annotated(asks="False")) is None
+    assert await patched(policed, "alice", annotated(asks="true")) == "alice"
+    assert await patched(policed, "bob", annotated(asks=" TRUE")) == "alice"
+    assert await patched(policed, "bob", annotated(asks="8e9e05c52164694d")) == "bob"
+    follows = {**FLAG, **annotated(asks=None)}
+    assert await patched(policed, "worker", follows, manager="etcd-handoff") == "bob"
+    assert await patched(policed, "alice", {"spec": {"leave": False}}) is None
+    assert await patched(policed, "worker", FLAG, manager="etcd-handoff") == "worker"
+
+
+async def test_policy_holds_for_an_etcdmember_that_is_created_and_for_a_real_account(policed: Site) -> None:
+    """A file with the flag and a forged annotation; the account's own name, with no impersonation."""
+    metadata = {"name": "another", "annotations": {REQUESTER_ANNOTATION: "mallory"}}
+    for spec, by in (({"leave": True}, "alice"), ({"leave": False}, None), ({}, None)):
+        made = {**MEMBER, "metadata": metadata, "spec": spec}
+        status, text = await policed.ask("POST", MEMBERS, made, as_user("alice"))
+        assert status == 201, text
+        assert (json.loads(text)["metadata"].get("annotations") or {}).get(REQUESTER_ANNOTATION) == by
+    made = {**MEMBER, "metadata": metadata, "spec": {"leave": True}}
+    status, text = await policed.ask("POST", MEMBERS, made)
+    assert status == 201, text
+    assert json.loads(text)["metadata"]["annotations"][REQUESTER_ANNOTATION] == f"system:serviceaccount:{NAME}:{NAME}"
+
+
+async def test_policy_refuses_nothing(policed: Site) -> None:
+    """What the schema refuses is refused by the schema, with its words."""
+    status, text = await policed.ask("PATCH", f"{MEMBERS}/{NODE}", {"spec": {"leave": "yes"}}, bearer())
+    assert (status, "must be of type boolean" in text) == (422, True), text
+    truth = {"status": {"memberID": "abc", "message": "Member joined"}}
+    assert (await policed.ask("PATCH", f"{MEMBERS}/{NODE}/status", truth))[0] == 200
 
 
 # --- the Pod ------------------------------------------------------------------------------------------------
