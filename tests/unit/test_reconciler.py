@@ -372,11 +372,12 @@ def test_removal_by_annotation_waits_whatever_its_spec_says_by_now(generation: i
     [
         (WatchMembersResult(unchanged=True), 1, [B]),
         (WatchMembersResult(resources=(flagged(name="other", uid="o", leave=False), flagged())), 1, [B]),
+        (WatchMembersResult(resources=(flagged(leave_asked_by="alice"),)), 1, [B]),
         (WatchMembersResult(resources=(flagged(leave=False, generation=3),)), 1, []),
         (WatchMembersResult(resources=()), 1, []),
         (WatchMembersResult(unchanged=True), 60, []),
     ],
-    ids=["unchanged", "another changed", "taken back", "deleted", "an old answer"],
+    ids=["unchanged", "another changed", "read by another version", "taken back", "deleted", "an old answer"],
 )
 async def test_removal_starts_only_for_an_order_that_stands_still(
     again: WatchMembersResult, seconds: float, starts: list[str], monkeypatch: pytest.MonkeyPatch
