@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FORMATS: Final = ("table", "json")
 FORMATS_OF: Final = {"report": ("md", "html", "json")}
+WATCH_VERBS: Final = ("start", "stop", "status", "resync")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -177,15 +178,22 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
         "etcd-handoff watch start -c prod",
     )
     text = "start it, stop it, show what it sees, or compare everything now"
-    verbs = ["start", "stop", "status", "resync"]
-    watch.add_argument("what", choices=verbs, metavar="|".join(verbs), help=text)
+    watch.add_argument("what", choices=WATCH_VERBS, metavar="|".join(WATCH_VERBS), help=text)
     text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
     watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
     text = (
         "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers. DIGEST stands beside"
         " the contradiction that you have seen; without it, the present one is shown and nothing is confirmed"
     )
-    watch.add_argument("--confirm", nargs="?", const="", metavar="DIGEST", help=text)
+    watch.add_argument("--confirm", type=_digest, nargs="?", const="", metavar="DIGEST", help=text)
+
+
+def _digest(text: str) -> str:
+    """Return the digest; a verb there is one that the option has swallowed, since its value may be left out."""
+    if text in WATCH_VERBS:
+        msg = f"{text!r} is no digest; give the verb first: etcd-handoff watch {text} --confirm DIGEST"
+        raise argparse.ArgumentTypeError(msg)
+    return text
 
 
 def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:

@@ -12,6 +12,7 @@ from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.cli.watcher_status import NOBODY_ANSWERS, running_watcher, status_of
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
+LIST_WORKERS: Final = "etcd-handoff status"
 K0S_ACTS: Final = (
     "on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME etcd-handoff.io/leave=true`;"
     " k0s's own reconciler acts on spec.leave at once, before leadership has moved, and the watcher cannot hold it back"
@@ -158,7 +160,8 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         raise CommandError(EXIT_FAILED, NOBODY_ANSWERS) from None
     except WorkflowUpdateFailedError as error:
-        raise CommandError(EXIT_FAILED, f"the watcher refuses: {error.cause}") from None
+        why = _older_worker(error.cause, request) or f"the watcher refuses: {error.cause}"
+        raise CommandError(EXIT_FAILED, with_cluster(why, cluster)) from None
     if args.output == "json":
         from etcd_handoff.cli.shapes.watch import WatchResyncOutput
 
@@ -167,6 +170,25 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     else:
         print_lines([answer])
     return EXIT_DONE
+
+
+def _older_worker(cause: BaseException | None, request: ResyncRequest) -> str:
+    """Why a confirmation was not read; empty where it was, or its digest is not what is in the way.
+
+    A worker from before digests refuses the field, as it refuses each that it does not know.
+    """
+    from temporalio.exceptions import ApplicationError
+
+    from etcd_handoff.contract import FailureType
+    from etcd_handoff.operation.drift import CONFIRM
+
+    if not (isinstance(cause, ApplicationError) and cause.type == FailureType.INVALID_INPUT):
+        return ""
+    if not request.digest or "digest:" not in cause.message:
+        return ""
+    text = "nothing is confirmed: the worker that answers is older than this command, and knows no digest"
+    upgrade = f"`{LIST_WORKERS}` lists the workers with their versions: upgrade those on all nodes"
+    return f"{text}. {upgrade}, then run `{CONFIRM} {request.digest}` again"
 
 
 def _doubt_to_confirm(status: ReconcilerStatus, digest: str) -> Doubt:

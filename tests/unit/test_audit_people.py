@@ -11,7 +11,7 @@ from etcd_handoff.cli.audit.behind import Behind, behind
 from etcd_handoff.cli.audit.history import trail_of
 from etcd_handoff.cli.audit.records import CARRIED
 from etcd_handoff.cli.audit.trail import Entry
-from etcd_handoff.cli.render.history import overview_lines, trail_lines
+from etcd_handoff.cli.render.history import facts, overview_lines, trail_lines
 from etcd_handoff.cli.render.operations import TemporalParts, temporal_lines, temporal_object
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.operation.people import REQUESTER_MEMO
@@ -100,6 +100,18 @@ def test_cancellation_is_told_with_who_and_why() -> None:
         ("Cancelled: before the membership was changed for good", "", ""),
     ]
     assert found.outcome == "Cancelled"
+    who = "2026-01-01 00:00:01.000Z by ann@laptop, command line: wrong rack"
+    watched = "2026-01-01 00:00:02.000Z by etcd-watch/prod: no reason given"
+    assert ("cancelled", f"{who}; {watched}") in facts(found)
+    assert f"  cancelled    {who}; {watched}" in trail_lines(found)
+
+
+def test_cancellation_that_has_not_ended_it_is_told_as_asked_for() -> None:
+    """No worker has carried it out yet, or it came too late."""
+    ours = event("workflow_execution_cancel_requested", 1, identity="etcd-handoff:ann@laptop", cause="wrong rack")
+    lines = trail_lines(trail(ours))
+    assert "  cancel asked  2026-01-01 00:00:01.000Z by ann@laptop, command line: wrong rack" in lines
+    assert not any(name.startswith("cancel") for name, _ in facts(trail()))
 
 
 def done(number: int, name: str, member_id: str, outcome: str) -> list[Any]:

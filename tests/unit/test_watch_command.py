@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.cli import run, watch
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.watcher_status import NO_STATUS, NOBODY_ANSWERS, READ_LOGS, health_of, status_of
 from etcd_handoff.cluster_view import Doubt
+from etcd_handoff.contract import FailureType
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.operation.drift import TOO_MANY_ABSENT, digest_of
-from etcd_handoff.operation.reconciler_state import ReconcilerStatus, watch_id
+from etcd_handoff.operation.reconciler_state import ReconcilerStatus, ResyncRequest, watch_id
+from etcd_handoff.temporal import converter
 from etcd_handoff.temporal.converter import VersionMismatchError
+from etcd_handoff.wire import Request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,12 +44,14 @@ class FakeTemporal:
     Attributes:
         status: What the watcher answers; None where none runs.
         error: What comes instead of an answer; None where the watcher answers.
+        refusal: Why it takes no update; None where it does.
         cancelled: The watcher was stopped.
         updates: What it was asked to do.
     """
 
     def __init__(self, status: ReconcilerStatus | None, error: Exception | None = None) -> None:
         self.error = error
+        self.refusal: Exception | None = None
         self.status, self.cancelled, self.updates = status, False, list[Any]()
         self.id, self.result_run_id = watch_id("prod"), "run"
 
@@ -78,6 +83,8 @@ class FakeTemporal:
     async def execute_update(self, _: str, request: Any, **__: object) -> str:
         """It does what it is asked."""
         self.updates.append(request)
+        if self.refusal is not None:
+            raise WorkflowUpdateFailedError(self.refusal)
         return "confirmed: TooManyAbsent"
 
 
@@ -91,8 +98,10 @@ def watching(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         kubernetes: bool = True,
         more: str = "",
         error: Exception | None = None,
+        refusal: Exception | None = None,
     ) -> tuple[int, FakeTemporal]:
         fake = FakeTemporal(status, error)
+        fake.refusal = refusal
 
         async def connected() -> FakeTemporal:
             return fake
@@ -243,3 +252,54 @@ def test_digest_that_cannot_be_one_is_wrong_usage(watching: Any, capsys: pytest.
     exit_status, fake = watching(status(doubt=DOUBT), "resync", "--confirm", "x" * 101)
     assert (exit_status, fake.updates) == (EXIT_USAGE, [])
     assert capsys.readouterr().err.startswith("--confirm: ")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [
+        (
+            converter.invalid_input("digest: Extra inputs are not permitted"),
+            "nothing is confirmed: the worker that answers is older than this command, and knows no digest."
+            " `etcd-handoff status -c prod` lists the workers with their versions: upgrade those on all nodes, then run"
+            " `etcd-handoff watch resync --confirm 0ld0ne -c prod` again",
+        ),
+        (converter.invalid_input("confirm: nothing is held back"), "the watcher refuses: "),
+        (ApplicationError("digest: no", type="Other"), "the watcher refuses: "),
+    ],
+)
+def test_worker_that_is_too_old_to_confirm_is_told_as_such(
+    watching: Any, capsys: pytest.CaptureFixture[str], refusal: Exception, words: str
+) -> None:
+    """Its own word would be about a field that nobody has typed."""
+    exit_status, _ = watching(status(doubt=DOUBT), "resync", "--confirm", "0ld0ne", refusal=refusal)
+    assert (exit_status, words in capsys.readouterr().err) == (EXIT_FAILED, True)
+
+
+def test_old_worker_refuses_a_digest_by_the_name_of_the_field() -> None:
+    """What `watch` tells it by; a resync without one is read by it, as all that it does not know is at its default."""
+
+    class Old(Request):
+        """What it was before digests."""
+
+        confirm: bool = False
+        doubt: str = ""
+        reason: str = ""
+
+    def read(request: ResyncRequest) -> Any:
+        payloads = converter.data_converter.payload_converter.to_payloads([request])
+        return converter.data_converter.payload_converter.from_payloads(payloads, [Old])[0]
+
+    with pytest.raises(ApplicationError, match="digest:") as refused:
+        read(ResyncRequest(confirm=True, digest="0ld0ne"))
+    assert refused.value.type == FailureType.INVALID_INPUT
+    assert read(ResyncRequest(confirm=True)).confirm
+
+
+def test_verb_that_the_option_swallows_is_told_with_the_right_order(
+    watching: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--confirm` may stand without a digest, so it takes what follows for one."""
+    assert watching(status(doubt=DOUBT), "--confirm", "resync")[0] == EXIT_USAGE
+    assert "etcd-handoff watch resync --confirm DIGEST" in capsys.readouterr().err
+    exit_status, fake = watching(status(doubt=DOUBT), "--confirm", "0ld0ne", "resync")
+    assert (exit_status, fake.updates[0].digest) == (EXIT_DONE, "0ld0ne")

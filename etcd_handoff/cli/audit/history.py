@@ -9,7 +9,7 @@ from etcd_handoff.cli.audit.endings import after_parts, ending
 from etcd_handoff.cli.audit.looks import position_text, turn_text
 from etcd_handoff.cli.audit.records import asker, first, moment, person, summary, value
 from etcd_handoff.cli.audit.steps import Steps, failure_text
-from etcd_handoff.cli.audit.trail import Entry, Trail, in_order
+from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL, Entry, Trail, in_order
 from etcd_handoff.cli.operation_kinds import kind_of
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 
@@ -154,7 +154,7 @@ def _message(event: HistoryEvent, at: str) -> Entry | None:
             cancellation = event.workflow_execution_cancel_requested_event_attributes
             by, door = person(event, cancellation.identity)
             by = cancellation.external_workflow_execution.workflow_id or by
-            return Entry(at, "cancel", f"cancellation asked for: {cancellation.cause or 'no reason given'}", by, door)
+            return Entry(at, "cancel", f"{ASKED_TO_CANCEL}{cancellation.cause or 'no reason given'}", by, door)
     return None
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PASSING: Final = frozenset({"looked", "waits", "state", "turn"})
 """Entries that an operation repeats while it waits."""
+ASKED_TO_CANCEL: Final = "cancellation asked for: "
+"""How the text of an entry begins that is a request to cancel; the rest says why."""
 REPEATED_WITHIN: Final = 4
 """How many different entries a round of waiting has at most."""
 

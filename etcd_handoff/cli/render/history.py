@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff.cli.audit.endings import CANCELLED
+from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL
 from etcd_handoff.cli.render.bad_ends import with_bad_ends
 from etcd_handoff.cli.render.table import count, in_one_line, table
 
@@ -18,6 +20,8 @@ HEADINGS: Final = (
     *("APPROVED BY", "OUTCOME", "WORKFLOW", "REASON"),
 )
 INDENT: Final = "  "
+NAMES_WIDTH: Final = 11
+"""Columns of the names of facts, at least: most trails look alike then."""
 
 
 def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
@@ -73,6 +77,7 @@ def facts(trail: Trail) -> list[tuple[str, str]]:
         ("reason", trail.reason or "none given"),
         ("options", ", ".join(f"{name}={_option(value)}" for name, value in (trail.options or {}).items())),
         ("approved by", ", ".join(_approval(entry) for entry in trail.entries if entry.event == "approved")),
+        ("cancelled" if trail.outcome == CANCELLED else "cancel asked", cancellations(trail)),
         ("ended", f"{readable(trail.ended_at)}: {trail.outcome_text or trail.outcome}" if trail.ended_at else ""),
         ("workflow", f"{trail.workflow_id}, {count(trail.runs, 'run')}"),
         ("note", trail.note),
@@ -80,9 +85,16 @@ def facts(trail: Trail) -> list[tuple[str, str]]:
     return [(name, text) for name, text in given if text]
 
 
+def cancellations(trail: Trail) -> str:
+    """Return who has asked for its cancellation, when, by which way and why; empty if nobody has."""
+    return "; ".join(_cancellation(entry) for entry in trail.entries if entry.event == "cancel")
+
+
 def trail_lines(trail: Trail) -> list[str]:
     """Return the whole trail of one operation."""
-    lines = [heading(trail), *(f"{INDENT}{name:<11}  {text}" for name, text in facts(trail))]
+    rows = facts(trail)
+    names = max(NAMES_WIDTH, *(len(name) for name, _ in rows))
+    lines = [heading(trail), *(f"{INDENT}{name:<{names}}  {text}" for name, text in rows)]
     width = max((len(entry.by) for entry in trail.entries), default=0)
     day = ""
     for entry in trail.entries:
@@ -115,6 +127,11 @@ def _option(value: object) -> str:
     if isinstance(value, list | tuple):
         return " ".join(str(item.get("name", item)) if isinstance(item, dict) else str(item) for item in value)
     return str(value)
+
+
+def _cancellation(entry: Entry) -> str:
+    through = f", {entry.door}" if entry.door else ""
+    return f"{readable(entry.at)} by {entry.by or 'somebody'}{through}: {entry.text.removeprefix(ASKED_TO_CANCEL)}"
 
 
 def _approval(entry: Entry) -> str:
