@@ -131,7 +131,7 @@ async def _check_cluster(
     of_cluster = (
         [_failed("etcd", view, "follow the remedies of the endpoint checks; a majority of the members must answer")]
         if isinstance(view, Exception)
-        else doctor_checks.check_cluster(view, doubt, doctor_topology.leader_and_quorum(topology))
+        else doctor_checks.check_cluster(view, doubt, named, doctor_topology.leader_and_quorum(topology))
     )
     results = [
         *doctor_endpoints.check_endpoints(endpoints, facts),

@@ -51,18 +51,19 @@ class CheckResult:
 
 
 def check_cluster(
-    view: ClusterView, doubt: Doubt | None, leader_and_quorum: Sequence[CheckResult] = ()
+    view: ClusterView, doubt: Doubt | None, options: str, leader_and_quorum: Sequence[CheckResult] = ()
 ) -> list[CheckResult]:
     """Check identity, leader, quorum, alarms and versions of a cluster that gave a linearizable list.
 
     Args:
         view: What was seen.
         doubt: What contradicts it.
+        options: What names cluster and configuration on the command line.
         leader_and_quorum: Results on these two where what is seen from here does not say enough.
     """
     return [
         _check_identity(view, doubt),
-        *(leader_and_quorum or (_check_leader(view), _check_quorum(view))),
+        *(leader_and_quorum or (_check_leader(view), _check_quorum(view, options))),
         _check_alarms(view),
         _check_versions(view),
     ]
@@ -81,14 +82,14 @@ def _check_leader(view: ClusterView) -> CheckResult:
     return CheckResult("leader", f"{view.label(lead.id)} at term {lead.term}")
 
 
-def _check_quorum(view: ClusterView) -> CheckResult:
+def _check_quorum(view: ClusterView, options: str) -> CheckResult:
     voters, healthy = len(view.voters), len(view.healthy_voters)
     unhealthy = [m for m in view.voters if m not in view.healthy_voters]
     texts = [f"{m.label}: {health(view, m)}" for m in unhealthy]
     detail = "; ".join([f"{healthy} of {count(voters, 'voter')} healthy, {quorum(voters)} needed", *texts])
     if not unhealthy:
         return CheckResult("quorum", detail)
-    return CheckResult("quorum", detail, member_remedy(unhealthy), EXIT_FAILED)
+    return CheckResult("quorum", detail, member_remedy(unhealthy, options), EXIT_FAILED)
 
 
 def _check_alarms(view: ClusterView) -> CheckResult:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from etcd_handoff.cli.doctor_checks import CheckResult
 from etcd_handoff.cli.render.table import count
-from etcd_handoff.cli.render.troubles import HANGS
+from etcd_handoff.cli.render.troubles import hangs
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.etcd.client_url import is_loopback
 from etcd_handoff.etcdmember import resource_name
@@ -97,7 +97,7 @@ def _check_endpoint(endpoint: Endpoint, endpoints: Sequence[Endpoint], facts: Cl
     if endpoint.error:
         remedy = remedy_for(endpoint.error)
         if endpoint.members and view is not None and remedy == NO_ANSWER_REMEDY:  # it runs, and others have a leader
-            remedy = HANGS
+            remedy = hangs(", ".join(view.label(member) for member in sorted(endpoint.members)))
         return CheckResult(check, f"{url}: {endpoint.error}", remedy, endpoint.status)
     return CheckResult(check, f"{url} answers and lists {count(len(endpoint.advertised or ()), 'member')}")
 

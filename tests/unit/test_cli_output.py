@@ -16,13 +16,11 @@ from etcd_handoff.cli.render.result import result_exit, result_lines
 from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.render.troubles import (
-    APART,
-    HANGS,
     NO_LEADER,
     NO_LEADER_REMEDY,
     REMEDY_OF_ALARM,
-    START,
     START_LEARNER,
+    hangs,
 )
 from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.cli.status import status_exit
@@ -31,6 +29,15 @@ from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalResult
 from tests.unit.builders import CLUSTER, cluster, down, member
 from tests.unit.printed import as_printed
 
+START_N2 = (
+    "start n2, or make it reachable from here; if it is lost for good, see what its removal does:"
+    " `etcd-handoff plan n2 --k0s`"
+)
+START_BOTH = (
+    "start n2, n3, or make them reachable from here; if one is lost for good, see what its removal does:"
+    " `etcd-handoff plan n2 --k0s`, `etcd-handoff plan n3 --k0s`"
+)
+APART = "n2 does not follow the leader: let it reach the other voters at their peer URLs"
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
 
 
@@ -241,13 +248,13 @@ def test_status_says_what_to_do_about_a_member_that_is_down() -> None:
     assert marked(cluster()) == []
     assert marked(cluster(member(1), down(2), member(3))) == [
         "! n2: connection refused",
-        f"  remedy: {START}",
+        f"  remedy: {START_N2}",
         "  to check everything: etcd-handoff doctor --k0s",
     ]
     learner = [member(1), member(2), member(3), down(4, is_learner=True)]
     assert f"  remedy: {START_LEARNER}" in marked(cluster(*learner))
-    hangs = cluster(member(1), member(2, serves_reads=False), member(3))
-    assert marked(hangs)[:2] == ["! n2: answers, but no linearizable read", f"  remedy: {HANGS}"]
+    stalled = cluster(member(1), member(2, serves_reads=False), member(3))
+    assert marked(stalled)[:2] == ["! n2: answers, but no linearizable read", f"  remedy: {hangs('n2')}"]
     assert f"  remedy: {APART}" in marked(cluster(member(1), member(2, "3"), member(3)))
     assert marked(cluster(member(1), down(2), member(3)), FOREIGN)[0].startswith("! MixedClusters")
 
@@ -268,7 +275,10 @@ def test_status_takes_members_of_other_nodes_for_no_trouble() -> None:
     assert marked(cluster(member(1), down(2), down(3))) == []
     away = marked(cluster(member(1, serves_reads=False), down(2), down(3)))
     assert away[0] == f"! {NO_LEADER}"
-    assert away[-2:] == [f"  remedy: {NO_LEADER_REMEDY}; {START}", "  to check everything: etcd-handoff doctor --k0s"]
+    assert away[-2:] == [
+        f"  remedy: {NO_LEADER_REMEDY}; {START_BOTH}",
+        "  to check everything: etcd-handoff doctor --k0s",
+    ]
 
 
 @pytest.mark.parametrize(("statuses", "ended"), [((4,), 4), ((1, 4), 4), ((2, 4), 2), ((1,), 1), ((), 0)])

@@ -14,7 +14,7 @@ from etcd_handoff.cli.etcdmembers import compare_resources, peer_addresses
 from etcd_handoff.cli.live_workers import LiveWorker
 from etcd_handoff.cli.render.doctor import check_lines, check_object
 from etcd_handoff.cli.render.members import alarm_lines
-from etcd_handoff.cli.render.troubles import HANGS, member_remedy
+from etcd_handoff.cli.render.troubles import hangs, member_remedy
 from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
@@ -28,7 +28,7 @@ DOUBT = Doubt(kind="ListsDiffer", text="member 1 lists 1, 2; member 3 lists 3", 
 
 def failed(view: ClusterView, doubt: Doubt | None = None) -> dict[str, str]:
     """Failed checks of `view`, with their remedies."""
-    return {found.check: found.remedy for found in checks.check_cluster(view, doubt) if found.status}
+    return {found.check: found.remedy for found in checks.check_cluster(view, doubt, "-c prod") if found.status}
 
 
 # --- the cluster --------------------------------------------------------------------------------------------
@@ -37,7 +37,7 @@ def failed(view: ClusterView, doubt: Doubt | None = None) -> dict[str, str]:
 def test_healthy_cluster_passes_all_checks() -> None:
     """All checks are named all the same."""
     assert failed(cluster()) == {}
-    assert len(checks.check_cluster(cluster(), None)) == 5
+    assert len(checks.check_cluster(cluster(), None, "-c prod")) == 5
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_alarm_is_told_with_whose_it_is() -> None:
 @pytest.mark.parametrize("note", ["its advertised URL leads to another cluster (beef)", "connection refused"])
 def test_member_whose_url_leads_elsewhere_is_not_to_be_started(note: str) -> None:
     """Nor replaced: another cluster answers in its place."""
-    remedy = member_remedy([down(3, note=note)])
-    assert ("stop what runs there" in remedy) == ("start the unhealthy voters" not in remedy) == ("beef" in note)
+    remedy = member_remedy([down(3, note=note)], "-c prod")
+    assert ("stop what runs there" in remedy) == ("start n3" not in remedy) == ("beef" in note)
 
 
 def test_no_remedy_takes_a_member_out_that_may_live() -> None:
@@ -84,7 +84,8 @@ def test_no_remedy_takes_a_member_out_that_may_live() -> None:
     remedy = failed(cluster(member(1), member(2), joining))["quorum"]
     assert remedy == "start 7, which was added and has not joined yet"
     remedy = failed(cluster(member(1), member(2), down(3)))["quorum"]
-    assert "make them reachable from here" in remedy
+    assert remedy.startswith("start n3, or make it reachable from here; ")
+    assert remedy.endswith("see what its removal does: `etcd-handoff plan n3 -c prod`")
     records = checks.check_resources("kubernetes a", compare_resources(cluster(), []), "-c a")
     assert records.status == 1
     assert "remove" not in records.remedy
@@ -121,9 +122,9 @@ def results(facts: endpoints.ClusterFacts, *answers_of: endpoints.Endpoint) -> l
 
 def test_member_that_hangs_is_not_to_be_started() -> None:
     """It runs and says who it is; it gives no list, while others do."""
-    hangs = answers(2, error="no answer within 1 s", status=4, advertised=None)
-    for view, remedy in ((cluster(), HANGS), (None, NO_ANSWER_REMEDY)):
-        assert results(endpoints.ClusterFacts(view), answers(1), hangs)[1].remedy == remedy
+    stalled = answers(2, error="no answer within 1 s", status=4, advertised=None)
+    for view, remedy in ((cluster(), hangs("n2")), (None, NO_ANSWER_REMEDY)):
+        assert results(endpoints.ClusterFacts(view), answers(1), stalled)[1].remedy == remedy
 
 
 def test_endpoint_of_another_cluster_is_named_though_the_look_has_missed_it() -> None:

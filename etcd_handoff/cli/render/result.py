@@ -22,7 +22,8 @@ def result_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
         result: The result.
         dry_run: Whether only a dry run was asked for.
     """
-    member = f"{result.member_name or result.member_id} ({result.member_id})"
+    member = result.member_name or result.member_id
+    member += f" ({result.member_id})" if result.member_id else ""  # a dry run that was blocked may not know it
     if result.outcome == Outcome.PLANNED:
         return _planned_lines(result, member) if dry_run else _not_removed_lines(member)
     if result.outcome not in (Outcome.REMOVED, Outcome.ALREADY_ABSENT):

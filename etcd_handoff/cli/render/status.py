@@ -58,8 +58,8 @@ def status_lines(report: StatusReport) -> list[str]:
         lines = [f"cluster {report.cluster}: {report.errors.get('etcd', 'etcd was not read')}"]
     else:
         lines = [cluster_line(report.cluster, report.view), *member_lines(report.view)]
-        doctor = f"etcd-handoff doctor {report.options or f'-c {report.cluster}'}"
-        lines += trouble_lines(report.view, doctor, alarms_alone=report.doubt is not None)
+        options = report.options or f"-c {report.cluster}"
+        lines += trouble_lines(report.view, options, alarms_alone=report.doubt is not None)
     if report.doubt is not None:
         remedy = with_cluster(report.doubt.remedy, report.cluster)
         lines += [f"! {report.doubt.kind}: {report.doubt.text}", f"  remedy: {remedy}"]

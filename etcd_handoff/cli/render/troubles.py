@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.render.members import cluster_warnings, health, is_healthy, seen_by_few
@@ -22,13 +23,10 @@ REMEDY_OF_ALARM: Final[dict[str, str]] = {
 }
 NO_LEADER: Final = "no leader that a majority agrees on"
 NO_LEADER_REMEDY: Final = "read the logs of the members"
-START: Final = "start the unhealthy voters, or make them reachable from here; replace one that is lost for good"
 ASTRAY: Final = "another cluster answers at a member's URL: stop what runs there, or correct that URL"
 FOREIGN: Final = "URL leads to another cluster"
 """In the note of a member at whose URL a member of another cluster answers (`etcd_handoff.etcd.look`)."""
 START_LEARNER: Final = "start the learner, or make it reachable from here; remove one that is lost for good"
-HANGS: Final = "look at disk and load of a voter that answers no linearizable read"
-APART: Final = "let a voter that does not follow the leader reach the others at their peer URLs"
 
 
 def alarm_remedy(view: ClusterView) -> str:
@@ -40,8 +38,13 @@ def _alarms(view: ClusterView) -> list[str]:
     return sorted({alarm for m in view.members for alarm in m.alarms} | {alarm.kind for alarm in view.alarms})
 
 
-def member_remedy(members: Sequence[MemberView]) -> str:
-    """Return what to do about members that do not work; empty if there are none."""
+def member_remedy(members: Sequence[MemberView], options: str) -> str:
+    """Return what to do about members that do not work; empty if there are none.
+
+    Args:
+        members: The members.
+        options: What names cluster and configuration on the command line.
+    """
     joining = [m.label for m in members if not m.name]
     joined = [m for m in members if m.name]
     remedies = [f"start {', '.join(joining)}, which was added and has not joined yet"] if joining else []
@@ -49,39 +52,61 @@ def member_remedy(members: Sequence[MemberView]) -> str:
     corrupt = [m for m in voters if CORRUPT in m.alarms]
     answer = [m for m in voters if m.reachable and m not in corrupt]
     silent = [m for m in voters if not m.reachable]
-    remedies += [START] if any(FOREIGN not in m.note for m in silent) else []
+    remedies += [_start(away, options)] if (away := [m.label for m in silent if FOREIGN not in m.note]) else []
     remedies += [ASTRAY] if any(FOREIGN in m.note for m in silent) else []
     remedies += [START_LEARNER] if len(voters) < len(joined) else []
-    remedies += [HANGS] if any(not m.serves_reads for m in answer) else []
-    remedies += [APART] if any(m.serves_reads for m in answer) else []
+    remedies += [hangs(", ".join(late))] if (late := [m.label for m in answer if not m.serves_reads]) else []
+    remedies += [_apart(apart)] if (apart := [m.label for m in answer if m.serves_reads]) else []
     remedies += [REMEDY_OF_ALARM[CORRUPT]] if corrupt else []
     return "; ".join(remedies)
 
 
-def trouble_lines(view: ClusterView, doctor: str, *, alarms_alone: bool = False) -> list[str]:
+def hangs(who: str) -> str:
+    """Return what to do about voters that answer no linearizable read.
+
+    Args:
+        who: Their names.
+    """
+    return f"look at disk and load of {who}: no linearizable read is answered there"
+
+
+def _start(names: Sequence[str], options: str) -> str:
+    """What to do about voters that do not answer; the command changes nothing, as one may be well elsewhere."""
+    plans = ", ".join(f"`etcd-handoff plan {shlex.quote(name)} {options}`" for name in names)
+    them = "it" if len(names) == 1 else "them"
+    lost = f"if {'it' if len(names) == 1 else 'one'} is lost for good, see what its removal does: {plans}"
+    return f"start {', '.join(names)}, or make {them} reachable from here; {lost}"
+
+
+def _apart(names: Sequence[str]) -> str:
+    verb, them = ("does", "it") if len(names) == 1 else ("do", "them")
+    return f"{', '.join(names)} {verb} not follow the leader: let {them} reach the other voters at their peer URLs"
+
+
+def trouble_lines(view: ClusterView, options: str, *, alarms_alone: bool = False) -> list[str]:
     """Return alarms and members that do not work, each with what to do; nothing if all is well.
 
     Members that only their own nodes reach are no trouble where one of the others answers a read that needs a quorum.
 
     Args:
         view: What was seen.
-        doctor: The command that checks everything.
+        options: What names cluster and configuration on the command line.
         alarms_alone: Leave out the members: nothing may be concluded from what is seen of them.
     """
     lines = [f"! {warning}" for warning in cluster_warnings(view)]
     if CORRUPT in _alarms(view):  # the warning of a full database ends with its remedy
         lines.append(f"  remedy: {REMEDY_OF_ALARM[CORRUPT]}")
     if not alarms_alone and seen_by_few(view) is None:
-        lines += _member_lines(view)
-    return [*lines, f"  to check everything: {doctor}"] if lines else []
+        lines += _member_lines(view, options)
+    return [*lines, f"  to check everything: etcd-handoff doctor {options}"] if lines else []
 
 
-def _member_lines(view: ClusterView) -> list[str]:
+def _member_lines(view: ClusterView, options: str) -> list[str]:
     if view.leadership is None:
         lines = [f"! {NO_LEADER}"]
         lines += [f"! {m.label}: {health(view, m)}" for m in view.members if not m.reachable or m.note]
         silent = [m for m in view.members if not m.reachable]
-        return [*lines, f"  remedy: {'; '.join(filter(None, (NO_LEADER_REMEDY, member_remedy(silent))))}"]
+        return [*lines, f"  remedy: {'; '.join(filter(None, (NO_LEADER_REMEDY, member_remedy(silent, options))))}"]
     sick = [m for m in view.members if not is_healthy(view, m) and CORRUPT not in m.alarms]  # its alarm is told
     lines = [f"! {m.label}: {health(view, m)}" for m in sick]
-    return [*lines, f"  remedy: {member_remedy(sick)}"] if lines else []
+    return [*lines, f"  remedy: {member_remedy(sick, options)}"] if lines else []
