@@ -10,6 +10,9 @@ COMMANDS: Final = (
     "add|apply|approve|cancel|describe|doctor|history|pause|plan|recheck|remove|replace|report|resume|status|watch"
 )
 COMMAND: Final = re.compile(rf"`(etcd-handoff (?:{COMMANDS})\b[^`]*)`")
+HOW_TO_START: Final = "with `systemctl start etcd-handoff-worker`, or with `etcd-handoff worker` and its options"
+START_A_WORKER: Final = f"start one on a node of the cluster, {HOW_TO_START}"
+"""What to do where no worker answers: it is the service that `install-service` makes, or whatever starts the others."""
 NAMES_CLUSTER: Final = re.compile(r" (-c|--cluster)\b")
 
 

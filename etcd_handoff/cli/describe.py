@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.errors import temporal_error
-from etcd_handoff.cli.find_operation import progress_of
+from etcd_handoff.cli.find_operation import progress_or_reason
 from etcd_handoff.cli.past_operations import last_operation
 from etcd_handoff.cli.queue_places import place_of, queue_of
 from etcd_handoff.cli.terminal import print_json, print_lines
@@ -57,11 +57,12 @@ async def _read(args: argparse.Namespace) -> OperationReport:
     client, operation = await last_operation(args)
     handle = operation.handle(client)
     try:
-        (runs, note), described, progress = await asyncio.gather(
-            runs_of(client, operation), handle.describe(), progress_of(handle) if operation.runs else _nothing()
+        (runs, note), described, answer = await asyncio.gather(
+            runs_of(client, operation), handle.describe(), progress_or_reason(handle) if operation.runs else _nothing()
         )
     except RPCError as error:
         raise temporal_error(error) from None
+    progress, trouble = (None, answer) if isinstance(answer, str) else (answer, "")
     standing = standing_of([event for events in runs for event in events])
     queue = await queue_of(client, standing.view.cluster_id) if standing.view and operation.runs else None
     trail = trail_of(operation.workflow_id, runs, note, operation.member)
@@ -72,6 +73,7 @@ async def _read(args: argparse.Namespace) -> OperationReport:
         standing=standing,
         state=str(progress.state) if progress else standing.state or operation.state,
         progress=progress,
+        trouble=trouble,
         pending=pending_steps(described),
         place=place_of(queue, operation.first_run_id) if queue is not None else "",
     )
@@ -91,6 +93,7 @@ def pending_steps(described: WorkflowExecutionDescription) -> tuple[PendingStep,
             attempt=pending.attempt,
             worker=pending.last_worker_identity,
             failure=pending.last_failure.message,
+            kind=pending.last_failure.application_failure_info.type,
         )
         for pending in described.raw_description.pending_activities
     )

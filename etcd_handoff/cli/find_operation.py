@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from etcd_handoff.cli.configuration import cluster_name, read_config
 from etcd_handoff.cli.errors import CommandError, temporal_error
-from etcd_handoff.cli.operation_kinds import KINDS, OperationKind, is_dry_run_id, kind_of, names_of
+from etcd_handoff.cli.operation_kinds import KINDS, RECORD_STATUS, OperationKind, is_dry_run_id, kind_of, names_of
 from etcd_handoff.cli.replacements import replacements_by
+from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.search_attributes import CLUSTER_ATTRIBUTE, MEMBER_ATTRIBUTE, STATE_ATTRIBUTE
 
@@ -160,7 +161,11 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
         raise CommandError(EXIT_FAILED, f"{text}; IDs look like {kinds}, and `etcd-handoff history` lists them")
     if isinstance(operation, str):
         text = f"{workflow_id} is a {operation} and no operation on a member"
-        raise CommandError(EXIT_USAGE, f"{text}; `etcd-handoff status` lists operations")
+        if operation == RECORD_STATUS:  # its ID names the cluster
+            shows = with_cluster("`etcd-handoff status` shows what it waits for", workflow_id.split("/")[1])
+        else:
+            shows = "`etcd-handoff status` lists operations"
+        raise CommandError(EXIT_USAGE, f"{text}; {shows}")
     return operation
 
 
@@ -176,9 +181,11 @@ async def by_member(client: Client, cluster: str, member: str) -> list[FoundOper
     about = [run for run in listed if is_about(run, cluster, member)]
     about += await replacements_by(client, listed, member)
     if not about and (member_id := id_in(member)):
-        progresses = await asyncio.gather(*(progress_of(run.handle(client)) for run in listed))
+        answers = await asyncio.gather(*(progress_or_reason(run.handle(client)) for run in listed))
         about = [
-            run for run, now in zip(listed, progresses, strict=True) if now is not None and now.member_id == member_id
+            run
+            for run, now in zip(listed, answers, strict=True)
+            if not isinstance(now, str) and now.member_id == member_id
         ]
     described = await asyncio.gather(
         *(_described(client, name) for name in {*ids, *(run.workflow_id for run in about)})
@@ -219,11 +226,11 @@ async def listed_operations(
     return operations
 
 
-async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
-    """What the operation says of itself; None when no worker answers in time."""
+async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | str:
+    """What the operation says of itself, or why it does not, with what to do."""
     from etcd_handoff.temporal import client
 
-    return await client.progress_of(operation)
+    return await client.progress_or_reason(operation)
 
 
 async def _described(client: Client, workflow_id: str) -> FoundOperation | str | None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
+    from etcd_handoff.cli.render.describe import PendingStep
     from etcd_handoff.cli.render.progress import ProgressLines
     from etcd_handoff.client import Operation
     from etcd_handoff.contract import Progress
@@ -74,32 +75,33 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     import asyncio
     import time
 
-    step, asked_at = "", time.monotonic()
+    # The first look comes sooner: what is refused at once is told at once.
+    early = time_limits.COMMANDS.step_seconds - time_limits.COMMANDS.first_step_seconds
+    step, asked_at = "", time.monotonic() - early
     while True:
         answer = await operation.now_or_reason()
         if heard is not None and not isinstance(answer, str):
             heard(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
         if time.monotonic() - asked_at >= time_limits.COMMANDS.step_seconds:
-            (step, failures), asked_at = await _running_steps(removal), time.monotonic()
-            for failure in failures:
-                print_progress(lines.remark(failure))
+            pending, asked_at = await _pending_steps(removal), time.monotonic()
+            for failing in (each for each in pending if each.failure):
+                print_progress(lines.retried(failing))
+            step = ", ".join(f"{p.name}, attempt {p.attempt}" if p.attempt > 1 else p.name for p in pending)
         show(answer if isinstance(answer, str) else lines.live(answer, step))
         await asyncio.sleep(time_limits.COMMANDS.poll_seconds)
 
 
-async def _running_steps(removal: WorkflowHandle[Any, Any]) -> tuple[str, list[str]]:
-    """Return what runs, with its attempts, and why attempts have failed."""
+async def _pending_steps(removal: WorkflowHandle[Any, Any]) -> tuple[PendingStep, ...]:
+    """Return the steps that run or are tried again; none where Temporal does not tell."""
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.describe import pending_steps
 
     try:
-        pending = pending_steps(await removal.describe())
+        return pending_steps(await removal.describe())
     except RPCError:
-        return "", []  # the query says what is wrong
-    running = (f"{step.name}, attempt {step.attempt}" if step.attempt > 1 else step.name for step in pending)
-    return ", ".join(running), [f"{step.name} is tried again: {step.failure}" for step in pending if step.failure]
+        return ()  # the query says what is wrong
 
 
 def _not_at_all(_: str) -> None:

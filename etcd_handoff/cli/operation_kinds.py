@@ -42,6 +42,10 @@ KINDS: Final = (
 """All kinds, in the order in which messages name them."""
 
 
+RECORD_STATUS: Final = "RecordStatus"
+"""The workflow that goes on to write an EtcdMember whose operation has ended: no operation of its own."""
+
+
 def kind_of(workflow_type: str) -> OperationKind | None:
     """The kind that a workflow is; None for any other workflow."""
     return next((kind for kind in KINDS if kind.workflow_type == workflow_type), None)

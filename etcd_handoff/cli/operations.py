@@ -78,7 +78,7 @@ async def _run(
 
     from etcd_handoff.cli.follow import follow
     from etcd_handoff.cli.render.progress import ProgressLines, start_line
-    from etcd_handoff.client import ClientError, OperationError
+    from etcd_handoff.client import ClientError, Operation, OperationError
     from etcd_handoff.errors import RunsAlreadyError
 
     output = LiveLine(sys.stderr if args.output == "json" else sys.stdout)
@@ -99,6 +99,9 @@ async def _run(
 
                 run_id = operation.first_execution_run_id
                 print_json(StartedOutput, {"workflow_id": operation.id, "run_id": run_id, "joined": attached})
+            # Whoever does not follow it would not learn that nobody carries it out.
+            if isinstance(silence := await Operation(operation).now_or_reason(), str):
+                print_progress([f"  ! {silence}"])
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         try:

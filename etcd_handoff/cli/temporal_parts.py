@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import temporal_error
-from etcd_handoff.cli.find_operation import listed_operations, progress_of
+from etcd_handoff.cli.find_operation import listed_operations, progress_or_reason
 from etcd_handoff.cli.live_workers import live_workers
+from etcd_handoff.cli.open_records import open_records
 from etcd_handoff.cli.past_operations import newest_first
 from etcd_handoff.cli.queue_places import place_of, queue_of
 from etcd_handoff.cli.watcher_status import health_of
@@ -41,31 +42,42 @@ async def read_temporal(cluster: str, task_queue: str) -> TemporalParts:
 
     client = await connect_temporal()
     try:
-        running, ended, workers, watcher = await asyncio.gather(
+        running, ended, records, workers, watcher = await asyncio.gather(
             listed_operations(client, cluster, running=True),
             listed_operations(client, cluster, running=False, limit=LAST),
+            open_records(client, cluster),
             live_workers(client, task_queue),
             health_of(client, cluster),
         )
         shown = [run for run in newest_first(running) if not run.dry_run]
-        progresses, people = await asyncio.gather(
-            asyncio.gather(*(progress_of(run.handle(client)) for run in shown)),
+        answers, people = await asyncio.gather(
+            asyncio.gather(*(progress_or_reason(run.handle(client)) for run in shown)),
             asyncio.gather(*(people_of(client, run) for run in shown)),
         )
         last = await trails(client, sorted(ended, key=lambda run: (run.ended, run.started), reverse=True))
     except RPCError as error:
         raise temporal_error(error) from None
-    operations = tuple(map(_open, shown, progresses, people))
+    operations = tuple(map(_open, shown, answers, people))
     cluster_id = next((behind.cluster_id for behind in people if behind.cluster_id), "")
-    return TemporalParts(client, task_queue, operations, tuple(last), tuple(workers), watcher, cluster_id)
+    return TemporalParts(
+        client,
+        task_queue,
+        operations,
+        last=tuple(last),
+        records=tuple(records),
+        workers=tuple(workers),
+        watcher=watcher,
+        cluster_id=cluster_id,
+    )
 
 
-def _open(run: FoundOperation, progress: Progress | None, people: Behind) -> OpenOperation:
-    """An operation that runs, with its own word on where it stands, and who is behind it."""
+def _open(run: FoundOperation, answer: Progress | str, people: Behind) -> OpenOperation:
+    """An operation that runs, with its own word on where it stands or why it has none, and who is behind it."""
     from etcd_handoff.cli.render.operations import OpenOperation
     from etcd_handoff.cli.render.progress import remedy_lines
     from etcd_handoff.contract import HandoffState
 
+    progress, trouble = (None, answer) if isinstance(answer, str) else (answer, "")
     state = str(progress.state) if progress else run.state or "Running"
     return OpenOperation(
         workflow_id=run.workflow_id,
@@ -74,6 +86,7 @@ def _open(run: FoundOperation, progress: Progress | None, people: Behind) -> Ope
         state=state,
         started=people.began or run.started,
         doing=progress.doing if progress else "",
+        trouble=trouble,
         waiting_for=progress.waiting_for if progress else "",
         next=tuple(remedy_lines(progress, run.workflow_id)) if progress else (),
         chain_id=run.first_run_id,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import Doubt
     from etcd_handoff.config import Config
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+    from etcd_handoff.operation.reconciler_state import ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.client import Watcher
 
 LIST_WORKERS: Final = "etcd-handoff status"

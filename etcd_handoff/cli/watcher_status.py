@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
 from etcd_handoff.cli.errors import CommandError, temporal_error
+from etcd_handoff.command_lines import START_A_WORKER
 from etcd_handoff.exit_status import EXIT_FAILED
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.reconciler_state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
-NOBODY_ANSWERS: Final = "the watcher is started, but no worker answers; run `etcd-handoff worker`"
+NOBODY_ANSWERS: Final = f"the watcher is started, but no worker answers; {START_A_WORKER}"
 NO_STATUS: Final = "the watcher is started, but cannot tell where it stands"
 READ_LOGS: Final = "the logs of the workers say why"
 

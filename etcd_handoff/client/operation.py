@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import time_limits
 from etcd_handoff.client.errors import AWAY, NotTakenError, WorkerSilentError, operation_error, temporal_errors
 from etcd_handoff.client.requests import checked
+from etcd_handoff.command_lines import START_A_WORKER
 from etcd_handoff.contract import Approval, HandoffState, Pause, Progress, Recheck
 from etcd_handoff.temporal.client import ResultT, progress_of, progress_or_reason
 from etcd_handoff.temporal.updates import execute_update
@@ -178,7 +179,7 @@ class Operation(Generic[ResultT]):
                     answer: str = await execute_update(self._handle, name, argument, result_type=str)
             except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
                 text = f"no worker answers for {self.workflow_id}, so it is not known whether `{name}` was taken"
-                look = f"run `etcd-handoff worker`, then look with `etcd-handoff describe {self.workflow_id}`"
+                look = f"{START_A_WORKER}, then look with `etcd-handoff describe {self.workflow_id}`"
                 raise WorkerSilentError(f"{text}; {look}") from None
             except WorkflowUpdateFailedError as error:
                 why = getattr(error.cause, "message", str(error.cause))
@@ -191,7 +192,7 @@ class Operation(Generic[ResultT]):
             text = f"{self.workflow_id}: too late, the {self._noun} was proposed to etcd and can no longer be cancelled"
             return NotTakenError(f"{text}; it is cancelled if the proposal comes to nothing. Now: {before.doing}")
         text = f"{self.workflow_id}: Temporal has the request, and no worker has carried it out"
-        return WorkerSilentError(f"{text} in {within.total_seconds():g} s; run `etcd-handoff worker`, and it ends")
+        return WorkerSilentError(f"{text} in {within.total_seconds():g} s; {START_A_WORKER}, and it ends")
 
 
 def _cancelled(last: Progress | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
+from etcd_handoff.command_lines import HOW_TO_START
 from etcd_handoff.operation.matching import resource_of
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
@@ -36,8 +37,7 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
 
 def no_worker(node: str) -> str:
     """Nobody takes what only the worker of this node can do."""
-    how = "with `systemctl start etcd-handoff-worker`, or with `etcd-handoff worker` and its options"
-    return f"no worker on {node}: start it there as on the other nodes, {how}"
+    return f"no worker on {node}: start it there as on the other nodes, {HOW_TO_START}"
 
 
 def step_fails(step: str, text: str) -> Blocked:

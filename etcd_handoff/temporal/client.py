@@ -21,6 +21,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import time_limits
+from etcd_handoff.command_lines import START_A_WORKER
 from etcd_handoff.contract import (
     TASK_QUEUE,
     TASK_TIMEOUT,
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
-NO_WORKER: Final = "no worker answers; Temporal keeps the operation, and it goes on once `etcd-handoff worker` runs"
+NO_WORKER: Final = f"no worker answers: {START_A_WORKER}; Temporal keeps the operation, and it goes on then"
 
 ResultT = TypeVar("ResultT", bound=OperationResult)
 Removal = WorkflowHandle[Any, RemovalResult]

@@ -17,6 +17,8 @@ class CommandTiming:
     """Pause between questions where an operation that is followed stands: people see each state of it."""
     step_seconds: float = 1.5
     """How often, at most, it is asked which steps run: Temporal answers that from its history, which costs more."""
+    first_step_seconds: float = 0.5
+    """When that is asked first: a first attempt that the servers refuse has failed by then."""
     plan_resources_seconds: float = 2.0
     """How long to wait for EtcdMembers, which only add to the plan."""
     plan_rights_seconds: float = 6.0

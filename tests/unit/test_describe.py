@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from temporalio.client import WorkflowHistory
@@ -16,6 +16,7 @@ from etcd_handoff.cli.render.describe import OperationReport, PendingStep, repor
 from etcd_handoff.cli.shapes.trails import DescribeOutput
 from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry
+from etcd_handoff.temporal.client import NO_WORKER
 from tests.unit.builders import cluster, down, member
 from tests.unit.printed import as_printed
 from tests.unit.test_audit_trail import HISTORIES
@@ -82,8 +83,9 @@ def test_members_are_those_of_the_last_look() -> None:
 
 def test_without_a_worker_it_is_said_how_to_start_one() -> None:
     """Temporal's records tell where it stood."""
-    lines = shown(replace(BLOCKED, progress=None))
-    assert lines[1].startswith("doing no worker answers: start one with `etcd-handoff worker`")
+    lines = shown(replace(BLOCKED, progress=None, trouble=NO_WORKER))
+    assert lines[1].startswith("doing no worker answers: start one on a node of the cluster, with `systemctl start ")
+    assert report_object(replace(BLOCKED, progress=None, trouble=NO_WORKER))["trouble"] == NO_WORKER
     assert "Blocked" in lines[0]
 
 
@@ -110,6 +112,32 @@ def test_operation_that_has_ended_says_how_and_where_to_read_on() -> None:
     assert lines[0] == "removal of node2 (2), cluster prod: removed, 2 h 00 min ago"
     assert lines[-1] == "to see each step: etcd-handoff history node2 -c prod"
     assert not any("recheck" in line or "worker answers" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("changed", "command"),
+    [
+        ({}, "etcd-handoff remove node2 --reason 'new disk' -c prod"),
+        (
+            {"operation": "replacement", "options": {"name": "node4", "peer_urls": ["http://a:1"], "snapshot": True}},
+            "etcd-handoff replace node2 --with node4 --peer-url http://a:1 --snapshot --reason 'new disk' -c prod",
+        ),
+        (
+            {"operation": "addition", "options": {"peer_urls": ["http://a:1"], "blocked_timeout_seconds": 4.0}},
+            "etcd-handoff add node2 --peer-url http://a:1 --blocked-timeout 4 --reason 'new disk' -c prod",
+        ),
+        ({"reason": "", "dry_run": True}, "etcd-handoff remove node2 --dry-run -c prod"),
+        ({"operation": "membership change", "member": ""}, ""),
+        ({"operation": "replacement", "outcome_text": "So far: x. To go on: `etcd-handoff replace 2`"}, ""),
+    ],
+)
+def test_operation_that_has_failed_is_told_with_the_command_that_starts_it_again(
+    changed: dict[str, Any], command: str
+) -> None:
+    """As it was asked for, with its gates; a file is not known here."""
+    failed = replace(TRAIL, outcome="BlockedTooLong", ended_at="2026-01-01T10:00:00.000Z", **changed)
+    lines = shown(replace(BLOCKED, trail=failed, progress=None, standing=Standing()))
+    assert [line for line in lines if line.startswith("to start")] == [f"to start it again: {command}"] * bool(command)
 
 
 def test_json_has_what_the_lines_have() -> None:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import sys
+import time
 import types
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff import cli
 from etcd_handoff.cli import operations, remove
+from etcd_handoff.cli.follow import follow
 from etcd_handoff.cli.live_line import LiveLine
+from etcd_handoff.cli.render.describe import PendingStep
 from etcd_handoff.cli.render.progress import ProgressLines
 from etcd_handoff.client import OperationTimedOutError
 from etcd_handoff.contract import HandoffState, Progress, RemovalRequest, Step, StepOutcome
+from etcd_handoff.temporal.client import NO_WORKER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 UP: Final = "\x1b[1A"
 EMPTIED: Final = "\x1b[2K"
@@ -97,6 +104,58 @@ def test_look_does_not_last_as_long_as_the_state_that_it_interrupts() -> None:
     looks = BLOCKED.model_copy(update={"state": HandoffState.CHECKING, "since": "2026-01-01T00:00:00+00:00"})
     lines.progress(looks)
     assert lines.live(looks).startswith("Checking for 0 ms; ")
+
+
+DENIED: Final = PendingStep("check_leader", 2, "9@node1", "etcd does not allow it: grant root", "PermissionDenied")
+
+
+def test_refusal_is_told_as_what_it_is_and_how_to_end_the_wait() -> None:
+    """It is tried for half a minute, since another worker may have a better user; nobody need wait that long."""
+    lines = ProgressLines("etcd-remove/prod/node2", Clock())
+    told = lines.retried(DENIED)
+    assert told[0] == "  PermissionDenied: etcd does not allow it: grant root"
+    assert told[1].endswith("to end it now: etcd-handoff cancel etcd-remove/prod/node2")
+    assert lines.retried(DENIED) == [], "the third attempt is refused alike"
+    slow = PendingStep("check_leader", 2, "9@node1", "it took too long")
+    assert lines.retried(slow) == ["  check_leader is tried again: it took too long"]
+
+
+async def test_refusal_and_a_missing_worker_are_told_within_seconds() -> None:
+    """By every command that follows an operation, while it is still being tried."""
+    described = DescribeWorkflowExecutionResponse()
+    pending = described.pending_activities.add()
+    pending.activity_type.name, pending.attempt = "check_leader", 2
+    pending.last_failure.message = DENIED.failure
+    pending.last_failure.application_failure_info.type = DENIED.kind
+    printed, began = dict[str, float](), time.monotonic()
+
+    class Running:
+        """An operation that nobody answers for."""
+
+        id = "etcd-remove/prod/node2"
+
+        async def query(self, *_: object, **__: object) -> None:
+            """No worker answers in time."""
+            raise RPCError("late", RPCStatusCode.DEADLINE_EXCEEDED, b"")
+
+        async def describe(self) -> types.SimpleNamespace:
+            """What is pending."""
+            return types.SimpleNamespace(raw_description=described)
+
+        async def result(self) -> None:
+            """It runs for longer than this test."""
+            await asyncio.sleep(60)
+
+    def show(lines: Iterable[str]) -> None:
+        printed.update((line.strip(), time.monotonic() - began) for line in lines)
+
+    removal: Any = Running()
+    following = asyncio.ensure_future(follow(removal, ProgressLines(removal.id), show))
+    await asyncio.sleep(1.2)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+    assert printed[NO_WORKER] < 1.2
+    assert printed[f"PermissionDenied: {DENIED.failure}"] < 1.2
 
 
 def test_operation_on_several_members_is_named_by_its_workflow() -> None:

@@ -22,6 +22,7 @@ from etcd_handoff.cli.render.operations import (
 from etcd_handoff.cli.render.status import StatusReport, status_object
 from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.config import Config
+from etcd_handoff.temporal.client import NO_WORKER
 from etcd_handoff.temporal.identity import WorkerIdentity, fingerprint, parsed, worker_identity
 from tests.unit.printed import as_printed
 
@@ -88,6 +89,15 @@ def test_each_part_in_words() -> None:
         "node0   0.1.0    2369de8e  c0ffee00  prod,test  prod 2027-11-28  host0  3 s ago",
         "node1   0.1.0    2369de8e  c0ffee00  prod       2027-11-28       host1  0 s ago",
     ]
+
+
+def test_operation_that_says_nothing_says_why() -> None:
+    """Temporal lists the workers of the last minute, so its table shows those that have just died."""
+    silent = replace(BLOCKED, state="Checking", doing="", trouble=NO_WORKER)
+    lines = temporal_lines(replace(PARTS, operations=(silent,)))
+    assert lines[2] == f"! node2: Checking; {NO_WORKER}"
+    assert "systemctl start etcd-handoff-worker" in NO_WORKER
+    assert temporal_object(replace(PARTS, operations=(silent,)))["operations"][0]["trouble"] == NO_WORKER
 
 
 def test_approver_of_an_operation_that_has_ended_is_told() -> None:

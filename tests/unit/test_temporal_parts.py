@@ -16,6 +16,7 @@ from etcd_handoff.cli.audit.behind import Behind
 from etcd_handoff.cli.audit.trail import Trail
 from etcd_handoff.cli.find_operation import listed_operations
 from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts, WatcherHealth, temporal_lines
+from etcd_handoff.cli.render.records import OpenRecord
 from etcd_handoff.cli.temporal_parts import LAST, read_temporal, with_places
 from etcd_handoff.config import ClusterProfile
 from etcd_handoff.errors import UnreachableError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.find_operation import FoundOperation
 
 SEEN: Final = "c0ffee"
+RECORD: Final = OpenRecord("etcd-record/prod/2", "node2", "2", "Record it", "2026-01-01", "2026-01-08", 3, "no answer")
 PROFILED: Final = "decaf"
 
 
@@ -80,7 +82,8 @@ async def test_last_results_are_those_that_ended_last_and_an_operation_begins_wi
     monkeypatch.setattr(temporal_parts, "listed_operations", listed)
     monkeypatch.setattr(temporal_parts, "live_workers", answers([]))
     monkeypatch.setattr(temporal_parts, "health_of", answers(WatcherHealth()))
-    monkeypatch.setattr(temporal_parts, "progress_of", answers(None))
+    monkeypatch.setattr(temporal_parts, "progress_or_reason", answers("no worker answers: start one"))
+    monkeypatch.setattr(temporal_parts, "open_records", answers([RECORD]))
     monkeypatch.setattr(fetch, "trails", trails)
     for began in ("2026-01-05T00:00:00.000+00:00", ""):
         monkeypatch.setattr(behind, "people_of", answers(Behind("ann", began=began, cluster_id=SEEN)))
@@ -88,6 +91,8 @@ async def test_last_results_are_those_that_ended_last_and_an_operation_begins_wi
         assert [trail.workflow_id for trail in parts.last] == ["etcd-add/prod/node5", "etcd-add/prod/node4"]
         started = began or runs[True][0].started  # Temporal may have forgotten the first run
         assert ([run.started for run in parts.operations], parts.cluster_id) == ([started], SEEN)
+        assert [run.trouble for run in parts.operations] == ["no worker answers: start one"]
+        assert parts.records == (RECORD,)
 
 
 # --- places in the queue --------------------------------------------------------------------------------------

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 FAILS = "Cannot query workflow due to Workflow Task in failed state"
 NOT_READY = RPCStatusCode.FAILED_PRECONDITION
 NO_POLLER = "no poller seen for task queue recently, worker may be down"
+TOO_OLD = (
+    "nothing is confirmed: the worker that answers is older than this command, and knows no digest."
+    " `etcd-handoff status -c prod` lists the workers with their versions: upgrade those on all nodes, then run"
+    " `etcd-handoff watch resync --confirm 0ld0ne -c prod` again"
+)
 DOUBT = Doubt(kind=TOO_MANY_ABSENT, text="2 of 3 are absent", remedy="look")
 
 
@@ -259,9 +264,7 @@ def test_digest_that_cannot_be_one_is_wrong_usage(watching: Any, capsys: pytest.
     [
         (
             converter.invalid_input("digest: Extra inputs are not permitted"),
-            "nothing is confirmed: the worker that answers is older than this command, and knows no digest."
-            " `etcd-handoff status -c prod` lists the workers with their versions: upgrade those on all nodes, then run"
-            " `etcd-handoff watch resync --confirm 0ld0ne -c prod` again",
+            TOO_OLD,
         ),
         (converter.invalid_input("confirm: nothing is held back"), "the watcher refuses: "),
         (ApplicationError("digest: no", type="Other"), "the watcher refuses: "),

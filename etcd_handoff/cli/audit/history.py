@@ -27,7 +27,7 @@ BLOCKED: Final = "blocked: "
 LASTING: Final = frozenset({"Queued", "AwaitingApproval", "AwaitingWindow", "Paused"})
 """States that last, and that no other entry tells of."""
 NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
-EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600}
+EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600, "progress_timeout_seconds": 600}
 """Options whose default is neither false nor empty."""
 
 

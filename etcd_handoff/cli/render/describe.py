@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.render.history import facts, of_whom, operation_name
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, member_lines
 from etcd_handoff.cli.render.progress import remedy_lines, state_since
 from etcd_handoff.cli.render.report import result_facts
+from etcd_handoff.cli.render.start_again import start_again
 from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.operation.unblocking_commands import command
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.audit.standing import Standing
     from etcd_handoff.cli.audit.trail import Trail
     from etcd_handoff.contract import Progress
+
+
+GOES_ON: Final = "To go on: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +32,14 @@ class PendingStep:
         attempt: The attempt that runs, or comes next.
         worker: Who took it last, by Temporal identity; empty when nobody has.
         failure: Why the attempt before has failed; empty when none has.
+        kind: The type of that failure, such as `PermissionDenied`; empty where it has none.
     """
 
     name: str
     attempt: int
     worker: str
     failure: str
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +50,8 @@ class OperationReport:
         trail: The audit trail.
         standing: Where it stands by its history.
         state: Where it stands by its own word, else by its history.
-        progress: Its own word; None when it has ended, or no worker answers.
+        progress: Its own word; None when it has ended, or does not say.
+        trouble: Why it does not say, with what to do; empty when it does, or has ended.
         pending: Activities that run or are tried again.
         place: Where it stands in the queue; empty when it stands in none.
     """
@@ -53,6 +60,7 @@ class OperationReport:
     standing: Standing
     state: str
     progress: Progress | None
+    trouble: str = ""
     pending: tuple[PendingStep, ...] = ()
     place: str = ""
 
@@ -93,6 +101,7 @@ def report_object(report: OperationReport) -> dict[str, Any]:
         "state": report.state,
         "state_since": report.since,
         "doing": progress.doing if progress else "",
+        "trouble": report.trouble,
         "waiting_for": progress.waiting_for if progress else "",
         "point_of_no_return": progress.point_of_no_return if progress else None,
         "join_configuration": dict(progress.join_configuration) if progress else {},
@@ -119,9 +128,7 @@ def _now(report: OperationReport) -> list[tuple[str, str]]:
     if not report.runs:
         return []
     if progress is None:
-        rows = [
-            ("doing", "no worker answers: start one with `etcd-handoff worker`; below is what Temporal has recorded")
-        ]
+        rows = [("doing", f"{report.trouble or 'not known'}; below is what Temporal has recorded")]
     else:
         last = "not possible now: the change was proposed to etcd" if progress.point_of_no_return else ""
         rows = [("doing", progress.doing), ("what unblocks it", progress.waiting_for), ("cancel", last)]
@@ -143,7 +150,13 @@ def _next(report: OperationReport) -> list[str]:
         return remedy_lines(report.progress, trail.workflow_id)
     if report.runs:
         return []
-    return [f"to see each step: {command('history', trail.cluster, trail.member, trail.workflow_id)}"]
+    steps = f"to see each step: {command('history', trail.cluster, trail.member, trail.workflow_id)}"
+    # One of several parts that stopped half-way names itself what goes on with the rest.
+    if not trail.ended_badly or trail.result is not None or GOES_ON in trail.outcome_text:
+        return [steps]
+    given = {**(trail.options or {}), "reason": trail.reason}
+    again = start_again(trail.operation, trail.cluster, trail.member, given, dry_run=trail.dry_run)
+    return [again, steps] if again else [steps]
 
 
 def _ago(time: str, now: datetime) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.render.bad_ends import bad_end, known, with_bad_ends
 from etcd_handoff.cli.render.history import operation_name, readable
+from etcd_handoff.cli.render.records import record_lines
 from etcd_handoff.cli.render.table import in_one_line, table
+from etcd_handoff.command_lines import START_A_WORKER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,12 +18,13 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cli.audit.trail import Trail
     from etcd_handoff.cli.live_workers import LiveWorker
+    from etcd_handoff.cli.render.records import OpenRecord
 
 OPEN_HEADINGS: Final = ("OPEN", "MEMBER", "STATE", "STARTED (UTC)", "QUEUE")
 LAST_HEADINGS: Final = ("LAST", "MEMBER", "OUTCOME", "ENDED (UTC)", "ASKED FOR BY", "APPROVED BY", "REASON")
 WORKER_HEADINGS: Final = ("WORKER", "VERSION", "BUILD", "CONFIG", "PROFILES", "CERTIFICATES", "HOST", "ASKED FOR WORK")
 SECONDS: Final = len("2026-01-01T00:00:00")
-START_WORKER: Final = "start one with `etcd-handoff worker`; without a worker nothing goes on"
+START_WORKER: Final = f"{START_A_WORKER}; without a worker nothing goes on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class OpenOperation:
         member: Its member.
         state: Its state.
         started: When its first run began, UTC, ISO 8601.
-        doing: What is happening, in words; empty when no worker answers.
+        doing: What is happening, in words; empty when it does not say.
+        trouble: Why it does not say, with what to do; empty when it does.
         waiting_for: What would unblock it; empty when nothing blocks.
         next: What a person can do, with the commands.
         queue: Its place in the queue; empty when it stands in none, `?` when that is not known.
@@ -51,6 +55,7 @@ class OpenOperation:
     state: str
     started: str
     doing: str = ""
+    trouble: str = ""
     waiting_for: str = ""
     next: tuple[str, ...] = ()
     queue: str = ""
@@ -104,6 +109,7 @@ class TemporalParts:
         workers: Workers that ask for work.
         watcher: How the watcher does.
         cluster_id: The etcd cluster, as an operation that runs has seen it last; empty where none has.
+        records: EtcdMembers that are still to be written, though their operation has ended, the oldest first.
     """
 
     client: Client | None
@@ -113,11 +119,12 @@ class TemporalParts:
     workers: tuple[LiveWorker, ...] = ()
     watcher: WatcherHealth = WatcherHealth()
     cluster_id: str = ""
+    records: tuple[OpenRecord, ...] = ()
 
 
 def temporal_lines(parts: TemporalParts) -> list[str]:
     """Return all parts for people."""
-    return [*_open_lines(parts), "", *_last_lines(parts), "", *_worker_lines(parts)]
+    return [*_open_lines(parts), *record_lines(parts.records), "", *_last_lines(parts), "", *_worker_lines(parts)]
 
 
 def temporal_object(parts: TemporalParts) -> dict[str, Any]:
@@ -125,6 +132,7 @@ def temporal_object(parts: TemporalParts) -> dict[str, Any]:
     others = known(parts.last, parts.operations)
     return {
         "operations": [asdict(operation) for operation in parts.operations],
+        "records": [asdict(record) for record in parts.records],
         "last": [
             {
                 "workflow_id": trail.workflow_id,
@@ -154,7 +162,8 @@ def _open_lines(parts: TemporalParts) -> list[str]:
     ]
     lines = table(OPEN_HEADINGS, rows)
     for o in parts.operations:
-        lines.append(f"{o.member or o.workflow_id}: {o.doing or o.state}")
+        whose = o.member or o.workflow_id
+        lines.append(f"! {whose}: {o.state}; {o.trouble}" if o.trouble else f"{whose}: {o.doing or o.state}")
         reason = "" if o.reason and o.reason == o.asked_by else f": {o.reason or 'no reason given'}"
         lines.append(f"  asked for by: {o.asked_by or 'somebody'}{reason}")
         lines += [f"  approved by: {o.approved_by}"] if o.approved_by else []

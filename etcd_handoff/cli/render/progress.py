@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
 from etcd_handoff.cli.render.table import elapsed
-from etcd_handoff.contract import HandoffState
+from etcd_handoff.contract import FailureType, HandoffState
 from etcd_handoff.operation.unblocking_commands import command, remedies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from etcd_handoff.cli.render.describe import PendingStep
     from etcd_handoff.contract import Progress, Step
 
 LEADS: Final = re.compile(r"\S+ leads at term \d+")
+OTHERS_ARE_TRIED: Final = (
+    "it is tried some times more, as another worker may have other credentials, and fails then; to end it now"
+)
 STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED)
 """Steps, or the end of the operation, say as much as these states."""
 
@@ -107,6 +111,16 @@ class ProgressLines:
         state = f"{progress.state} for {elapsed(self._lasted(progress))}"
         # A terminal cuts the end, and the long texts stand above already.
         return "; ".join(part for part in (state, leader_of(progress), step, progress.doing, waits) if part)
+
+    def retried(self, step: PendingStep) -> list[str]:
+        """Return that a step is tried again and why, unless the same was told before.
+
+        A refusal is told as what it is: the operation fails by it, once it is certain that no worker may do it.
+        """
+        if step.kind != FailureType.PERMISSION_DENIED:
+            return self.remark(f"{step.name} is tried again: {step.failure}")
+        lines = self.remark(f"{step.kind}: {step.failure}")
+        return lines and [*lines, f"    {OTHERS_ARE_TRIED}: {command('cancel', '', '', self._workflow_id)}"]
 
     def remark(self, text: str) -> list[str]:
         """Return the remark, unless it was made before."""

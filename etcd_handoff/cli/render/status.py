@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.render.operations import TemporalParts
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
-TEMPORAL_PARTS: Final = ("operations", "last", "workers", "watcher")
+TEMPORAL_PARTS: Final = ("operations", "records", "last", "workers", "watcher")
 RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE")
 
 

@@ -48,7 +48,8 @@ class ShownOperation(Shape):
         member: Its member.
         state: Its state.
         started: When its first run began.
-        doing: What is happening; empty if no worker answers.
+        doing: What is happening; empty if it does not say.
+        trouble: Why it does not say, with what to do; empty if it does.
         waiting_for: What would unblock it; empty if nothing blocks.
         next: What a person can do, with the commands.
         queue: Its place in the queue; empty if it stands in none, `?` if that is not known.
@@ -65,6 +66,7 @@ class ShownOperation(Shape):
     state: str
     started: str
     doing: str
+    trouble: str
     waiting_for: str
     next: tuple[str, ...]
     queue: str
@@ -72,6 +74,32 @@ class ShownOperation(Shape):
     asked_by: str
     reason: str
     approved_by: str
+
+
+class ShownRecord(Shape):
+    """An EtcdMember that is still to be written, though its operation has ended.
+
+    Attributes:
+        workflow_id: ID of the workflow `RecordStatus` that writes it.
+        member: The member, by name if that is known, else by ID.
+        member_id: The member's ID.
+        summary: What is to be recorded.
+        since: Since when it is tried.
+        until: When it is given up.
+        attempt: The attempt that runs, or comes next; 0 if no step is under way.
+        waiting_for: Why it has not been written yet.
+        next: What a person can do, with the commands.
+    """
+
+    workflow_id: str
+    member: str
+    member_id: str
+    summary: str
+    since: str
+    until: str
+    attempt: int
+    waiting_for: str
+    next: tuple[str, ...]
 
 
 class EndedOperation(Shape):
@@ -161,6 +189,7 @@ class StatusOutput(Document):
         doubt: Why nothing may be concluded from etcd's answers; null if nothing contradicts them.
         etcdmembers: All EtcdMembers, and all members that have none.
         operations: Operations that run, the last one first.
+        records: EtcdMembers that are still to be written, though their operation has ended, the oldest first.
         last: The last ones that have ended, the very last one first.
         workers: Workers that ask for work.
         watcher: How the watcher does.
@@ -177,6 +206,7 @@ class StatusOutput(Document):
     doubt: ShownDoubt | None
     etcdmembers: tuple[ShownResource, ...] | None
     operations: tuple[ShownOperation, ...] | None
+    records: tuple[ShownRecord, ...] | None
     last: tuple[EndedOperation, ...] | None
     workers: tuple[ShownWorker, ...] | None
     watcher: ShownWatcher | None

@@ -109,12 +109,14 @@ class PendingStepOutput(Shape):
         attempt: The attempt that runs, or comes next.
         worker: Who took it last; empty if nobody has.
         failure: Why the attempt before has failed; empty if none has.
+        kind: The type of that failure; empty if it has none.
     """
 
     name: str
     attempt: int
     worker: str
     failure: str
+    kind: str
 
 
 class DescribeOutput(Document):
@@ -123,7 +125,8 @@ class DescribeOutput(Document):
     Attributes:
         state: Where the operation stands.
         state_since: Since when; empty if that is not known.
-        doing: What is happening; empty if no worker answers, or it has ended.
+        doing: What is happening; empty if it does not say, or has ended.
+        trouble: Why it does not say, with what to do; empty if it does, or has ended.
         waiting_for: What would unblock it; empty if nothing blocks.
         point_of_no_return: It only rolls forward; null if that is not known.
         join_configuration: What etcd is to be started with.
@@ -138,6 +141,7 @@ class DescribeOutput(Document):
     state: str
     state_since: str
     doing: str
+    trouble: str
     waiting_for: str
     point_of_no_return: bool | None
     join_configuration: dict[str, str]

@@ -1,0 +1,67 @@
+"""What `status` prints of EtcdMembers that are still to be written after their operation has ended."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etcd_handoff.cli.render.history import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRecord:
+    """A workflow `RecordStatus` that runs.
+
+    Attributes:
+        workflow_id: Its workflow ID.
+        member: The member, by name where that is known, else by ID.
+        member_id: The member's ID.
+        summary: What it is to record, in words.
+        since: When it began, UTC, ISO 8601.
+        until: When it gives up.
+        attempt: The attempt that runs, or comes next; 0 where no step is under way.
+        waiting_for: Why it has not been done yet, in words.
+        next: What a person can do, with the commands.
+    """
+
+    workflow_id: str
+    member: str
+    member_id: str
+    summary: str
+    since: str
+    until: str
+    attempt: int
+    waiting_for: str
+    next: tuple[str, ...] = ()
+
+
+def record_lines(records: Iterable[OpenRecord]) -> list[str]:
+    """Return each of them, with what it waits for; nothing where there is none."""
+    return [line for record in records for line in _lines(record)]
+
+
+def next_steps(cluster: str) -> tuple[str, ...]:
+    """Return what a person can do: it goes on by itself, once what keeps it is gone.
+
+    Args:
+        cluster: Cluster profile.
+    """
+    return (f"to find what keeps it: etcd-handoff doctor -c {shlex.quote(cluster)}",)
+
+
+def _lines(record: OpenRecord) -> list[str]:
+    tries = f" (attempt {record.attempt})" if record.attempt > 1 else ""
+    return [
+        f"! EtcdMember of {record.member}: not written since {_time(record.since)}: {record.summary}",
+        f"  what it waits for{tries}: {record.waiting_for}",
+        f"  goes on by itself until {_time(record.until)}: workflow {record.workflow_id}",
+        *(f"  {line}" for line in record.next),
+    ]
+
+
+def _time(moment: str) -> str:
+    return f"{readable(moment.partition('.')[0])} UTC"
