@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ from temporalio.exceptions import CancelledError
 
 from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.contract import record_id
-from etcd_handoff.lab import Role
+from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration import additions
 from tests.integration.conftest import PROMPT_TIMERS, SHORT_HISTORIES, another_run, in_state
@@ -157,10 +158,19 @@ async def test_record_of_an_addition_goes_on_too(bench: MakeBench) -> None:
         assert (result.outcome, result.status_recorded) == ("added", False)
         goes_on = b.client.get_workflow_handle(record_id(b.lab.cluster, result.member_id))
         assert goes_on.id in result.status_note
+        await wait_until(lambda: _is_shown(b, goes_on.id), "status shows what is still to be written", 30)
         for other in b.lab.nodes:
             await b.lab.start(Role.APISERVER, other.name)
         assert (await goes_on.result())["recorded"] is True
         await b.judge(set())
+
+
+async def _is_shown(b: Bench, workflow_id: str) -> bool:
+    """Whether `status` lists the record that goes on, with what the API servers answer."""
+    _, shown, _ = await b.lab.handoff("status", "-o", "json")
+    return [workflow_id] == [
+        record["workflow_id"] for record in json.loads(shown)["records"] if "API server" in record["waiting_for"]
+    ]
 
 
 async def test_queued_removal_goes_on_in_a_new_run_and_keeps_its_place(bench: MakeBench) -> None:
