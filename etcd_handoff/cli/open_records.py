@@ -39,10 +39,11 @@ async def open_records(client: Client, cluster: str) -> list[OpenRecord]:
 
 
 async def _record(client: Client, run: WorkflowExecution, cluster: str) -> OpenRecord | None:
-    """One of them; None if it has ended since it was listed, and is forgotten."""
+    """One of them; None if it has ended since it was listed: Temporal's lists are some moments late."""
     import asyncio
     from datetime import UTC
 
+    from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.audit.records import first, summary
@@ -57,6 +58,8 @@ async def _record(client: Client, run: WorkflowExecution, cluster: str) -> OpenR
         if is_unknown_workflow(error):
             return None
         raise
+    if described.status is not WorkflowExecutionStatus.RUNNING:
+        return None
     begun = history.events[0]
     given = first(begun.workflow_execution_started_event_attributes.input)
     member_id = str(given.get("member_id") or run.id.rpartition("/")[2])

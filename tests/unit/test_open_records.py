@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import pytest
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import WorkflowHistory
+from temporalio.client import WorkflowExecutionStatus, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.cli import find_operation
@@ -45,16 +45,16 @@ class FakeTemporal:
         failure: Why the one before has failed.
         worker: Who took it last.
         failed: The activity has failed for good, and a pause follows.
-        gone: It has ended since it was listed, and its retention is over.
 
     Attributes:
         query: What was listed.
+        gone: It has ended since it was listed, and its retention is over.
+        status: Whether it still runs.
     """
 
-    def __init__(
-        self, attempt: int = 0, failure: str = "", worker: str = "", *, failed: str = "", gone: bool = False
-    ) -> None:
-        self._described, self._gone, self.query = DescribeWorkflowExecutionResponse(), gone, ""
+    def __init__(self, attempt: int = 0, failure: str = "", worker: str = "", *, failed: str = "") -> None:
+        self._described, self.query, self.gone = DescribeWorkflowExecutionResponse(), "", False
+        self.status = WorkflowExecutionStatus.RUNNING
         self._events = list(WorkflowHistory.from_json("record", HISTORY.read_text()).events)[:BEGUN]
         if failed:
             event = HistoryEvent()
@@ -77,9 +77,9 @@ class FakeTemporal:
 
     async def describe(self) -> SimpleNamespace:
         """What is pending."""
-        if self._gone:
+        if self.gone:
             raise RPCError("workflow not found", RPCStatusCode.NOT_FOUND, b"")
-        return SimpleNamespace(raw_description=self._described, workflow_type="RecordStatus")
+        return SimpleNamespace(raw_description=self._described, status=self.status)
 
     async def fetch_history(self) -> SimpleNamespace:
         """What has happened."""
@@ -126,9 +126,12 @@ async def test_record_that_has_not_failed_yet_waits_for_a_worker(temporal: FakeT
 
 async def test_record_that_has_ended_meanwhile_is_left_out() -> None:
     """And no line stands where there is none."""
-    shown = await parts(FakeTemporal(gone=True))
-    assert shown.records == ()
-    assert not [line for line in temporal_lines(shown) if "EtcdMember of" in line]
+    gone, ended = FakeTemporal(), FakeTemporal()
+    gone.gone, ended.status = True, WorkflowExecutionStatus.COMPLETED
+    for temporal in (gone, ended):
+        shown = await parts(temporal)
+        assert shown.records == ()
+        assert not [line for line in temporal_lines(shown) if "EtcdMember of" in line]
 
 
 async def test_describe_of_a_record_points_to_what_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
