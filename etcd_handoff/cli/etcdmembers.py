@@ -99,7 +99,12 @@ def name_conflict(claims: Iterable[ResourceClaim], target: MemberView) -> str:
 
 
 def doubt_of(
-    view: ClusterView, cluster_id: str, claims: Iterable[ResourceClaim] | None, leaving: Iterable[str] = ()
+    view: ClusterView,
+    cluster_id: str,
+    claims: Iterable[ResourceClaim] | None,
+    leaving: Iterable[str] = (),
+    *,
+    only_witness: bool = False,
 ) -> Doubt | None:
     """Return why nothing may be concluded from a view; None if nothing contradicts it.
 
@@ -108,11 +113,12 @@ def doubt_of(
         cluster_id: The cluster that the profile names. If it names none, EtcdMembers are the second witness.
         claims: What EtcdMembers say; None if the profile has them and they could not be read.
         leaving: Members that may still run without being listed, besides those that have left by their EtcdMembers.
+        only_witness: Nothing but EtcdMembers can show which cluster is meant, as in the first look of an operation.
     """
     claims = None if claims is None else tuple(claims)
     departed = {*leaving, *(claim.member_id for claim in claims or () if claim.joined == "False")}
     doubt = contradiction(view, Binding(cluster_id=cluster_id), departed)
-    return doubt or (None if cluster_id else witness(view, claims, only=claims is None))
+    return doubt or (None if cluster_id else witness(view, claims, only=only_witness or claims is None))
 
 
 def peer_addresses(resources: Iterable[Mapping[str, object]]) -> dict[str, str]:

@@ -137,7 +137,7 @@ def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
     target = resolve(view, request.member)
     if isinstance(target, NotFound | Ambiguous):
         return _plan_without_target(facts, request, target, warnings)
-    doubt = doubt_of(view, facts.cluster_id, facts.claims, [target.id])
+    doubt = doubt_of(view, facts.cluster_id, facts.claims, [target.id], only_witness=facts.has_kubernetes)
     decision: Decision | Denied | Unseen = doubted(doubt) if doubt else plan(view, _goal(facts, target.id))
     if facts.dry_run and isinstance(decision, Blocked) and not doubt and (unseen := _unseen(facts)):
         decision = unseen
@@ -168,7 +168,8 @@ def _plan_without_target(
     """Return the plan for a name or ID that no member has, or more than one."""
     view, claims, member = facts.view, facts.claims or (), request.member
     claim = claim_for(claims, member) if isinstance(target, NotFound) else None
-    if doubt := doubt_of(view, facts.cluster_id, facts.claims, [claim.member_id] if claim else []):
+    departed = [claim.member_id] if claim else []
+    if doubt := doubt_of(view, facts.cluster_id, facts.claims, departed, only_witness=facts.has_kubernetes):
         return _decided(facts, claim.member_id if claim else "", member, doubted(doubt), warnings)
     if claim is not None and claim.member_id and view.member(claim.member_id) is None:
         return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))

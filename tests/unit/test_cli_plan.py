@@ -247,4 +247,8 @@ def test_plan_says_when_etcdmembers_could_not_be_read() -> None:
     status, lines, _ = shown(few, "n2", claims=None, claims_error="no answer within 2 s")
     assert status == 3
     assert any(f"cluster {CLUSTER}" in line and "1 of 3 endpoints" in line for line in lines)
-    assert shown(few, "n2", claims=())[0] == shown(few, "n2", cluster_id=CLUSTER, claims=None)[0] == 0
+    status, lines, _ = shown(few, "n2", claims=())
+    assert status == 3
+    assert any("no EtcdMember speaks of a present member" in line for line in lines)
+    assert shown(few, "n2", claims=(), has_kubernetes=False)[0] == 0
+    assert shown(few, "n2", cluster_id=CLUSTER, claims=None)[0] == 0
