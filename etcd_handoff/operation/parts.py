@@ -2,6 +2,7 @@
 
 What the parts share is named here (`SHARED`): the turn in the queue, the approval and what was made sure of, the time
 that is left for waiting, the cluster as far as it has been seen, the steps. All else begins anew with each part.
+tests/unit/test_parts.py lists that too, so that no field is reset by oversight.
 """
 
 from __future__ import annotations
