@@ -1,8 +1,8 @@
 """The steps of an addition: lock, look, propose, look again. A learner is added first, and promoted when it is in sync.
 
-The order protects the quorum as it does in a removal (`activities.etcd_removal`): an entry is committed first, then
-everybody is asked for a linearizable read, and the proposal follows at once. The lock is given back after the change,
-by an entry that the members commit as they are then. Between the two a step waits for the learner, and changes nothing.
+The order up to the proposal is the one of every change (`activities.etcd_proposal`). The lock is given back after the
+change, by an entry that the members commit as they are then. Between the two a step waits for the learner, and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from activities.etcd_change import LOOKS, Commit, MemberChange
 from activities.etcd_looks import SeenBefore
+from activities.etcd_proposal import Proposal
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
@@ -47,7 +47,7 @@ def goal_of(ask: AdditionInput) -> MemberPresent:
     )
 
 
-class LearnerStep(MemberChange):
+class LearnerStep(Proposal[AddLearner | PromoteLearner]):
     """One attempt to add the learner, or to promote it.
 
     Args:
@@ -72,42 +72,7 @@ class LearnerStep(MemberChange):
         self._seen = SeenBefore(ask)
         self._kind = kind
 
-    async def _run(self) -> StepResult:
-        view, step, note = await self._plan()
-        if view is None or step is None:
-            return self._replan(view, note)
-        via_id, furthest, behind = step.via_id, max((m.raft_index for m in view.voters), default=0), ""
-        for _ in range(LOOKS):
-            began = self._now()
-            self._ask_temporal()
-            committed = await self._commit(via_id) if self._change.holder else Commit()
-            if committed.holder:
-                note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
-                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
-            locked = self._now()
-            view, step, note = await self._plan()
-            ended = self._now()
-            if view is None or step is None:
-                return self._replan(view, note)
-            if committed.silence:
-                if step.via_id == via_id:
-                    return self._replan(
-                        view, f"no write was committed through {view.label(via_id)}: {committed.silence}"
-                    )
-                via_id = step.via_id
-                continue
-            if behind := self._why_behind(view, step, furthest):
-                await asyncio.sleep(time_limits.STEPS.sync_pause_seconds)
-                continue
-            if note := await self._why_over():
-                break
-            if self._is_fresh(began, locked, ended):
-                return await self._propose(view, step)
-        else:
-            note = behind or f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
-        return self._replan(view, note)
-
-    def _why_behind(self, view: ClusterView, step: AddLearner | PromoteLearner, furthest: int) -> str:
+    def _why_behind(self, view: ClusterView, step: AddLearner | PromoteLearner, before: ClusterView | None) -> str:
         """Why the learner is not to be promoted yet; empty when it follows the voter, entry by entry.
 
         Beside a single voter nothing is committed without it from its promotion on, so nobody could take it out again.
@@ -117,16 +82,16 @@ class LearnerStep(MemberChange):
         Args:
             view: The look.
             step: What is to be done.
-            furthest: The voter's index in the look before that entry.
+            before: The look before that entry.
         """
         alone = len(view.voters) == 1 and self._change.seen is None  # else the workflow asks it through its own node
         learner = view.member(step.learner_id) if isinstance(step, PromoteLearner) and alone else None
+        furthest = max((m.raft_index for m in before.voters), default=0) if before else 0
         if learner is None or learner.raft_index > furthest:
             return ""
         return f"{learner.label} has not followed a committed entry: it stands at raft index {learner.raft_index}"
 
     async def _plan(self) -> tuple[ClusterView | None, AddLearner | PromoteLearner | None, str]:
-        """A fresh view and the step, or why there is none."""
         view, note = await self._looks.look(self._change.doubtful, seen=self._seen.view)
         if view is None:
             return None, None, note
@@ -187,9 +152,6 @@ class LearnerStep(MemberChange):
 
     def _is_done(self, member: MemberView | None) -> bool:
         return member is not None and (self._kind is AddLearner or not member.is_learner)
-
-    def _replan(self, view: ClusterView | None, note: str) -> StepResult:
-        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
 
 
 class SyncWait:

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import ChangeInput, ReleaseLockInput
     from etcd_handoff.cluster_view import ClusterView
 
-LOOKS: Final = 3
-"""Looks before the proposal, each after a committed entry; then the workflow plans again."""
 RELEASES: Final = 5
 """How often it is tried to give the lock back."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)

@@ -1,8 +1,7 @@
 """The removal proper: lock, look, propose, and a write that shows that the survivors still acknowledge writes.
 
-The order is what protects the quorum. An entry is committed first, then everybody is asked for a linearizable read: a
-voter whose disk hangs cannot have taken that entry in and so cannot answer, where an idle cluster would hide it. The
-proposal follows at once, and after it another entry must be committed by those that remain.
+The order up to the proposal is the one of every change (`activities.etcd_proposal`). After it another entry must be
+committed by those that remain.
 """
 
 from __future__ import annotations
@@ -10,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from activities.etcd_change import LOOKS, UNWRITABLE, Commit, MemberChange, committing
+from activities.etcd_change import UNWRITABLE, committing
 from activities.etcd_looks import SeenBefore, intent
+from activities.etcd_proposal import Proposal
 from etcd_handoff import failpoints
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
 
-class Removal(MemberChange):
+class Removal(Proposal[Remove]):
     """One attempt to take a member out.
 
     Args:
@@ -59,45 +59,23 @@ class Removal(MemberChange):
         self._seen = SeenBefore(act)
         self._ahead = ahead
 
-    async def _run(self) -> StepResult:
-        quick = bool(self._act.holder) and self._act.seen is None
-        view, via_id = self._looks.recent_via(self._act) if quick else (None, "")
-        if self._act.holder and not via_id:
-            view, note = await self._look()
-            step = self._step(view)
-            if view is None or step is None:
-                return await self._nothing_to_do(view, note)
-            via_id = step.via_id
-        for _ in range(LOOKS):
-            began = self._now()
-            self._ask_temporal()
-            committed = await self._commit(via_id) if self._act.holder else Commit()
-            if committed.holder:
-                note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
-                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
-            locked = self._now()
-            view, note = await self._look()
-            ended = self._now()
-            step = self._step(view)
-            if view is None or step is None:
-                return await self._nothing_to_do(view, note)
-            if committed.silence:
-                if step.via_id == via_id:
-                    note = f"no write was committed through {view.label(via_id)}: {committed.silence}"
-                    return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
-                via_id = step.via_id
-                continue
-            await failpoints.reach("remove_member.looked")
-            if note := await self._why_over():
-                break
-            if self._is_fresh(began, locked, ended):
-                return await self._propose(view, step.via_id)
-        else:
-            note = f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
-        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
+    async def _begin(self) -> tuple[ClusterView | None, str | None, str]:
+        if not self._act.holder:  # no entry is committed
+            return None, "", ""
+        view, via_id = self._looks.recent_via(self._act) if self._act.seen is None else (None, "")
+        return (view, via_id, "") if via_id else await super()._begin()
 
-    async def _propose(self, view: ClusterView, via_id: str) -> StepResult:
-        via, target_id = view.label(via_id), self._act.target_id
+    async def _plan(self) -> tuple[ClusterView | None, Remove | None, str]:
+        view, note = await self._look()
+        return view, self._step(view), note
+
+    async def _why_over(self) -> str:
+        await failpoints.reach("remove_member.looked")
+        return await super()._why_over()
+
+    async def _propose(self, view: ClusterView, step: Remove) -> StepResult:
+        via_id, target_id = step.via_id, self._act.target_id
+        via = view.label(via_id)
         self._read_ahead(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
         self._may_be_pending = True
@@ -198,12 +176,10 @@ class Removal(MemberChange):
         seen = self._act.seen
         return seen is None or {m.id for m in after.members} == {m.id for m in seen.members} - {self._act.target_id}
 
-    async def _nothing_to_do(self, view: ClusterView | None, note: str) -> StepResult:
+    async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
         """The step's end when the planner does not want the removal now."""
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
-            return StepResult(
-                step=self._clock.step(StepOutcome.REPLAN, note or "no removal is safe any more"), view=view
-            )
+            return self._replan(view, note or "no removal is safe any more")
         leadership = view.leadership
         acknowledged, write_error = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
         text = "; ".join(text for text in ("it is not in the member list", write_error) if text)

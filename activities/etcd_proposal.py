@@ -1,0 +1,86 @@
+"""From the lock to the proposal: the order that protects the quorum, the same for every change of the membership.
+
+An entry is committed first, then everybody is asked for a linearizable read: a voter whose disk hangs cannot have taken
+that entry in and so cannot answer, where an idle cluster would hide it. The proposal follows at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from activities.etcd_change import Commit, MemberChange
+from etcd_handoff import time_limits
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.planning import AddLearner, PromoteLearner, Remove
+
+if TYPE_CHECKING:
+    from etcd_handoff.cluster_view import ClusterView
+
+LOOKS: Final = 3
+"""Looks before the proposal, each after a committed entry; then the workflow plans again."""
+S = TypeVar("S", bound=Remove | AddLearner | PromoteLearner)
+
+
+class Proposal(MemberChange, Generic[S]):
+    """One attempt to make the change that the planner answers with."""
+
+    async def _run(self) -> StepResult:
+        before, via_id, note = await self._begin()
+        if via_id is None:
+            return await self._no_step(before, note)
+        view, behind = before, ""
+        for _ in range(LOOKS):
+            began = self._now()
+            self._ask_temporal()
+            committed = await self._commit(via_id) if self._change.holder else Commit()
+            if committed.holder:
+                note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
+                return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
+            locked = self._now()
+            view, step, note = await self._plan()
+            ended = self._now()
+            if view is None or step is None:
+                return await self._no_step(view, note)
+            if committed.silence:
+                if step.via_id == via_id:
+                    note = f"no write was committed through {view.label(via_id)}: {committed.silence}"
+                    break
+                via_id = step.via_id
+                continue
+            if behind := self._why_behind(view, step, before):
+                await asyncio.sleep(time_limits.STEPS.sync_pause_seconds)
+                continue
+            if note := await self._why_over():
+                break
+            if self._is_fresh(began, locked, ended):
+                return await self._propose(view, step)
+        else:
+            note = behind or f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
+        return self._replan(view, note)
+
+    async def _begin(self) -> tuple[ClusterView | None, str | None, str]:
+        """A view, and whom the first entry is committed through; None when the planner does not want the step."""
+        view, step, note = await self._plan()
+        return view, step.via_id if step else None, note
+
+    @abstractmethod
+    async def _plan(self) -> tuple[ClusterView | None, S | None, str]:
+        """A fresh view and the step, or why there is none."""
+
+    @abstractmethod
+    async def _propose(self, view: ClusterView, step: S) -> StepResult:
+        """Change the membership, and look at what has come of it."""
+
+    async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
+        """The end when the planner does not want the step now."""
+        return self._replan(view, note)
+
+    def _why_behind(self, view: ClusterView, step: S, before: ClusterView | None) -> str:  # noqa: ARG002
+        """Why to commit and look once more before the proposal; empty when nothing speaks against it."""
+        return ""
+
+    def _replan(self, view: ClusterView | None, note: str) -> StepResult:
+        return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=view)
