@@ -9,7 +9,6 @@ from pydantic import Field
 from etcd_handoff.activity_io import Target
 from etcd_handoff.contract import (
     AdditionRequest,
-    CheckedRequest,
     JoiningRequest,
     OperationRequest,
     PartResult,
@@ -46,29 +45,32 @@ class Part(Message):
         return f"part {self.number} of {self.of}: {'adding' if self.kind == 'add' else 'removing'} {who}"
 
     def request(self, whole: OperationRequest) -> AdditionRequest | RemovalRequest:
-        """Its own request, the same as when somebody asks for it alone; what was to be approved has been."""
-        snapshot = isinstance(whole, CheckedRequest) and whole.snapshot
-        hash_check = isinstance(whole, CheckedRequest) and whole.hash_check
+        """Its own request, the same as when somebody asks for it alone; what was to be approved has been.
+
+        Raises:
+            TypeError: An operation of this kind has no parts.
+        """
+        if not isinstance(whole, JoiningRequest):
+            msg = f"{whole.noun} has no parts"
+            raise TypeError(msg)
         if self.leaves is None:
-            addition = AdditionRequest(
+            return AdditionRequest(
                 cluster=whole.cluster,
                 name=self.name,
                 peer_urls=self.peer_urls,
                 reason=whole.reason,
                 blocked_timeout_seconds=whole.blocked_timeout_seconds,
-                snapshot=snapshot,
-                hash_check=hash_check,
+                progress_timeout_seconds=whole.progress_timeout_seconds,
+                snapshot=whole.snapshot,
+                hash_check=whole.hash_check,
             )
-            if not isinstance(whole, JoiningRequest):
-                return addition
-            return addition.model_copy(update={"progress_timeout_seconds": whole.progress_timeout_seconds})
         return RemovalRequest(
             cluster=whole.cluster,
             member=self.leaves.member_id,
             reason=whole.reason,
             blocked_timeout_seconds=whole.blocked_timeout_seconds,
-            snapshot=snapshot,
-            hash_check=hash_check,
+            snapshot=whole.snapshot,
+            hash_check=whole.hash_check,
         )
 
 
