@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from activities.workflow_descriptions import describe
 from etcd_handoff import time_limits
-from etcd_handoff.contract import PASSING, HandoffState, Progress, RemovalResult
+from etcd_handoff.contract import BRIEF_STATES, HandoffState, Progress, RemovalResult
 from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from etcd_handoff.unawaited import may_be_left
@@ -119,9 +119,9 @@ def _may_have_changed(follow: FollowRemovalInput, state: str | None, polls: int)
         state: Its search attribute; None where there are none.
         polls: How often it has been polled.
     """
-    # Nothing is told yet of a removal in a passing state: that is told when it lasts.
-    passing = state in PASSING and not follow.doing
-    return state is None or (state != follow.state and not passing) or polls % POLLS_PER_QUERY == 0
+    # Nothing is told yet of a removal in a brief state: that is told when it lasts.
+    brief = state in BRIEF_STATES and not follow.doing
+    return state is None or (state != follow.state and not brief) or polls % POLLS_PER_QUERY == 0
 
 
 def _under_way(progress: Progress) -> FollowRemovalResult:

@@ -9,7 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
-    from etcd_handoff.contract import PASSING
+    from etcd_handoff.contract import BRIEF_STATES
     from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Listing:
 
     def show(self, state: OperationState) -> None:
         """The operation is in this state now."""
-        self._listed = self._listed or state.handoff_state not in PASSING
+        self._listed = self._listed or state.handoff_state not in BRIEF_STATES
         if self._listed:
             _upsert(state)
 

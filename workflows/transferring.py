@@ -9,7 +9,7 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import StepOutcome
-    from etcd_handoff.operation.approvals import used
+    from etcd_handoff.operation.approvals import with_approval_used
     from etcd_handoff.operation.commands import StepFailure, TransferLeadership
     from etcd_handoff.operation.loop import apply, decide, transfer_in_turn
     from etcd_handoff.unawaited import may_be_left
@@ -65,7 +65,7 @@ class Transferring(Queued):
         result = await self._transfer(transfer.in_turn(turn))
         if isinstance(result, StepFailure) or result.turn is None or result.turn.turn.granted:
             # An attempt before the last one may have handed leadership over: what was approved has begun then.
-            self._state = used(self._state, transfer, result)
+            self._state = with_approval_used(self._state, transfer, result)
         asked_since = self._state.turn_request != turn.entry.request  # by a new queue, which knows nothing of a grant
         if isinstance(result, StepFailure) or result.turn is None or asked_since:
             if not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED:

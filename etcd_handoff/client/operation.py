@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.wire import Request
 
-PASSING: Final = (*AWAY, RPCStatusCode.RESOURCE_EXHAUSTED)
+RETRYABLE: Final = (*AWAY, RPCStatusCode.RESOURCE_EXHAUSTED)
 """What says nothing of the operation: Temporal was away, or had too much to do."""
 
 
@@ -103,7 +103,7 @@ class Operation(Generic[ResultT]):
             try:
                 await self._handle.result()
             except RPCError as error:
-                if error.status in PASSING:
+                if error.status in RETRYABLE:
                     await asyncio.sleep(time_limits.COMMANDS.script_again_pause.total_seconds())
                     continue
             except WorkflowFailureError:

@@ -29,13 +29,13 @@ from etcd_handoff.contract.requests import (
     removal_summary,
 )
 from etcd_handoff.contract.results import AdditionResult, OperationResult, Outcome, RemovalResult, Step, StepOutcome
-from etcd_handoff.contract.states import PASSING, FailureType, HandoffState, Progress
+from etcd_handoff.contract.states import BRIEF_STATES, FailureType, HandoffState, Progress
 from etcd_handoff.contract.task_queues import QUEUE_TASK_TIMEOUT, TASK_QUEUE, TASK_TIMEOUT, node_queue
 from etcd_handoff.contract.workflow_ids import record_id, workflow_id
 
 __all__ = [
+    "BRIEF_STATES",
     "OPERATIONS",
-    "PASSING",
     "QUEUE_TASK_TIMEOUT",
     "SECONDS_IN_30_DAYS",
     "TASK_QUEUE",

@@ -32,7 +32,7 @@ class HandoffState(StrEnum):
     FAILED = "Failed"
 
 
-PASSING: Final = frozenset(
+BRIEF_STATES: Final = frozenset(
     {
         HandoffState.CHECKING,
         HandoffState.TRANSFERRING,

@@ -66,7 +66,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
     """
     state = blocked_pauses.counted(state, command, now)
     if isinstance(result, StepFailure):
-        return approvals.used(failed_steps.after(state, command, result, now), command, result)
+        return approvals.with_approval_used(failed_steps.after(state, command, result, now), command, result)
     match command:
         case Observe():
             after = node_looks.looked(state, command, result, now)
@@ -111,7 +111,9 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
         case TakeLearnerOut():
             after = withdrawal.tried(state, result)
         case _:
-            after = approvals.used(strategy.of(state).applied(state, command, result, now), command, result)
+            after = approvals.with_approval_used(
+                strategy.of(state).applied(state, command, result, now), command, result
+            )
     return after
 
 
@@ -121,7 +123,7 @@ def _waited(state: OperationState, command: Wait | TellResource, now: float) -> 
     state = telling.waited(state)
     match command.until:
         case Until.APPROVAL:
-            after = gates.approved(state)
+            after = gates.approval_wait_over(state)
         case Until.TURN:
             after = queue_requests.waited(state)
         case Until.WINDOW:

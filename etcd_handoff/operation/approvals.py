@@ -123,7 +123,7 @@ def _lasts(state: OperationState) -> float:
     return state.traits.approval_lapses_after_seconds if state.traits else 0.0
 
 
-def lapsed(state: OperationState, step: object, now: float) -> OperationState:
+def without_lapsed_approval(state: OperationState, step: object, now: float) -> OperationState:
     """The state without an approval that counts no more, which nothing half done needs."""
     given = state.approved
     if state.approval is None or given is None or not schedule.may_wait(state):
@@ -150,7 +150,7 @@ def bounded(decided: Decided | OperationState, before: OperationState, now: floa
     return Decided(decided.state, command.model_copy(update={"ask": ask}))
 
 
-def used(state: OperationState, command: object, result: StepResult | StepFailure) -> OperationState:
+def with_approval_used(state: OperationState, command: object, result: StepResult | StepFailure) -> OperationState:
     """The state after a command: once a change was made, or may have been, the approval is about what has begun."""
     given = state.approved
     if given is None or given.used or not isinstance(command, CHANGES):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-def lapsed(state: OperationState, now: float) -> OperationState:
-    """What was made sure of an hour ago is made sure of again, unless a change has begun."""
+def without_lapsed_checks(state: OperationState, now: float) -> OperationState:
+    """The state in which checks from an hour ago count no more: they are made again, unless a change has begun."""
     last_seconds = time_limits.OPERATION.gates_last_seconds
     if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= last_seconds:
         return state
@@ -66,8 +66,8 @@ def _is_closed(state: OperationState, now: float) -> bool:
     return schedule.may_wait(state) and schedule.opens_at(state, now) > now
 
 
-def approved(state: OperationState) -> OperationState:
-    """Somebody has approved, or the time for that is over; the cluster may have changed while nobody did."""
+def approval_wait_over(state: OperationState) -> OperationState:
+    """It waits for an approval no more, given or not: the cluster may have changed meanwhile, and is looked at."""
     return node_hashes.unchecked(state).changed(look_due=LookDue.PATIENT)
 
 

@@ -21,9 +21,9 @@ class HandedOn(Message):
         run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) show
             what was handed on to a run that follows another one: that run starts afresh.
         blocked_seconds_left: What is left of `blocked_timeout_seconds`.
-        began: When the removal began, ISO 8601 in UTC.
-        traits: What the worker that took the removal up knows.
-        pinned: The member that leaves.
+        began: When the operation began, ISO 8601 in UTC.
+        traits: What the worker that took the operation up knows.
+        pinned: The member that leaves or joins.
         unlisted_in: Cluster whose list has been believed when it had nobody of the name that was asked for; empty when
             none has been. Whoever has the name there later has joined since.
         binding: The cluster that is meant, and how far it has been seen.
@@ -42,7 +42,7 @@ class HandedOn(Message):
         paused: Who has paused it; None when nobody has.
         gates_passed_at: When what was asked for beforehand was done; None when it is not.
         snapshot: Where the snapshot lies.
-        pending_since: When the last attempt ended that may have proposed the removal; None when nothing can be pending.
+        pending_since: When the last attempt ended that may have proposed the change; None when nothing can be pending.
         lock_left: An attempt has ended whose lock in etcd may stand.
         absent: An undoubted list has been seen without the member: it is out for good.
         writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.

@@ -1,41 +1,11 @@
-"""The loop of a removal as two pure functions: observe, plan, do one step, plan again, until the member is gone.
+"""The loop of an operation as two pure functions: observe, plan, do one step, plan again, until the goal is reached.
 
     state, command = decide(state, now)
     state = apply(state, command, <what carrying it out has come to>, now)
 
 The decisions on the cluster are the planner's. Here stands the order in which everything else comes round them; each
-concern has its own module:
-
-    identity      who is meant
-    observation   looking, and what is learned from a look
-    view_doubts   whether a look may be believed
-    node_looks    looks through the workers of other nodes
-    node_doubts   what their answers leave in doubt
-    node_hashes   hashes of members that those workers alone reach
-    gates         approval, change window, hash check, snapshot
-    approvals     who may approve, and how long that counts
-    schedule      when it may make its first change
-    queue_requests
-                  asking for the turn to change the cluster
-    removal       the steps of a removal: transfer, election, removal
-    addition      the steps of an addition: learner, promotion
-    membership    the parts of a larger change: which addition or removal is next
-    strategy      which of these two it is
-    member_process
-                  the etcd process on the member's node
-    leave         the order to k0s, where k0s removes members
-    learner       how far the learner of an addition has come
-    blocked_pauses
-                  pauses, and giving up
-    telling       what the EtcdMember is told before a queue knows of the removal
-    withdrawal    a learner leaves again whose addition was cancelled
-    pausing       holding it until somebody lets it go on
-    ending        cancelling, failing, the result
-    recording     writing the EtcdMember
-    departed      what still runs of a member that is out
-    process_end   stopping that, where its node has a command for it
-
-Another operation has its own goal, its own steps beside `removal` and `addition`, and shares the rest.
+concern has its own module (`etcd_handoff.operation` lists them). An operation has its own goal and its own steps
+(`strategy`), and shares the rest.
 """
 
 from __future__ import annotations
@@ -215,7 +185,7 @@ def _may_look_twice(state: OperationState) -> bool:
 
 def _advance(state: OperationState, step: Decision, now: float) -> Decided | OperationState:
     """What has to come before the step, or the step."""
-    state = approvals.lapsed(gates.lapsed(state, now), step, now)
+    state = approvals.without_lapsed_approval(gates.without_lapsed_checks(state, now), step, now)
     state = parts.found_possible(state.changed(planned=strategy.of(state).plan_lines(state, step)))
     if gates.awaits_approval(state):
         return approvals.wait(state, step, now)

@@ -169,8 +169,8 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     return (*change_words.plan_lines(state.view, goal(state)), *change_words.records(parts.whole_of(state)))
 
 
-def is_reached(state: OperationState) -> bool:  # noqa: ARG001  # between two parts nothing is proposed
-    """Whether it turns out to be done although it failed."""
+def is_reached(state: OperationState) -> bool:  # noqa: ARG001  # as every strategy has it
+    """Never: a failure between two parts is no success after all, because nothing was proposed there."""
     return False
 
 

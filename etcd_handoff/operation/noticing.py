@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Command
     from etcd_handoff.operation.state import OperationState
 
-PASSING: Final = frozenset(
+WAITING_STATES: Final = frozenset(
     {
         HandoffState.CHECKING,
         HandoffState.QUEUED,
@@ -61,7 +61,7 @@ def due(state: OperationState, command: Command, workflow_id: str) -> tuple[Oper
 def _forgotten(state: OperationState) -> OperationState:
     """The state in which the same trouble would be news: the operation has gone on since, or was approved."""
     approved = state.noticed.last == NoticeEvent.APPROVAL_WANTED and state.approval is not None
-    if approved or state.handoff_state not in PASSING:
+    if approved or state.handoff_state not in WAITING_STATES:
         return state.changed(noticed=state.noticed.model_copy(update={"last": ""}))
     return state
 

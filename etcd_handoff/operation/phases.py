@@ -189,7 +189,7 @@ class LeaveStep(StrEnum):
 
 
 class EndPhase(StrEnum):
-    """How far the end of a removal has come; see `ending.py`."""
+    """How far the end of an operation has come; see `ending.py`."""
 
     WITHDRAW = "withdraw"
     TAKE_OUT = "take-out"
@@ -204,12 +204,12 @@ class EndPhase(StrEnum):
 
 
 class Ending(Message):
-    """The end of a removal, as far as it has come.
+    """The end of an operation, as far as it has come.
 
     Attributes:
         phase: What is next.
         failure: Why it fails; None when the member is out, or when somebody has cancelled it.
-        proposed: The removal may have been proposed before it failed.
+        proposed: The change may have been proposed before it failed.
         record: What is written on the EtcdMember; None until that is known.
         call_seconds: How long the present call may take; 0 before the first.
         rest_seconds: How long to wait before the next call.

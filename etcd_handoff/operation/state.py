@@ -31,7 +31,7 @@ class OperationState(HandedOn):
 
     Attributes:
         request: What was asked for; of a part, its own request.
-        chain_id: ID of the first run of this removal.
+        chain_id: ID of the first run of this operation.
         namespace: The Temporal namespace that it runs in.
         handoff_state: Where it stands, as lists show it.
         doing: What is happening, in words.
@@ -61,7 +61,7 @@ class OperationState(HandedOn):
         hash_checked: All voters hold the same data.
         hashing: A hash check through nodes, as far as it has come.
         election: The command that awaits an election after a transfer; None when there is none.
-        in_flight: The removal is being proposed, or its effect is being recorded.
+        in_flight: The change is being proposed, or its effect is being recorded.
         leave_step: What is next about the order to k0s.
         ending: Its end, as far as it has come; None before.
     """
@@ -129,7 +129,7 @@ class OperationState(HandedOn):
 
     @property
     def label(self) -> str:
-        """How people speak of the member that leaves."""
+        """How people speak of the member that leaves or joins."""
         return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.subject
 
     @property
@@ -224,12 +224,12 @@ class OperationState(HandedOn):
         return joining.changed(blocked=blocked, released=False, **dropped)
 
     def failing(self, failure: Failure) -> OperationState:
-        """It ends with this failure, unless it turns out that the member is out."""
+        """It ends with this failure, unless it turns out that the goal is reached."""
         failure = failure.with_cluster(self.request.cluster)
         return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeaveStep.NONE)
 
     def finishing(self) -> OperationState:
-        """The member is out: that is recorded, and the removal ends well."""
+        """The goal is reached: that is recorded, and the operation ends well."""
         return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
 
     def with_joining(self, **fields: Any) -> OperationState:

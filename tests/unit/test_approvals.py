@@ -118,7 +118,7 @@ def test_reason_why_an_approval_has_lapsed_is_bounded() -> None:
     assert given is not None
     long = ApprovedChange(members=tuple(f"{'m' * 200} ({n})" for n in range(15)))
     drive.state = drive.state.changed(approved=given.model_copy(update={"change": long}))
-    lapsed = approvals.lapsed(drive.state, None, drive.now).approval_lapsed
+    lapsed = approvals.without_lapsed_approval(drive.state, None, drive.now).approval_lapsed
     assert len(lapsed) == approvals.LONGEST_REASON
     assert lapsed.endswith("...")
 
