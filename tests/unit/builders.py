@@ -1,8 +1,12 @@
-"""Views of clusters to plan on, and what is expected of a decision."""
+"""Views of clusters to plan on, what is expected of a decision, and what operations and watchers know."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
+from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Reason, Refused, plan
 
 CLUSTER = "cdf818194e3a8c32"
@@ -86,3 +90,14 @@ def refused(decision: Decision, reason: Reason) -> Refused:
     assert decision.seen
     assert decision.remedy
     return decision
+
+
+def begun(**fields: Any) -> OperationState:
+    """An operation that may wait for a minute, with these fields."""
+    return OperationState(run_id="r", blocked_seconds_left=60).changed(**fields)
+
+
+def resource(name: str, member_id: str = "", **fields: object) -> MemberResource:
+    """An EtcdMember with `spec.leave`, which says that its member has joined if it names one, but for `fields`."""
+    usual = {"uid": f"uid-{name}", "generation": 1, "leave": True, "joined": "True" if member_id else "Unknown"}
+    return MemberResource.model_validate({"name": name, "member_id": member_id, **usual, **fields})

@@ -20,6 +20,7 @@ from etcd_handoff.operation.reconciler_state import (
     RunningRemoval,
 )
 from etcd_handoff.operation.standing import standing_messages
+from tests.unit import builders
 from tests.unit.builders import view_of
 from tests.unit.test_leave_orders import EARLY, GONE, LATE, OUT, REJOINED, THREE, TWINS
 from tests.unit.world_search import reached
@@ -30,16 +31,8 @@ NEW: Final = "b2"
 
 def resource(name: str, member_id: str = "", value: str = "true", **fields: object) -> MemberResource:
     """An EtcdMember that says that its member has joined, annotated after that."""
-    usual = {
-        "uid": f"uid-{name}",
-        "generation": 1,
-        "leave": False,
-        "joined": "True" if member_id else "Unknown",
-        "joined_since": EARLY,
-        "created": BEFORE,
-        "annotation_since": LATE if value else "",
-    }
-    return MemberResource.model_validate({"name": name, "member_id": member_id, "annotation": value, **usual, **fields})
+    times = {"joined_since": EARLY, "created": BEFORE, "annotation_since": LATE if value else ""}
+    return builders.resource(name, member_id, **{"leave": False, "annotation": value, **times, **fields})
 
 
 def known(member_id: str = "", value: str = "", one: MemberResource | None = None) -> LeaveOrder:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
 from etcd_handoff.operation.current_details import details, lasting_since, progress
 from etcd_handoff.operation.phases import Ending
-from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import Blocked, Reason
-from tests.unit.builders import CLUSTER, A, B, C, D, cluster, down, member
+from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, down, member
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import OperationState
 
 REQUEST = RemovalRequest(cluster="prod", member="node1", reason="new disk")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC).timestamp()
@@ -43,7 +45,7 @@ def step(name: str, outcome: StepOutcome, *, attempts: int = 1, note: str = "") 
 def state(**fields: Any) -> OperationState:
     """A removal of node1 that looks at the cluster, with these fields."""
     known = {"request": REQUEST, "doing": "looking", "pinned": PINNED, "view": VIEW}
-    return OperationState(run_id="r", blocked_seconds_left=60).changed(**{**known, **fields})
+    return begun(**{**known, **fields})
 
 
 def row(text: str, member_id: str) -> str:

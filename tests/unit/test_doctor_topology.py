@@ -13,6 +13,7 @@ from etcd_handoff.cli.doctor_endpoints import Endpoint
 from etcd_handoff.cli.doctor_topology import check_topology, topology_of
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.config import ClusterProfile
+from tests.unit import builders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +27,7 @@ COMMAND = "etcd-handoff worker --k0s"
 
 def member(number: int, **fields: Any) -> MemberView:
     """Member `node<number>`, which answers; node1 leads."""
-    answers = {"reachable": True, "serves_reads": True, "leader_id": "1", "term": 7, "raft_index": 100}
-    return MemberView.model_validate({"id": f"{number}", "name": f"node{number}", **answers, **fields})
+    return builders.member(number, **{"name": f"node{number}", **fields})
 
 
 def silent(number: int) -> MemberView:

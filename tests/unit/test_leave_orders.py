@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -9,21 +10,19 @@ import pytest
 from etcd_handoff.etcdmember_messages import OLD_REQUEST
 from etcd_handoff.operation import leave_orders
 from etcd_handoff.operation.leave_orders import MemberToRemove
-from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder
 from etcd_handoff.operation.standing import standing_messages
+from tests.unit import builders
 from tests.unit.builders import view_of
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.member_resources import MemberResource
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 
 
-def resource(name: str, member_id: str = "", *, leave: bool = True, **fields: object) -> MemberResource:
-    """An EtcdMember that says that its member has joined."""
-    usual = {"uid": f"uid-{name}", "generation": 2, "joined": "True" if member_id else "Unknown", "joined_since": EARLY}
-    return MemberResource.model_validate({"name": name, "member_id": member_id, "leave": leave, **usual, **fields})
+resource = partial(builders.resource, generation=2, joined_since=EARLY)
 
 
 def about(one: MemberResource, seen: ClusterView, before: LeaveOrder | None = None, *others: MemberResource) -> str:

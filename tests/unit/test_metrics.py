@@ -27,6 +27,8 @@ from etcd_handoff.temporal import step_metrics, waiting_metrics
 from etcd_handoff.temporal.metrics import MetricsInterceptor
 from etcd_handoff.temporal.server_errors import ETCD_ERRORS, KUBERNETES_ERRORS, count_kubernetes_error
 from etcd_handoff.temporal.waiting_metrics import WaitingMetrics
+from tests.fakes.etcd import FakeEtcd
+from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.builders import A, cluster, member
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from temporalio.common import MetricMeter
 
     from etcd_handoff.errors import KubernetesError
-    from etcd_handoff.etcd.port import EtcdPort
     from etcd_handoff.kubernetes.port import KubernetesPort
 
 LABELS = {"cluster": "prod", "step": "check_leader"}
@@ -118,7 +119,8 @@ def test_comparison_counts_that_was_done_to_its_end(step: str, result: SyncMembe
 
 async def test_error_of_etcd_counts_once_whether_or_not_it_fails_the_step() -> None:
     """By its class; what another worker is to try again was counted by the look."""
-    looks = Looks(cast("EtcdPort", Silent()), EtcdProfile.model_validate({"endpoints": ["http://e:2379"]}), "prod")
+    silent = FakeEtcd({"1": "node1"}, failures={"observe": [UnreachableError("node1: refused")]})
+    looks = Looks(silent, EtcdProfile.model_validate({"endpoints": ["http://e:2379"]}), "prod")
 
     async def fails() -> None:
         step_metrics.count_failure(activity.metric_meter(), LABELS, NotLeaderError("nobody leads"))
@@ -146,7 +148,7 @@ async def test_each_api_server_that_gives_no_answer_counts(tmp_path: Path) -> No
 
     def make(_: object, __: str, on_error: Callable[[KubernetesError], None]) -> KubernetesPort:
         tell.append(on_error)
-        return cast("KubernetesPort", object())
+        return FakeKubernetes()
 
     KubernetesGateways(config, "node1", make, on_error=count_kubernetes_error).require("prod")
     for error, counts in ((ApiUnavailableError("refused"), True), (ObjectGoneError("gone"), False)):
@@ -155,14 +157,6 @@ async def test_each_api_server_that_gives_no_answer_counts(tmp_path: Path) -> No
         environment.run(tell[0], error)
         labels = {"cluster": "prod", "error": type(error).__name__}
         assert meter.seen.get(KUBERNETES_ERRORS) == ((1, labels) if counts else None)
-
-
-class Silent:
-    """An etcd that nobody reaches."""
-
-    async def observe(self, *_: object) -> None:
-        """No answer."""
-        raise UnreachableError("node1: refused")
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,11 +12,13 @@ from etcd_handoff.operation import member_process
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import NodeProcess
-from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Reason
-from tests.unit.builders import CLUSTER, A, B, C, D, cluster, member
+from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, member
 from tests.unit.test_member_process import JOIN
 from tests.unit.test_removal_loop import step
+
+if TYPE_CHECKING:
+    from etcd_handoff.operation.state import Decided, OperationState
 
 URL = "http://node3:2380"
 NOW = 1_000.0
@@ -31,8 +33,7 @@ def state(member_id: str = "", **changes: Any) -> OperationState:
     """An addition whose member has this ID."""
     request = AdditionRequest(cluster="prod", name="node3", peer_urls=(URL,))
     target = Target(cluster_id=CLUSTER, member_id=member_id, member_name="node3", peer_urls=(URL,), present=False)
-    begun = OperationState(run_id="r", request=request, blocked_seconds_left=60, pinned=target, view=VIEW, since=NOW)
-    return begun.changed(**changes)
+    return begun(**{"request": request, "pinned": target, "view": VIEW, "since": NOW, **changes})
 
 
 def command(decided: Decided | None) -> Any:

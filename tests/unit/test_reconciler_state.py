@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
+from etcd_handoff.operation.member_resources import WatchMembersResult
 from etcd_handoff.operation.reconciler_pauses import back_off, retry_after
 from etcd_handoff.operation.reconciler_state import (
     LeaveOrder,
@@ -19,12 +19,7 @@ from etcd_handoff.operation.reconciler_state import (
     RunningRemoval,
     watch_id,
 )
-
-
-def resource(name: str, member_id: str = "", **fields: object) -> MemberResource:
-    """An EtcdMember as an order."""
-    usual = {"uid": f"uid-{name}", "generation": 1, "leave": True}
-    return MemberResource.model_validate({"name": name, "member_id": member_id, **usual, **fields})
+from tests.unit.builders import resource
 
 
 def test_workflow_id_of_the_watcher_is_the_contract() -> None:

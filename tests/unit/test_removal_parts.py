@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004  # Temporal's
 
@@ -22,7 +20,7 @@ from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.operation.whole import Part, Whole
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
-from tests.unit.builders import cluster
+from tests.unit.builders import begun, cluster
 from workflows.failures import TIME_OUTS, attempts_of, was_taken, was_tried, why_it_failed
 
 ANN = "etcd-handoff:ann@laptop"
@@ -44,11 +42,6 @@ def step(number: int, name: str = "check_leader", note: str = "") -> Step:
     )
 
 
-def state(seconds_left: float = 60, **fields: Any) -> OperationState:
-    """A removal with these fields that may wait for so long."""
-    return OperationState(run_id="r", blocked_seconds_left=seconds_left).changed(**fields)
-
-
 def numbers(steps: tuple[Step, ...]) -> list[int]:
     """Which steps these are."""
     return [int(s.node) for s in steps]
@@ -59,7 +52,7 @@ def numbers(steps: tuple[Step, ...]) -> list[int]:
 
 def test_short_log_keeps_everything() -> None:
     """A removal without surprises shows every step."""
-    removal = state()
+    removal = begun()
     for number in range(FIRST + LAST):
         removal = removal.with_step(step(number))
     assert numbers(removal.steps) == list(range(FIRST + LAST))
@@ -68,7 +61,7 @@ def test_short_log_keeps_everything() -> None:
 
 def test_long_log_keeps_the_first_and_the_last_and_counts_the_rest() -> None:
     """Thousands of steps stay within a bound, and it is told how many are not shown."""
-    removal = state()
+    removal = begun()
     for number in range(5_000):
         removal = removal.with_step(step(number))
     assert numbers(removal.steps) == [*range(FIRST), *range(5_000 - LAST, 5_000)]
@@ -84,14 +77,14 @@ def test_bounding_twice_counts_each_step_once() -> None:
 
 def test_repeated_look_takes_the_place_of_the_last_one_of_its_name_alone() -> None:
     """Looks of one wait are one step; another step between them stays."""
-    removal = state(steps=(step(1),)).with_step(step(2), instead_of_last=True)
+    removal = begun(steps=(step(1),)).with_step(step(2), instead_of_last=True)
     removal = removal.with_step(step(3, "find_resource")).with_step(step(4), instead_of_last=True)
     assert numbers(removal.steps) == [2, 3, 4]
 
 
 def test_note_of_a_step_has_a_bound() -> None:
     """A webhook's page of text does not fill the result."""
-    first, second = state().with_step(step(1, note="x" * 10_000)).with_step(step(2, note="y" * LONGEST_NOTE)).steps
+    first, second = begun().with_step(step(1, note="x" * 10_000)).with_step(step(2, note="y" * LONGEST_NOTE)).steps
     assert len(first.note) == LONGEST_NOTE
     assert first.note.endswith("...")
     assert second.note == "y" * LONGEST_NOTE
@@ -185,7 +178,7 @@ def test_large_change_of_the_membership_fits_a_small_memo(approval: str) -> None
 def test_texts_of_parts_that_have_ended_stay_where_there_is_room() -> None:
     """A result says them in full."""
     part = PartResult(kind="remove", member_id="1f", member_name="n", outcome="removed", process=NOTE)
-    whole = state(whole=Whole(ended=(part,)), traits=WorkerInfo(search_attributes=True))
+    whole = begun(whole=Whole(ended=(part,)), traits=WorkerInfo(search_attributes=True))
     assert within(whole) == whole
 
 
@@ -248,7 +241,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
 def test_state_has_no_field_that_is_misspelt() -> None:
     """A change of a field that does not exist is an error, and not lost."""
     with pytest.raises(TypeError, match="no such field: pause"):
-        state().changed(pause=1)
+        begun().changed(pause=1)
 
 
 # --- waiting ------------------------------------------------------------------------------------------------------
@@ -256,25 +249,25 @@ def test_state_has_no_field_that_is_misspelt() -> None:
 
 def test_pauses_grow_to_a_bound_and_never_past_the_time_that_is_left() -> None:
     """0.25 s at first, at least one look in 30 s, and no pause beyond the end."""
-    removal, pauses = state(MONTH_SECONDS), list[float]()
+    removal, pauses = begun(blocked_seconds_left=MONTH_SECONDS), list[float]()
     for _ in range(5_000):
         pauses.append(blocked_pauses.pause_seconds(removal))
         removal = blocked_pauses.waited(removal, pauses[-1], rechecked=False)
     assert pauses[0] == 0.25
     assert sorted(pauses) == pauses
     assert pauses[-1] == time_limits.OPERATION.blocked_longest_pause_seconds
-    assert blocked_pauses.pause_seconds(state(0.1)) == 0.1
+    assert blocked_pauses.pause_seconds(begun(blocked_seconds_left=0.1)) == 0.1
 
 
 def test_recheck_makes_pauses_short_again() -> None:
     """Whoever says that something has changed gets quick looks afterwards."""
-    removal = blocked_pauses.waited(state(100, pauses=9), 3, rechecked=True)
+    removal = blocked_pauses.waited(begun(blocked_seconds_left=100, pauses=9), 3, rechecked=True)
     assert (blocked_pauses.pause_seconds(removal), removal.blocked_seconds_left) == (0.25, 97)
 
 
 def test_waiting_always_uses_something_up() -> None:
     """A clock that stands still does not make a removal wait for ever."""
-    removal = state(0.01)
+    removal = begun(blocked_seconds_left=0.01)
     for _ in range(11):
         removal = blocked_pauses.waited(removal, 0, rechecked=True)
     assert removal.blocked_seconds_left <= 0
@@ -285,14 +278,14 @@ def test_waiting_always_uses_something_up() -> None:
 
 def test_attempt_that_proposed_nothing_leaves_no_trace() -> None:
     """In flight it cannot be called off; once it is known that nothing was sent, it can."""
-    removal = state(in_flight=True)
+    removal = begun(in_flight=True)
     assert removal.point_of_no_return
     assert not proposal.ended(removal, 100, may_be_pending=False).point_of_no_return
 
 
 def test_ambiguous_attempt_stays_pending_until_both_proofs_are_there() -> None:
     """Time alone, a write alone or a list alone do not show that etcd has given the proposal up."""
-    removal = proposal.ended(state(in_flight=True), 100, may_be_pending=True)
+    removal = proposal.ended(begun(in_flight=True), 100, may_be_pending=True)
     assert not proposal.wants_probe(removal, 100 + time_limits.OPERATION.settle_seconds - 0.1)
     assert proposal.seconds_to_settle(removal, 103) == time_limits.OPERATION.settle_seconds - 3
     assert proposal.wants_probe(removal, 100 + time_limits.OPERATION.settle_seconds)
@@ -303,15 +296,15 @@ def test_ambiguous_attempt_stays_pending_until_both_proofs_are_there() -> None:
 
 def test_later_attempt_that_proposed_nothing_does_not_clear_an_earlier_one() -> None:
     """What may be pending is pending, whatever was tried since; another ambiguous attempt starts the time anew."""
-    removal = proposal.ended(state(pending_since=100), 105, may_be_pending=False)
+    removal = proposal.ended(begun(pending_since=100), 105, may_be_pending=False)
     assert removal.pending_since == 100
     assert proposal.ended(removal, 106, may_be_pending=True).pending_since == 106
 
 
 def test_nothing_pending_wants_no_probe() -> None:
     """A probe is a write, and a removal that has proposed nothing writes nothing."""
-    assert not proposal.wants_probe(state(in_flight=True), 1e12)
-    assert proposal.seconds_to_settle(state(), 5) == 0
+    assert not proposal.wants_probe(begun(in_flight=True), 1e12)
+    assert proposal.seconds_to_settle(begun(), 5) == 0
 
 
 # --- steps that fail --------------------------------------------------------------------------------------------------

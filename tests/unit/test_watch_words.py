@@ -9,8 +9,8 @@ from etcd_handoff.cli.render import status as out
 from etcd_handoff.cli.render.operations import TemporalParts, WatcherHealth
 from etcd_handoff.cli.render.watch import status_lines
 from etcd_handoff.operation import reconciler_details
-from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerStatus, RemovalRetry
+from tests.unit.builders import resource
 
 if TYPE_CHECKING:
     import pytest
@@ -18,25 +18,20 @@ if TYPE_CHECKING:
 TROUBLE = "ResourcesDisagree: two sides; run `etcd-handoff watch resync --confirm`"
 
 
-def resource(name: str, member_id: str, *, leave: bool) -> MemberResource:
-    """An EtcdMember of a member that has joined."""
-    return MemberResource(name=name, uid=f"u-{name}", generation=2, leave=leave, member_id=member_id, joined="True")
-
-
 STATUS = ReconcilerStatus(
     cluster="prod",
     members=(
-        resource("node1", "a1", leave=True),
-        resource("node2", "b2", leave=True),
-        resource("node3", "a3", leave=True),
-        resource("node4", "a4", leave=False),
+        resource("node1", "a1", generation=2),
+        resource("node2", "b2", generation=2),
+        resource("node3", "a3", generation=2),
+        resource("node4", "a4", generation=2, leave=False),
     ),
     orders=(
-        LeaveOrder(uid="u-node1", generation=2, member_id="a1"),
-        LeaveOrder(uid="u-node2", generation=2, member_id="a2"),
-        LeaveOrder(uid="u-node3", generation=2),
+        LeaveOrder(uid="uid-node1", generation=2, member_id="a1"),
+        LeaveOrder(uid="uid-node2", generation=2, member_id="a2"),
+        LeaveOrder(uid="uid-node3", generation=2),
     ),
-    retries=(RemovalRetry(uid="u-node1", generation=2, failures=3, at_seconds=1.0),),
+    retries=(RemovalRetry(uid="uid-node1", generation=2, failures=3, at_seconds=1.0),),
     trouble=TROUBLE,
     repaired=("node4: created",),
 )
