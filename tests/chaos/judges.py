@@ -196,6 +196,12 @@ def denied(
     return {name: said_id(r) for name, r in resources.items() if joined(r) == "False" and said_id(r) in present}
 
 
+def never_denied(looks: int, lies: Mapping[str, str]) -> None:
+    """EtcdMembers were read, and none said of a present member that it is none."""
+    assert looks, "EtcdMembers could never be read, so nothing was judged"
+    assert not lies, f"EtcdMembers said Joined=False of members that were present: {lies}"
+
+
 class Memory:
     """What EtcdMembers said during a case, read again and again through one node, and which of it was a lie.
 
@@ -229,8 +235,7 @@ class Memory:
 
     def nobody_was_denied(self) -> None:
         """No present member was said to be none, at any time."""
-        assert self.looks, "EtcdMembers could never be read, so nothing was judged"
-        assert not self.lies, f"EtcdMembers said Joined=False of members that were present: {self.lies}"
+        never_denied(self.looks, self.lies)
 
     async def _watch(self) -> None:
         while True:
