@@ -124,7 +124,7 @@ class MemberChange(ABC):
 
     @abstractmethod
     async def _run(self) -> StepResult:
-        """The attempt itself."""
+        """Make the change, or find out why not; `run` has seen to its time before, and gives the lock back after it."""
 
     @staticmethod
     def _now() -> float:

@@ -146,7 +146,7 @@ class ChangeQueue:
             else:
                 self._change(queue.recall(self._state, answer))
             if self._state.possible_holders:
-                await workflow.sleep(queue.rejoin_pause(times), summary="ask those again that did not answer")
+                await workflow.sleep(queue.rejoin_pause(times), summary="retry operations that did not answer")
             times += 1
 
     async def _follow(self, entry: QueueEntry) -> None:

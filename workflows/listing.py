@@ -44,7 +44,8 @@ class Listing:
 
     async def _list_what_lasts(self, state: Callable[[], OperationState]) -> None:
         delay = time_limits.WORKFLOWS.listing_delay
-        await workflow.sleep(delay, summary="wait a moment before lists show each state")
+        summary = f"wait {delay.total_seconds():g} s before publishing states to search attributes"
+        await workflow.sleep(delay, summary=summary)
         self._listed = True
         _upsert(state())
 

@@ -157,7 +157,7 @@ class AdditionRequest(JoiningRequest):
 
     @property
     def wish(self) -> tuple[str, ...]:
-        """Its peer URLs."""
+        """Its peer URLs, in whatever order and spelling they were given."""
         return tuple(sorted(map(peer_url.canonical, self.peer_urls)))
 
     @property

@@ -45,8 +45,7 @@ class StepTiming:
     seen_seconds: float = 3.0
     """For so long after a step was scheduled, what other workers saw of their members still counts in it."""
     marked_seconds: float = 10.0
-    """How long it is waited for k0s to tell a node to stop. v1.36 does so within 60 ms, or within 9 s where the node
-    holds its lease."""
+    """Maximum wait for k0s to mark the node. v1.36 does so within 60 ms, or within 9 s if the node holds its lease."""
     mark_pause_seconds: float = 0.03
     """Pause between looks whether it has."""
     latest_proposal_seconds: float = 60.0
