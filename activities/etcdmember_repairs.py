@@ -28,6 +28,7 @@ from etcd_handoff.etcdmember import (
     why_nameless,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_matching import desired_status, without_resource
 from etcd_handoff.etcdmember_messages import (
     MESSAGE_JOINED,
     OLD_ANNOTATION,
@@ -45,8 +46,7 @@ from etcd_handoff.managed_fields import (
     value_since,
     writes,
 )
-from etcd_handoff.operation.matching import desired_status, without_resource
-from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
+from etcd_handoff.reconciler.member_resources import MemberResource, WatchMembersResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,8 +54,8 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import MemberView
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.port import KubernetesPort
-    from etcd_handoff.operation.drift import Hold
-    from etcd_handoff.operation.member_resources import StandingMessage, SyncMembersInput
+    from etcd_handoff.reconciler.drift import Hold
+    from etcd_handoff.reconciler.member_resources import StandingMessage, SyncMembersInput
 
 CONFLICT_TRIES: Final = 5
 """How often an EtcdMember is read again after a conflict."""

@@ -23,17 +23,17 @@ from etcd_handoff import time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_matching import claim_of
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.managed_fields import K0S_MANAGERS, SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
-from etcd_handoff.operation import drift
-from etcd_handoff.operation.matching import claim_of
-from etcd_handoff.operation.member_resources import (
+from etcd_handoff.reconciler import drift
+from etcd_handoff.reconciler.member_resources import (
     SyncMembersInput,
     SyncMembersResult,
     WatchMembersInput,
     WatchMembersResult,
 )
-from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for_k0s
+from etcd_handoff.reconciler.removal_progress import NoteProgressInput, waits_for_k0s
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

@@ -20,8 +20,8 @@ from etcd_handoff.etcdmember import (
     why_nameless,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_matching import claim_of, resource_of
 from etcd_handoff.managed_fields import STATUS, last_write
-from etcd_handoff.operation.matching import claim_of, resource_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -221,7 +221,7 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Updat
 
 
 async def member_resource(gateway: KubernetesPort, member_name: str, member_id: str) -> Resource | None:
-    """The member's EtcdMember (`etcd_handoff.operation.matching`), or else the one of its name, which is another's.
+    """The member's EtcdMember (`etcd_handoff.etcdmember_matching`), or else the one of its name, which is another's.
 
     Raises:
         ObjectGoneError: None was found, and not all API servers say that there is none; or the kind is not installed.

@@ -37,8 +37,8 @@ from etcd_handoff.errors import (
     RejectedError,
 )
 from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_of, status_of
+from etcd_handoff.etcdmember_matching import claim_of, resource_asked_for
 from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
-from etcd_handoff.operation.matching import claim_of, resource_asked_for
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from activities.workflow_descriptions import describe
 from etcd_handoff import time_limits
 from etcd_handoff.contract import BRIEF_STATES, HandoffState, Progress, RemovalResult
-from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult
+from etcd_handoff.reconciler.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from etcd_handoff.unawaited import may_be_left
 

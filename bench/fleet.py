@@ -26,7 +26,7 @@ from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult
 from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_removal, start_watch
 from etcd_handoff.temporal.process_exit import end_process
 

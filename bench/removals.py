@@ -52,8 +52,8 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from workflows.activity_calls import CALLS
 

@@ -22,7 +22,7 @@ from bench.dev_server import dev_server
 from bench.fleet import AT_ONCE, PATIENCE_SECONDS, TRIVIAL, fleet_worker, memory_kb
 from etcd_handoff.lab.nodes import TUNING
 from etcd_handoff.lab.waiting import wait_until
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_watch
 from etcd_handoff.temporal.process_exit import end_process
 

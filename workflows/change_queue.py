@@ -33,7 +33,7 @@ with workflow.unsafe.imports_passed_through():
         QueuePosition,
         RecallEntriesInput,
     )
-    from etcd_handoff.operation.removal_progress import (
+    from etcd_handoff.reconciler.removal_progress import (
         FollowRemovalInput,
         FollowRemovalResult,
         NoteProgressInput,

@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from etcd_handoff.operation.removal_progress import NoteProgressInput
+    from etcd_handoff.reconciler.removal_progress import NoteProgressInput
 
 SUMMARY_LETTERS: Final = 80
 

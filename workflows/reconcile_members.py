@@ -3,7 +3,7 @@
 Level-triggered: each round takes all EtcdMembers as they are now, and nothing depends on having seen every change. A
 round reads the EtcdMembers first and etcd's list second, so that a patch that carries the resourceVersion of the first
 can only store what the second knew (invariant 5). Nothing is concluded from a list before `etcd_handoff.doubts` and
-`etcd_handoff.operation.drift` have no objection (invariant 9). Removals are workflows of their own and live on without
+`etcd_handoff.reconciler.drift` have no objection (invariant 9). Removals are workflows of their own and live on without
 this one.
 """
 
@@ -22,9 +22,9 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts, time_limits
     from etcd_handoff.command_lines import with_cluster
-    from etcd_handoff.operation import drift, reconciler, reconciler_details, reconciler_pauses
-    from etcd_handoff.operation.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
-    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
+    from etcd_handoff.reconciler import drift, page, pauses, rounds
+    from etcd_handoff.reconciler.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
+    from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.unawaited import may_be_left
     from workflows import continuation, patches, reread_resources
@@ -63,7 +63,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     def status(self) -> ReconcilerStatus:
         """What EtcdMembers ask for, what failed, what was corrected, and what is wrong."""
         resources = self._seen.resources if self._seen else ()
-        return reconciler.status(self._request, self._state, resources, self._follow_errors.values())
+        return rounds.status(self._request, self._state, resources, self._follow_errors.values())
 
     @workflow.update(
         description="Compare all EtcdMembers with etcd's list at once. With confirm, write what etcd says although a"
@@ -96,7 +96,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if not seen.was_read_elsewhere(self._state.binding.cluster_id):
             self._seen = seen
             if seen.installed:  # else nobody has taken anything back
-                self._state = reconciler.without_withdrawn(self._state, seen.resources)
+                self._state = rounds.without_withdrawn(self._state, seen.resources)
         try:
             await self._compare(seen)
         except ActivityError as error:
@@ -110,7 +110,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     async def _watch(self) -> WatchMembersResult | None:
         """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""
         known = self._seen.digest if self._seen is not None and not self._resync else ""
-        seconds = reconciler_pauses.seconds_to_next_round(
+        seconds = pauses.seconds_to_next_round(
             self._state, self._request.resync_seconds, workflow.now().timestamp(), soon=self._resync_soon
         )
         self._resync = False
@@ -158,15 +158,15 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     async def _act_on(self, view: ClusterView, seen: WatchMembersResult) -> None:
         """Start removals, and correct EtcdMembers, by a list that nothing contradicts."""
-        self._state = reconciler.with_orders(self._state, seen.resources, view)
+        self._state = rounds.with_orders(self._state, seen.resources, view)
         # A removal waits for no correction where it is clear already that nothing is held back.
-        claims, bound = reconciler.claims(seen.resources, view), bool(self._state.binding.cluster_id)
+        claims, bound = rounds.claims(seen.resources, view), bool(self._state.binding.cluster_id)
         held = drift.hold(view, claims, self._state.removed, bound=bound)
         if believed := held is None or drift.is_confirmed(held.doubt, self._state.confirmed):
-            self._state = reconciler.believing(self._state, view)
+            self._state = rounds.believing(self._state, view)
             await self._start_confirmed_removals(seen, view)
         result = await self._sync(seen, view)
-        self._state = reconciler.with_repairs(self._state, result.repairs)
+        self._state = rounds.with_repairs(self._state, result.repairs)
         if result.doubt is not None:
             self._hold_back(result.doubt)
             return
@@ -183,7 +183,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         """
         now = workflow.now().timestamp()
         resources = seen.resources
-        _, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
+        _, removals = rounds.removals_to_start(self._state, self._request.cluster, resources, view, now)
         if removals and view.leadership is not None and patches.is_on(patches.ASKED_STILL):
             resources = await reread_resources.unchanged(self._request.cluster, seen)
             self._resync |= len(resources) < len(seen.resources)
@@ -191,21 +191,21 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     def _doubt(self, view: ClusterView, seen: WatchMembersResult) -> Doubt | None:
         """Why nothing may be concluded from the list; a confirmation settles doubts about the cluster."""
-        if (doubt := reconciler.list_doubt(self._state, seen.resources, view)) is not None:
+        if (doubt := rounds.list_doubt(self._state, seen.resources, view)) is not None:
             return doubt
         left = patches.is_on(patches.LISTED_AGAIN)
-        if (doubt := reconciler.cluster_doubt(self._state, seen.resources, view, counts_left=left)) is None:
+        if (doubt := rounds.cluster_doubt(self._state, seen.resources, view, counts_left=left)) is None:
             return None
         if doubt != self._state.confirmed:
             self._update(restored=doubt if doubt.kind == doubts.CLUSTER_RESTORED else None)
             return doubt
-        self._state = reconciler.after_change_of_cluster(self._state, seen.resources)
+        self._state = rounds.after_change_of_cluster(self._state, seen.resources)
         return None
 
     async def _sync(self, seen: WatchMembersResult, view: ClusterView) -> SyncMembersResult:
         return await workflow.execute_activity_method(
             EtcdMemberActivities.sync_members,
-            reconciler.sync_input(self._state, self._request.cluster, seen.resources, view),
+            rounds.sync_input(self._state, self._request.cluster, seen.resources, view),
             start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=SYNC_RETRY,
@@ -232,12 +232,12 @@ class ReconcileEtcdMembers(RequestedRemovals):
     def _round_done(self, view: ClusterView, note: str) -> None:
         """The round is done, and no doubt is left."""
         installed = self._seen is None or self._seen.installed
-        self._state = reconciler.believing(self._state, view, installed=installed)
+        self._state = rounds.believing(self._state, view, installed=installed)
         self._update(doubt=None, confirmed=None, trouble=note, failed_rounds=0)
         self._resync_soon = False
 
     async def _pause(self) -> None:
-        pause = timedelta(seconds=reconciler_pauses.back_off(self._state.failed_rounds))
+        pause = timedelta(seconds=pauses.back_off(self._state.failed_rounds))
         try:
             await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="after a failed round")
         except TimeoutError:
@@ -245,4 +245,4 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     def _show(self) -> None:
         installed = self._seen is None or self._seen.installed
-        workflow.set_current_details(reconciler_details.details(self.status(), installed=installed))
+        workflow.set_current_details(page.details(self.status(), installed=installed))

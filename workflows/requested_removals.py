@@ -1,7 +1,7 @@
 """The removals that a reconciler has started or joined: begun by an order, followed to their end, tried again.
 
-The rounds are `workflows.reconcile_members`'s; `etcd_handoff.operation.leave_orders` says which member an order is
-about. A removal is a workflow of its own and lives on without the reconciler.
+The rounds are `workflows.reconcile_members`'s; `etcd_handoff.reconciler.leave_orders` says which member an order is
+about. A removal is a workflow of its own and lives on without the rounds.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import RunningRemoval
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import RunningRemoval
 
 with workflow.unsafe.imports_passed_through():
     from activities.removal_progress import RemovalProgressActivities
     from etcd_handoff import time_limits
     from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest, removal_summary
-    from etcd_handoff.operation import reconciler, reconciler_pauses
     from etcd_handoff.operation.people import REQUESTER_MEMO
-    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState
-    from etcd_handoff.operation.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
+    from etcd_handoff.reconciler import pauses, rounds
+    from etcd_handoff.reconciler.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
+    from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.unawaited import may_be_left
     from workflows.progress_notes import note_progress
     from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
@@ -78,7 +78,7 @@ class RequestedRemovals:
             self._resync_soon = True
             return
         now = workflow.now().timestamp()
-        self._state, removals = reconciler.removals_to_start(self._state, self._request.cluster, resources, view, now)
+        self._state, removals = rounds.removals_to_start(self._state, self._request.cluster, resources, view, now)
         for removal in removals:
             self._supervise(removal)
 
@@ -118,7 +118,7 @@ class RequestedRemovals:
             may_be_left(following)
             try:
                 await workflow.wait_condition(
-                    lambda: following.done() or not reconciler.is_ordered(self._state, removal)  # noqa: B023
+                    lambda: following.done() or not rounds.is_ordered(self._state, removal)  # noqa: B023
                 )
                 if not following.done() and not await self._cancel(removal):
                     following.cancel()
@@ -196,7 +196,7 @@ class RequestedRemovals:
             retries = {uid: retry for uid, retry in self._state.retries.items() if uid != removal.uid}
             removed = {**self._state.removed, removal.member_id: self._state.looks}
             self._update(retries=retries, removed=removed)
-        elif not reconciler.is_ordered(self._state, removal):
+        elif not rounds.is_ordered(self._state, removal):
             await self._note_withdrawal(removal, end)
         elif end.outcome == Outcome.PLANNED or end.member_id not in ("", removal.member_id):
             workflow.logger.info("what ran as the removal of %s was another one", removal.label)
@@ -222,9 +222,9 @@ class RequestedRemovals:
         if order.generation != removal.generation and not by_annotation:
             await self._note(removal, text, failed=False)
             return
-        generation = reconciler.ANY_GENERATION if by_annotation else order.generation
-        self._state = reconciler.with_retry(self._state, removal.uid, generation, workflow.now().timestamp())
-        pause = reconciler_pauses.retry_after(self._state.retries[removal.uid].failures)
+        generation = rounds.ANY_GENERATION if by_annotation else order.generation
+        self._state = rounds.with_retry(self._state, removal.uid, generation, workflow.now().timestamp())
+        pause = pauses.retry_after(self._state.retries[removal.uid].failures)
         text += f"; it is tried again in {pause:g} s, or at once when the spec changes"
         await self._note(removal, text, failed=True)
 

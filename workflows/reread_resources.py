@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from temporalio import workflow
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
+    from etcd_handoff.reconciler.member_resources import MemberResource, WatchMembersResult
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import time_limits
-    from etcd_handoff.operation.member_resources import WatchMembersInput
+    from etcd_handoff.reconciler.member_resources import WatchMembersInput
     from workflows.requested_removals import THREE_ATTEMPTS
 
 

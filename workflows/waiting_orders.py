@@ -10,12 +10,12 @@ from temporalio import workflow
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import ReconcilerState
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import ReconcilerState
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
-    from etcd_handoff.operation import standing
+    from etcd_handoff.reconciler import standing
     from workflows import patches
     from workflows.progress_notes import note_progress
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etcd_handoff.doubts import Binding, contradiction, witness
 from etcd_handoff.errors import KindGoneError
 from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
-from etcd_handoff.operation.matching import claim_of, member_of, resource_asked_for, without_resource
+from etcd_handoff.etcdmember_matching import claim_of, member_of, resource_asked_for, without_resource
 from etcd_handoff.planning import canonical_id
 
 if TYPE_CHECKING:

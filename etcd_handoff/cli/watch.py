@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.cluster_view import Doubt
     from etcd_handoff.config import Config
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus, ResyncRequest
+    from etcd_handoff.reconciler.state import ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.client import Watcher
 
 LIST_WORKERS: Final = "etcd-handoff status"
@@ -71,7 +71,7 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
     from temporalio.exceptions import WorkflowAlreadyStartedError
 
     from etcd_handoff.contract import TASK_QUEUE
-    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+    from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
     from etcd_handoff.temporal.client import start_watch
 
     seconds = time_limits.WATCHER.resync_seconds if args.resync is None else args.resync
@@ -144,7 +144,7 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
     from pydantic import ValidationError
     from temporalio.client import WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 
-    from etcd_handoff.operation.reconciler_state import ResyncRequest
+    from etcd_handoff.reconciler.state import ResyncRequest
     from etcd_handoff.temporal.updates import execute_update
 
     watcher, confirm, kind = await _watcher(cluster), args.confirm is not None, ""
@@ -180,7 +180,7 @@ def _older_worker(cause: BaseException | None, request: ResyncRequest) -> str:
     from temporalio.exceptions import ApplicationError
 
     from etcd_handoff.contract import FailureType
-    from etcd_handoff.operation.drift import CONFIRM
+    from etcd_handoff.reconciler.drift import CONFIRM
 
     if not (isinstance(cause, ApplicationError) and cause.type == FailureType.INVALID_INPUT):
         return ""

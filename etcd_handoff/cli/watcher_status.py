@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.render.operations import WatcherHealth
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+    from etcd_handoff.reconciler.state import ReconcilerStatus
     from etcd_handoff.temporal.client import Watcher
 
 NOBODY_ANSWERS: Final = f"the watcher is started, but no worker answers; {START_A_WORKER}"
@@ -34,7 +34,7 @@ async def running_watcher(client: Client, cluster: str) -> Watcher:
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError
 
-    from etcd_handoff.operation.reconciler_state import watch_id
+    from etcd_handoff.reconciler.state import watch_id
     from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     handle = client.get_workflow_handle(watch_id(cluster))
@@ -83,7 +83,7 @@ async def status_of(watcher: Watcher) -> ReconcilerStatus:
     from temporalio.service import RPCError
 
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+    from etcd_handoff.reconciler.state import ReconcilerStatus
 
     try:
         async with asyncio.timeout(time_limits.COMMANDS.watcher_query_seconds):

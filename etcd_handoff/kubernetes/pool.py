@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ConfigError, KindGoneError, KubernetesError
 from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.etcdmember_matching import claim_of
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
-from etcd_handoff.operation.matching import claim_of
 from etcd_handoff.unawaited import may_be_left
 
 if TYPE_CHECKING:

@@ -79,19 +79,4 @@ The queue of a cluster:
 
     change_queue        what the queue does with a message
     queue_state         its state, and what it and operations tell each other
-
-The reconciler of EtcdMembers:
-
-    reconciler          what it concludes
-    reconciler_state    its state
-    reconciler_pauses   how long it waits
-    reconciler_details  its page in the Web UI
-    member_resources    EtcdMembers as it sees them
-    matching            which EtcdMember belongs to which member
-    drift               holding back mass corrections
-    leave_orders        which member `spec.leave` is about
-    annotation_orders   which member the annotation is about
-    ordered_removal     what a removal that an order asks for is started with
-    standing            what EtcdMembers say when what they ask for starts no removal
-    removal_progress    how a removal goes, as seen from outside
 """

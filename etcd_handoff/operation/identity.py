@@ -9,9 +9,9 @@ from etcd_handoff.activity_io import FindResourceInput, Target
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.doubts import Binding
 from etcd_handoff.etcdmember import resource_name
+from etcd_handoff.etcdmember_matching import resource_asked_for
 from etcd_handoff.operation import failures
 from etcd_handoff.operation.commands import Failure, FindResource
-from etcd_handoff.operation.matching import resource_asked_for
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import (

@@ -22,11 +22,11 @@ from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation import failures, observation, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
-from etcd_handoff.operation.leave_orders import may_ask_again
 from etcd_handoff.operation.phases import LeaveStep, LookDue
-from etcd_handoff.operation.removal_progress import ASKING_K0S
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
+from etcd_handoff.reconciler.leave_orders import may_ask_again
+from etcd_handoff.reconciler.removal_progress import ASKING_K0S
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ReadLeaveResult

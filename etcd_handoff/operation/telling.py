@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import time_limits
 from etcd_handoff.operation.activity_commands import Activity
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Cancel, Fail, Until, Wait
-from etcd_handoff.operation.removal_progress import FollowRemovalResult, NoteProgressInput, sentence
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
 from etcd_handoff.planning import canonical_id
+from etcd_handoff.reconciler.removal_progress import FollowRemovalResult, NoteProgressInput, sentence
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Command

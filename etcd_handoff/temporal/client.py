@@ -37,7 +37,7 @@ from etcd_handoff.contract import (
     ReplacementResult,
 )
 from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS, rpc_failure
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave

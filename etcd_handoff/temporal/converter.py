@@ -33,7 +33,7 @@ from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.failure_converter import HandoffFailureConverter
 from etcd_handoff.wire import Message, Request, describe
 

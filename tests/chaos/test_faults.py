@@ -19,7 +19,7 @@ from etcd_handoff.contract import HandoffState, RemovalRequest, RemovalResult, w
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import judges

@@ -24,12 +24,12 @@ from etcd_handoff.etcdmember import (
     status_for,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_matching import desired_status
 from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 from etcd_handoff.kubernetes.classify import classify
-from etcd_handoff.operation import leave_orders
-from etcd_handoff.operation.matching import desired_status
-from etcd_handoff.operation.member_resources import WatchMembersResult
-from etcd_handoff.operation.standing import standing_messages
+from etcd_handoff.reconciler import leave_orders
+from etcd_handoff.reconciler.member_resources import WatchMembersResult
+from etcd_handoff.reconciler.standing import standing_messages
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult, wor
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, http, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, watch_id
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.etcd_gateways import Cluster

@@ -18,8 +18,8 @@ from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role, http, observer, wait_until
 from etcd_handoff.lab.naive import remove_through_itself
-from etcd_handoff.operation.member_resources import SyncMembersInput, WatchMembersInput
-from etcd_handoff.operation.removal_progress import NoteProgressInput
+from etcd_handoff.reconciler.member_resources import SyncMembersInput, WatchMembersInput
+from etcd_handoff.reconciler.removal_progress import NoteProgressInput
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import LONG_AGO, ends, joined_condition
 from tests.integration.test_hashes import view_of

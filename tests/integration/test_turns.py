@@ -22,7 +22,7 @@ from etcd_handoff.operation.queue_state import (
     TakeTurnResult,
     change_queue_id,
 )
-from etcd_handoff.operation.removal_progress import FollowRemovalInput
+from etcd_handoff.reconciler.removal_progress import FollowRemovalInput
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import SHORT_HISTORIES
 from tests.integration.progress import says

@@ -20,7 +20,7 @@ from etcd_handoff.errors import (
     UnreachableError,
 )
 from etcd_handoff.etcdmember import joined_condition, member_id_of
-from etcd_handoff.operation.matching import claim_of
+from etcd_handoff.etcdmember_matching import claim_of
 from tests.model import faults, looks
 from tests.model.judge import Judge
 from tests.model.members import Member, Standing, most

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from activities.node_workers import NodeWorkers
 from etcd_handoff.cluster_view import HeardMember
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.operation.matching import claim_of
+from etcd_handoff.etcdmember_matching import claim_of
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.model import looks
 from tests.model.gateways import ModelEtcd, ModelKubernetes, who

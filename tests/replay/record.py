@@ -37,7 +37,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster, Node
 from etcd_handoff.operation.queue_state import change_queue_id
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watch
 from etcd_handoff.temporal.updates import execute_update
 from tests.fakes.receiver import Receiver

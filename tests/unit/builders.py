@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
-from etcd_handoff.operation.member_resources import MemberResource
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Reason, Refused, plan
+from etcd_handoff.reconciler.member_resources import MemberResource
 
 CLUSTER = "cdf818194e3a8c32"
 A, B, C, D, E = (

@@ -8,18 +8,18 @@ from typing import Final
 import pytest
 
 from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.etcdmember_matching import member_of
 from etcd_handoff.etcdmember_messages import OLD_ANNOTATION
-from etcd_handoff.operation import annotation_orders, leave_orders, reconciler
-from etcd_handoff.operation.leave_orders import MemberToRemove
-from etcd_handoff.operation.matching import member_of
-from etcd_handoff.operation.member_resources import MemberResource
-from etcd_handoff.operation.reconciler_state import (
+from etcd_handoff.reconciler import annotation_orders, leave_orders, rounds
+from etcd_handoff.reconciler.leave_orders import MemberToRemove
+from etcd_handoff.reconciler.member_resources import MemberResource
+from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,
     ReconcilerState,
     RunningRemoval,
 )
-from etcd_handoff.operation.standing import standing_messages
 from tests.unit import builders
 from tests.unit.builders import view_of
 from tests.unit.test_leave_orders import EARLY, GONE, LATE, OUT, REJOINED, THREE, TWINS
@@ -98,9 +98,9 @@ def test_removal_goes_on_as_long_as_its_member_is_meant(value: str, *, stays: bo
     removal = RunningRemoval(
         uid=one.uid, resource="node2", generation=1, member_id="a2", label="node2", workflow_id="w"
     )
-    assert reconciler.is_ordered(state, removal)
-    assert reconciler.is_ordered(reconciler.without_withdrawn(state, [one]), removal) is stays
-    assert not reconciler.is_ordered(reconciler.without_withdrawn(state, []), removal)
+    assert rounds.is_ordered(state, removal)
+    assert rounds.is_ordered(rounds.without_withdrawn(state, [one]), removal) is stays
+    assert not rounds.is_ordered(rounds.without_withdrawn(state, []), removal)
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_watcher_starts_the_removal_and_says_what_asked_for_it(
     one: MemberResource, seen: ClusterView, started: MemberToRemove | None
 ) -> None:
     """A name never takes a member of another name."""
-    state = reconciler.with_orders(ReconcilerState(), [one], seen)
-    _, removals = reconciler.removals_to_start(state, "prod", [one], seen, now=0.0)
+    state = rounds.with_orders(ReconcilerState(), [one], seen)
+    _, removals = rounds.removals_to_start(state, "prod", [one], seen, now=0.0)
     assert [MemberToRemove(r.member_id, r.label) for r in removals] == ([started] if started else [])
     assert {r.asked_by for r in removals} <= {"annotation etcd-handoff.io/leave"}
 
@@ -126,17 +126,17 @@ def test_watcher_starts_the_removal_and_says_what_asked_for_it(
 def test_both_doors_start_one_removal_and_each_is_remembered_for_itself() -> None:
     """The flag is about the member that left, the annotation about the one that has joined since."""
     flagged = resource("node2", "a2", "", leave=True, generation=2, leave_since=LATE)
-    state = reconciler.with_orders(ReconcilerState(), [flagged], THREE)
+    state = rounds.with_orders(ReconcilerState(), [flagged], THREE)
     both = resource("node2", NEW, leave=True, generation=2, leave_since=EARLY, joined_since=EARLY)
-    state = reconciler.with_orders(state, [both], REJOINED)
-    _, removals = reconciler.removals_to_start(state, "prod", [both], REJOINED, now=0.0)
+    state = rounds.with_orders(state, [both], REJOINED)
+    _, removals = rounds.removals_to_start(state, "prod", [both], REJOINED, now=0.0)
     assert [(r.member_id, r.asked_by) for r in removals] == [(NEW, "annotation etcd-handoff.io/leave")]
     assert standing_messages(state.orders, state.annotated, [both], REJOINED) == {}
-    status = reconciler.status(request(), state, (both,), ())
+    status = rounds.status(request(), state, (both,), ())
     assert status.about(both) == NEW
     left = both.model_copy(update={"annotation": "", "annotation_since": ""})
-    state = reconciler.with_orders(state, [left], REJOINED)
-    assert reconciler.removals_to_start(state, "prod", [left], REJOINED, now=0.0)[1] == ()
+    state = rounds.with_orders(state, [left], REJOINED)
+    assert rounds.removals_to_start(state, "prod", [left], REJOINED, now=0.0)[1] == ()
     assert "spec.leave is an old request for member a2" in messages(state, left, REJOINED)
 
 
@@ -167,7 +167,7 @@ def test_present_member_says_why_its_annotation_starts_nothing(
 ) -> None:
     """And what to do."""
     state = ReconcilerState(annotated={one.uid: before} if before else {})
-    said = messages(reconciler.with_orders(state, [one], seen), one, seen)
+    said = messages(rounds.with_orders(state, [one], seen), one, seen)
     assert words in said
     assert bool(said) is bool(words)
 
@@ -336,7 +336,7 @@ def look(w: World, *, recorded: bool = True, marks: bool = True) -> World:
         annotated={"u": w.orders} if w.orders else {},
         orders={"u": w.flags} if w.flags else {},
     )
-    state = reconciler.with_orders(reconciler.without_withdrawn(state, [w.resource]), [w.resource], w.view)
+    state = rounds.with_orders(rounds.without_withdrawn(state, [w.resource]), [w.resource], w.view)
     orders, flags = state.annotated["u"], state.orders["u"]
     by_flag = leave_orders.member_to_remove(flags, w.resource, w.view)
     assert by_flag is None, "a flag that we have set is taken for somebody's wish"

@@ -16,9 +16,9 @@ from etcd_handoff.doubts import (
     WRONG_CLUSTER,
     ResourceClaim,
 )
+from etcd_handoff.etcdmember_matching import member_of
 from etcd_handoff.etcdmember_messages import HELD_BACK
-from etcd_handoff.operation import drift
-from etcd_handoff.operation.matching import member_of
+from etcd_handoff.reconciler import drift
 from tests.unit.builders import view_of
 
 

@@ -23,8 +23,8 @@ from etcd_handoff.etcdmember import (
     status_for,
 )
 from etcd_handoff.etcdmember_events import EventSpec, event_for
+from etcd_handoff.etcdmember_matching import desired_status
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED, old_generation, old_request
-from etcd_handoff.operation.matching import desired_status
 
 ID = "8211f1d0f64f3269"
 BEFORE, NOW, LATER = "2026-01-01T00:00:00Z", "2026-02-03T04:05:06Z", "2026-02-03T04:05:07Z"

@@ -9,7 +9,7 @@ from temporalio.api.enums.v1 import WorkflowExecutionStatus as Status
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from activities.removal_progress import RemovalProgressActivities
-from etcd_handoff.operation.removal_progress import FollowRemovalInput
+from etcd_handoff.reconciler.removal_progress import FollowRemovalInput
 
 if TYPE_CHECKING:
     from temporalio.client import Client

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from etcd_handoff.operation import leave_orders
-from etcd_handoff.operation.leave_orders import MemberToRemove
-from etcd_handoff.operation.matching import member_of
-from etcd_handoff.operation.member_resources import MemberResource
-from etcd_handoff.operation.standing import standing_messages
+from etcd_handoff.etcdmember_matching import member_of
+from etcd_handoff.reconciler import leave_orders
+from etcd_handoff.reconciler.leave_orders import MemberToRemove
+from etcd_handoff.reconciler.member_resources import MemberResource
+from etcd_handoff.reconciler.standing import standing_messages
 from tests.unit.builders import view_of
 from tests.unit.world_search import reached
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.reconciler_state import LeaveOrder
+    from etcd_handoff.reconciler.state import LeaveOrder
 
 
 @dataclass(frozen=True)

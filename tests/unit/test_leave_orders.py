@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from etcd_handoff.etcdmember_messages import OLD_REQUEST
-from etcd_handoff.operation import leave_orders
-from etcd_handoff.operation.leave_orders import MemberToRemove
-from etcd_handoff.operation.reconciler_state import LeaveOrder
-from etcd_handoff.operation.standing import standing_messages
+from etcd_handoff.reconciler import leave_orders
+from etcd_handoff.reconciler.leave_orders import MemberToRemove
+from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.state import LeaveOrder
 from tests.unit import builders
 from tests.unit.builders import view_of
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.reconciler.member_resources import MemberResource
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 

@@ -10,9 +10,9 @@ from activities.etcdmember_repairs import to_member_resource
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, REQUESTER_ANNOTATION
 from etcd_handoff.leave_requester import LONGEST_MANAGERS, LONGEST_USER, requester_of
 from etcd_handoff.managed_fields import SPEC_LEAVE
-from etcd_handoff.operation import reconciler
-from etcd_handoff.operation.member_resources import MemberResource, WatchMembersResult
-from etcd_handoff.operation.reconciler_state import ReconcilerState, RunningRemoval
+from etcd_handoff.reconciler import rounds
+from etcd_handoff.reconciler.member_resources import MemberResource, WatchMembersResult
+from etcd_handoff.reconciler.state import ReconcilerState, RunningRemoval
 from tests.unit.builders import view_of
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
@@ -110,8 +110,8 @@ def test_requester_is_no_news() -> None:
 
 def removal_of(state: ReconcilerState, seen: MemberResource) -> tuple[ReconcilerState, RunningRemoval]:
     """The only removal that is started for the EtcdMember."""
-    state = reconciler.with_orders(state, [seen], THREE)
-    _, (removal,) = reconciler.removals_to_start(state, "prod", [seen], THREE, now=0.0)
+    state = rounds.with_orders(state, [seen], THREE)
+    _, (removal,) = rounds.removals_to_start(state, "prod", [seen], THREE, now=0.0)
     return state, removal
 
 
@@ -140,7 +140,7 @@ def test_order_that_k0s_has_lost_and_we_repeat_stays_its_requesters() -> None:
     state, removal = removal_of(ReconcilerState(), first)
     cleared = read(("k0s", LATE), leave=False)
     cleared["metadata"]["generation"] = 3
-    state = reconciler.with_orders(state, [to_member_resource(cleared)], THREE)
+    state = rounds.with_orders(state, [to_member_resource(cleared)], THREE)
     repeated = read(("etcd-handoff", LATE), user="system:serviceaccount:etcd-handoff:etcd-handoff")
     repeated["metadata"]["generation"] = 4
     _, again = removal_of(state, to_member_resource(repeated))
@@ -168,7 +168,7 @@ def test_requester_of_the_annotation_is_remembered_like_that_of_the_flag() -> No
     labelled = seen.model_copy(update={"annotation_since": LATE, "annotation_asked_by": "argocd"})
     assert removal_of(state, labelled)[1] == removal
     away = seen.model_copy(update={"annotation": "", "annotation_since": "", "annotation_asked_by": ""})
-    state = reconciler.with_orders(state, [away], THREE)
+    state = rounds.with_orders(state, [away], THREE)
     assert state.annotated["u"].asked_by == ""
     by_bob = seen.model_copy(update={"annotation_since": LATE, "annotation_asked_by": "bob (by kubectl-annotate)"})
     assert removal_of(state, by_bob)[1].requester == "bob (by kubectl-annotate)"

@@ -9,7 +9,7 @@ import pytest
 
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.operation.matching import (
+from etcd_handoff.etcdmember_matching import (
     claim_of,
     desired_status,
     member_of,

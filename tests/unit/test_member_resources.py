@@ -10,7 +10,7 @@ from activities.etcdmember_repairs import to_member_resource
 from etcd_handoff.etcdmember import SHUTDOWN_ON_LEAVE_LABEL, DesiredStatus, status_for
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
-from etcd_handoff.operation import annotation_orders, leave_orders
+from etcd_handoff.reconciler import annotation_orders, leave_orders
 from tests.unit.builders import view_of
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"

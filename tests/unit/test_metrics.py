@@ -22,7 +22,7 @@ from etcd_handoff.config import Config, EtcdProfile
 from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, NotLeaderError, ObjectGoneError, UnreachableError
 from etcd_handoff.kubernetes.pool import KubernetesGateways
-from etcd_handoff.operation.member_resources import SyncMembersResult
+from etcd_handoff.reconciler.member_resources import SyncMembersResult
 from etcd_handoff.temporal import step_metrics, waiting_metrics
 from etcd_handoff.temporal.metrics import MetricsInterceptor
 from etcd_handoff.temporal.server_errors import ETCD_ERRORS, KUBERNETES_ERRORS, count_kubernetes_error

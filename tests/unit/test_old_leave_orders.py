@@ -16,7 +16,7 @@ from etcd_handoff.errors import ConflictError, KubernetesPermissionError
 from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_of
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.managed_fields import FIELD_MANAGER
-from etcd_handoff.operation.member_resources import SyncMembersInput, SyncMembersResult
+from etcd_handoff.reconciler.member_resources import SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import A, B, C, D, cluster, member
 

@@ -12,7 +12,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from activities.interceptor import STEP_FAILS
 from activities.member_status import KubernetesActivities
 from etcd_handoff.activity_io import FindResourceInput, LeaveInput, UpdateStatusInput
-from etcd_handoff.operation.member_resources import WatchMembersInput, WatchMembersResult
+from etcd_handoff.reconciler.member_resources import WatchMembersInput, WatchMembersResult
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.test_set_leave import OURS, gateways_to, resource
 

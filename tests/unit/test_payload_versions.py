@@ -27,8 +27,8 @@ from etcd_handoff.contract import (
     StepOutcome,
 )
 from etcd_handoff.operation.queue_state import ChangeQueueState
-from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.converter import VersionMismatchError
 from etcd_handoff.wire import Message, Request
 from tests.unit.conversion import CONVERTER, complaint, messages, read

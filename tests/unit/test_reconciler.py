@@ -13,9 +13,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 from etcd_handoff import doubts, time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation import drift, reconciler, reconciler_pauses
-from etcd_handoff.operation.member_resources import MemberResource, SyncMembersResult, WatchMembersResult
-from etcd_handoff.operation.reconciler_state import (
+from etcd_handoff.reconciler import drift, pauses, rounds
+from etcd_handoff.reconciler.member_resources import MemberResource, SyncMembersResult, WatchMembersResult
+from etcd_handoff.reconciler.removal_progress import FollowRemovalResult
+from etcd_handoff.reconciler.state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,
     ReconcilerState,
@@ -23,7 +24,6 @@ from etcd_handoff.operation.reconciler_state import (
     ResyncRequest,
     RunningRemoval,
 )
-from etcd_handoff.operation.removal_progress import FollowRemovalResult
 from tests.unit.builders import A, B, C, cluster, member
 from workflows import patches, reconcile_members, requested_removals, reread_resources
 from workflows.reconcile_members import ReconcileEtcdMembers
@@ -53,7 +53,7 @@ def flagged(**fields: object) -> MemberResource:
 
 def to_start(state: ReconcilerState, resource: MemberResource) -> tuple[ReconcilerState, list[str]]:
     """The state afterwards, and the IDs of removals that start."""
-    state, removals = reconciler.removals_to_start(state, "prod", [resource], VIEW, NOW)
+    state, removals = rounds.removals_to_start(state, "prod", [resource], VIEW, NOW)
     assert all(removal.workflow_id == f"etcd-remove/prod/{removal.label}" for removal in removals)
     return state, [removal.member_id for removal in removals]
 
@@ -88,20 +88,20 @@ def test_member_that_is_listed_again_after_its_removal_is_tried_later() -> None:
 def test_pause_until_the_next_round_is_the_shortest_that_something_asks_for() -> None:
     """A retry that is due, a failed round, something that is left to do; else the interval."""
     retry = RemovalRetry(uid="u", generation=2, failures=1, at_seconds=NOW + 7)
-    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=False) == 300
-    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(retries={"u": retry}), 300, NOW, soon=False) == 7
-    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(failed_rounds=3), 300, NOW, soon=False) == 4
-    assert reconciler_pauses.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=True) == 1
+    assert pauses.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=False) == 300
+    assert pauses.seconds_to_next_round(ReconcilerState(retries={"u": retry}), 300, NOW, soon=False) == 7
+    assert pauses.seconds_to_next_round(ReconcilerState(failed_rounds=3), 300, NOW, soon=False) == 4
+    assert pauses.seconds_to_next_round(ReconcilerState(), 300, NOW, soon=True) == 1
 
 
 def test_confirmed_change_of_the_cluster_voids_what_was_ordered() -> None:
     """Orders, retries and removed members of the other cluster count no more, and the binding is a new one."""
     state = ReconcilerState(binding=Binding(cluster_id="beef"), orders={"u": ORDER}, removed={C: 1})
-    doubt = reconciler.cluster_doubt(state, [flagged()], VIEW)
+    doubt = rounds.cluster_doubt(state, [flagged()], VIEW)
     assert doubt is not None
     assert doubt.kind in drift.CONFIRMABLE
-    after = reconciler.after_change_of_cluster(state, [flagged()])
-    assert reconciler.cluster_doubt(after, [flagged()], VIEW) is None
+    after = rounds.after_change_of_cluster(state, [flagged()])
+    assert rounds.cluster_doubt(after, [flagged()], VIEW) is None
     assert (after.orders["u"].member_id, after.removed) == ("", {})
 
 
@@ -115,37 +115,37 @@ GROWN = cluster(member(A, term=9), member(B, term=9), member(C, term=9))
 def after_b_left(**fields: object) -> ReconcilerState:
     """A watcher that has seen B leave by its order, which still stands."""
     state = ReconcilerState(orders={"u": ORDER}).model_copy(update=fields)
-    return reconciler.believing(reconciler.believing(state, VIEW), VIEW.only({A, C}))
+    return rounds.believing(rounds.believing(state, VIEW), VIEW.only({A, C}))
 
 
 def test_member_that_left_and_is_listed_again_shows_that_the_cluster_was_restored() -> None:
     """Whatever term and index say, and for as long as nobody confirms it; then the old order is about nobody."""
     state = after_b_left()
-    assert reconciler.cluster_doubt(state, [flagged()], VIEW.only({A, C})) is None
-    doubt = reconciler.cluster_doubt(state, [flagged()], GROWN)
+    assert rounds.cluster_doubt(state, [flagged()], VIEW.only({A, C})) is None
+    doubt = rounds.cluster_doubt(state, [flagged()], GROWN)
     assert doubt is not None
     assert doubt.kind == doubts.CLUSTER_RESTORED
     assert doubt.kind in drift.CONFIRMABLE
     assert f"node1 ({B})" in doubt.text
-    after = reconciler.after_change_of_cluster(state, [flagged()])
-    assert reconciler.cluster_doubt(after, [flagged()], GROWN) is None
-    assert to_start(reconciler.believing(after, GROWN), flagged())[1] == []
-    assert reconciler.cluster_doubt(reconciler.believing(after, GROWN), [flagged()], GROWN) is None
+    after = rounds.after_change_of_cluster(state, [flagged()])
+    assert rounds.cluster_doubt(after, [flagged()], GROWN) is None
+    assert to_start(rounds.believing(after, GROWN), flagged())[1] == []
+    assert rounds.cluster_doubt(rounds.believing(after, GROWN), [flagged()], GROWN) is None
 
 
 def test_member_that_a_removal_took_out_counts_as_left_before_the_next_look() -> None:
     """The list that was read while its removal ended proves nothing yet."""
     state = ReconcilerState(removed={B: 5}, looks=5)
-    assert reconciler.cluster_doubt(state, [flagged()], GROWN) is None
-    assert reconciler.cluster_doubt(state.model_copy(update={"looks": 6}), [flagged()], GROWN) is not None
+    assert rounds.cluster_doubt(state, [flagged()], GROWN) is None
+    assert rounds.cluster_doubt(state.model_copy(update={"looks": 6}), [flagged()], GROWN) is not None
     late = state.model_copy(update={"looks": 6})
-    assert reconciler.cluster_doubt(late, [flagged()], GROWN, counts_left=False) is None
+    assert rounds.cluster_doubt(late, [flagged()], GROWN, counts_left=False) is None
 
 
 def test_members_that_left_are_remembered_up_to_a_bound_and_by_the_next_run() -> None:
     """The newest of them; a state of before there was such a memory is read as well."""
     state = after_b_left(left=tuple(f"{number:x}" for number in range(1, 100)))
-    assert (len(state.left), state.left[-1]) == (reconciler.KEPT_LEFT, B)
+    assert (len(state.left), state.left[-1]) == (rounds.KEPT_LEFT, B)
     assert ReconcilerState.model_validate_json(state.model_dump_json()).left == state.left
     assert ReconcilerState.model_validate_json("{}").left == ()
 
@@ -158,7 +158,7 @@ def test_few_endpoints_alone_bind_nothing(answering: int, known: str, *, install
     """Without EtcdMembers nothing would contradict another cluster behind a wrong address."""
     state = ReconcilerState(binding=Binding(cluster_id=known))
     few = VIEW.model_copy(update={"endpoints": 3, "answering": answering})
-    assert (reconciler.believing(state, few, installed=installed) != state) == binds
+    assert (rounds.believing(state, few, installed=installed) != state) == binds
 
 
 def held(text: str = "2 of 3", kind: str = drift.TOO_MANY_ABSENT) -> Doubt:
@@ -360,7 +360,7 @@ def test_removal_by_annotation_waits_whatever_its_spec_says_by_now(generation: i
     order = ORDER.model_copy(update={"annotation": "true"})
     asks = flagged(generation=generation, leave=False, annotation="true")
     for at_seconds, starts in ((NOW + 1, []), (NOW, [B])):
-        retry = RemovalRetry(uid="u", generation=reconciler.ANY_GENERATION, failures=1, at_seconds=at_seconds)
+        retry = RemovalRetry(uid="u", generation=rounds.ANY_GENERATION, failures=1, at_seconds=at_seconds)
         assert to_start(ReconcilerState(annotated={"u": order}, retries={"u": retry}), asks)[1] == starts
 
 

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.member_resources import WatchMembersResult
-from etcd_handoff.operation.reconciler_pauses import back_off, retry_after
-from etcd_handoff.operation.reconciler_state import (
+from etcd_handoff.reconciler.member_resources import WatchMembersResult
+from etcd_handoff.reconciler.pauses import back_off, retry_after
+from etcd_handoff.reconciler.state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,
     ReconcilerState,

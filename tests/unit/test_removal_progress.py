@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation.removal_progress import FollowRemovalResult, last_sentence, sentence
+from etcd_handoff.reconciler.removal_progress import FollowRemovalResult, last_sentence, sentence
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from etcd_handoff.errors import ConflictError, KubernetesError, RejectedError
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
-from etcd_handoff.operation.removal_progress import NoteProgressInput, waits_for_k0s
 from etcd_handoff.operation.texts import awaiting_k0s
+from etcd_handoff.reconciler.removal_progress import NoteProgressInput, waits_for_k0s
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, begin, report, step
 

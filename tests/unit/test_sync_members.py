@@ -19,8 +19,8 @@ from etcd_handoff.errors import (
     RejectedError,
 )
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, old_annotation
-from etcd_handoff.operation.drift import Hold
-from etcd_handoff.operation.member_resources import (
+from etcd_handoff.reconciler.drift import Hold
+from etcd_handoff.reconciler.member_resources import (
     StandingMessage,
     SyncMembersInput,
     SyncMembersResult,

@@ -19,7 +19,7 @@ from tests.unit.test_removal_loop import OBSERVED_B, RISKY, Drive, begin, report
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.operation.removal_progress import NoteProgressInput
+    from etcd_handoff.reconciler.removal_progress import NoteProgressInput
 
 DOUBTED = report(StepOutcome.OBSERVED, cluster(member(A), doubts=doubt(Reason.LISTS_DIFFER)))
 UNSEEN = report(StepOutcome.UNAVAILABLE, None)

@@ -11,16 +11,16 @@ from activities.etcdmember_repairs import to_member_resource
 from activities.etcdmembers import EtcdMemberActivities
 from etcd_handoff.config import Config
 from etcd_handoff.etcdmember_messages import HELD_BACK, MESSAGE_JOINED, NOT_STARTED
-from etcd_handoff.operation.member_resources import MemberResource, SyncMembersInput
-from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerState, RunningRemoval
-from etcd_handoff.operation.standing import waiting_notes
+from etcd_handoff.reconciler.member_resources import MemberResource, SyncMembersInput
+from etcd_handoff.reconciler.standing import waiting_notes
+from etcd_handoff.reconciler.state import LeaveOrder, ReconcilerState, RunningRemoval
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import A, B, C, cluster, member
 from workflows import patches, waiting_orders
 from workflows.waiting_orders import WaitingOrders
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.removal_progress import NoteProgressInput
+    from etcd_handoff.reconciler.removal_progress import NoteProgressInput
 
 TROUBLE = "LISTS_DIFFER: node0 says this"
 FAILED = ReconcilerState(trouble=TROUBLE, failed_rounds=1)

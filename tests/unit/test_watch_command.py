@@ -19,8 +19,8 @@ from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.contract import FailureType
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
-from etcd_handoff.operation.drift import TOO_MANY_ABSENT, digest_of
-from etcd_handoff.operation.reconciler_state import ReconcilerStatus, ResyncRequest, watch_id
+from etcd_handoff.reconciler.drift import TOO_MANY_ABSENT, digest_of
+from etcd_handoff.reconciler.state import ReconcilerStatus, ResyncRequest, watch_id
 from etcd_handoff.temporal import converter
 from etcd_handoff.temporal.converter import VersionMismatchError
 from etcd_handoff.wire import Request

@@ -8,8 +8,8 @@ from etcd_handoff.cli import run
 from etcd_handoff.cli.render import status as out
 from etcd_handoff.cli.render.operations import TemporalParts, WatcherHealth
 from etcd_handoff.cli.render.watch import status_lines
-from etcd_handoff.operation import reconciler_details
-from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerStatus, RemovalRetry
+from etcd_handoff.reconciler import page
+from etcd_handoff.reconciler.state import LeaveOrder, ReconcilerStatus, RemovalRetry
 from tests.unit.builders import resource
 
 if TYPE_CHECKING:
@@ -60,11 +60,11 @@ def test_watch_status_of_a_watcher_that_sees_nothing_shows_no_empty_table() -> N
 
 def test_page_tells_the_same() -> None:
     """Trouble first, then each EtcdMember with its order."""
-    page = reconciler_details.details(STATUS, installed=True)
-    assert page.index(TROUBLE) < page.index("node1")
+    text = page.details(STATUS, installed=True)
+    assert text.index(TROUBLE) < text.index("node1")
     for words in ("asked to leave", "an old request for a2", "an old request for nobody", "- node4: created"):
-        assert words in page
-    assert "deploy/crd.yaml" in reconciler_details.details(ReconcilerStatus(cluster="prod"), installed=False)
+        assert words in text
+    assert "deploy/crd.yaml" in page.details(ReconcilerStatus(cluster="prod"), installed=False)
 
 
 def test_status_tells_the_watchers_trouble() -> None:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED
-from etcd_handoff.operation import drift
+from etcd_handoff.reconciler import drift
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import Doubt
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import ReconcilerStatus
 
 
 def status_exit(status: ReconcilerStatus) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict
 
 from etcd_handoff.cli.shapes.base import Document
-from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+from etcd_handoff.reconciler.state import ReconcilerStatus
 
 
 class WatchStartOutput(Document):

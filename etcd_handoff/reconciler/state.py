@@ -9,7 +9,7 @@ from pydantic import Field
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.member_resources import MemberResource
+from etcd_handoff.reconciler.member_resources import MemberResource
 from etcd_handoff.wire import ClusterName, Message, Request
 
 LAST_EPOCH_SECOND: Final = 253_402_300_799

@@ -8,19 +8,19 @@ from etcd_handoff import doubts
 from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.etcdmember import as_listed
-from etcd_handoff.operation import annotation_orders, drift, leave_orders
-from etcd_handoff.operation.member_resources import SyncMembersInput
-from etcd_handoff.operation.ordered_removal import ordered_removal
-from etcd_handoff.operation.reconciler_pauses import retry_after
-from etcd_handoff.operation.reconciler_state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry
-from etcd_handoff.operation.standing import standing_messages
+from etcd_handoff.reconciler import annotation_orders, drift, leave_orders
+from etcd_handoff.reconciler.member_resources import SyncMembersInput
+from etcd_handoff.reconciler.ordered_removal import ordered_removal
+from etcd_handoff.reconciler.pauses import retry_after
+from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etcd_handoff.cluster_view import ClusterView, Doubt
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import ReconcileEtcdMembersRequest, ReconcilerState, RunningRemoval
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerState, RunningRemoval
 
 KEPT_REPAIRS: Final = 20
 KEPT_LEFT: Final = 64

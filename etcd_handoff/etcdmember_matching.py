@@ -107,7 +107,7 @@ def desired_status(resource: dict[str, Any], members: Sequence[MemberView]) -> D
     """What an EtcdMember should say by the member list; None when nothing is known of its member.
 
     An EtcdMember takes on the ID of a member that joined again under its name, also while it asks to leave. Whether
-    that request is about this member is another question (`etcd_handoff.operation.leave_orders`).
+    that request is about this member is another question (`etcd_handoff.reconciler.leave_orders`).
     """
     member_id = member_id_of(resource, members)
     member = member_of(resource["metadata"]["name"], member_id, members)

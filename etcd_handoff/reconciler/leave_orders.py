@@ -38,15 +38,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import as_listed, resource_name
+from etcd_handoff.etcdmember_matching import only_namesake
 from etcd_handoff.managed_fields import FIELD_MANAGER, K0S_MANAGERS
-from etcd_handoff.operation.matching import only_namesake
-from etcd_handoff.operation.reconciler_state import LeaveOrder
+from etcd_handoff.reconciler.state import LeaveOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
-    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.reconciler.member_resources import MemberResource
 
 FIRST_GENERATION: Final = 1
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts
 from etcd_handoff.cluster_view import Doubt, quorum
+from etcd_handoff.etcdmember_matching import member_of
 from etcd_handoff.etcdmember_messages import HELD_BACK
-from etcd_handoff.operation.matching import member_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence

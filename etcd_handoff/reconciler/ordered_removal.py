@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
-from etcd_handoff.operation import leave_orders
-from etcd_handoff.operation.reconciler_state import RunningRemoval
+from etcd_handoff.reconciler import leave_orders
+from etcd_handoff.reconciler.state import RunningRemoval
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerState
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import LeaveOrder, ReconcilerState
 
 
 def ordered_removal(

@@ -26,14 +26,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import MEMBER_ID
-from etcd_handoff.operation.leave_orders import Orders, described_member, still_by
-from etcd_handoff.operation.reconciler_state import LeaveOrder
+from etcd_handoff.reconciler.leave_orders import Orders, described_member, still_by
+from etcd_handoff.reconciler.state import LeaveOrder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.member_resources import MemberResource
+    from etcd_handoff.reconciler.member_resources import MemberResource
 
 WHOEVER_IS_DESCRIBED: Final = "true"
 

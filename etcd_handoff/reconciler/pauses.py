@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import time_limits
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.reconciler_state import ReconcilerState
+    from etcd_handoff.reconciler.state import ReconcilerState
 
 MOST_DOUBLINGS: Final = 30
 """Beyond the longest pause, and far from what a float can hold."""

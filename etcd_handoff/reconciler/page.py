@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import ReconcilerStatus
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import ReconcilerStatus
 
 
 def details(status: ReconcilerStatus, *, installed: bool) -> str:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import as_listed
+from etcd_handoff.etcdmember_matching import member_of
 from etcd_handoff.etcdmember_messages import HELD_BACK, LEAVE_ANNOTATION, NOT_STARTED, old_annotation, old_request
-from etcd_handoff.operation.annotation_orders import is_understood
-from etcd_handoff.operation.leave_orders import member_to_remove, stands
-from etcd_handoff.operation.matching import member_of
-from etcd_handoff.operation.member_resources import StandingMessage
-from etcd_handoff.operation.removal_progress import NoteProgressInput
+from etcd_handoff.reconciler.annotation_orders import is_understood
+from etcd_handoff.reconciler.leave_orders import member_to_remove, stands
+from etcd_handoff.reconciler.member_resources import StandingMessage
+from etcd_handoff.reconciler.removal_progress import NoteProgressInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from etcd_handoff.cluster_view import ClusterView, MemberView
-    from etcd_handoff.operation.member_resources import MemberResource
-    from etcd_handoff.operation.reconciler_state import LeaveOrder, ReconcilerState
+    from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import LeaveOrder, ReconcilerState
 
 LONGEST_VALUE: Final = 40
 

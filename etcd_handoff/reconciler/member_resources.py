@@ -165,7 +165,7 @@ class SyncMembersResult(Message):
     Attributes:
         repairs: What was corrected, one sentence each.
         retry_soon: Something could not be judged now.
-        doubt: Why nothing was corrected (`etcd_handoff.operation.drift`); None when nothing was held back.
+        doubt: Why nothing was corrected (`etcd_handoff.reconciler.drift`); None when nothing was held back.
         note: What was not corrected, and why; empty when all agree.
     """
 
