@@ -42,6 +42,7 @@ SHARED: Final = frozenset(
         "steps_left_out",
         "pauses",
         "started_by",
+        "requester",
         "approval",
         "approved",
         "approval_lapsed",
