@@ -83,9 +83,9 @@ RETRY: Final = RetryPolicy(
     maximum_attempts=ATTEMPTS,
 )
 RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
-RETRY_SNAPSHOT: Final = RetryPolicy(maximum_attempts=2 + time_limits.STEPS.snapshot_elsewhere_attempts)
-"""Some attempts only find a worker on a node that stays."""
 """For what may take minutes, and makes members read their whole keyspace each time."""
+RETRY_SNAPSHOT: Final = RetryPolicy(maximum_attempts=2 + time_limits.STEPS.snapshot_elsewhere_attempts)
+"""Most of these attempts only find a worker on a node that stays."""
 ONCE: Final = RetryPolicy(maximum_attempts=1)
 """For what only helps."""
 UNTIL_TIME_IS_UP: Final = RetryPolicy(

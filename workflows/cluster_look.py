@@ -18,11 +18,18 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ClusterLook:
-    """Looks at one cluster; between looks it knows which nodes to ask and which were silent."""
+    """Looks at one cluster; between looks it knows which nodes to ask and which were silent.
 
-    def __init__(self) -> None:
+    Args:
+        far_nodes: As the run before has left them.
+
+    Attributes:
+        far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
+    """
+
+    def __init__(self, far_nodes: tuple[str, ...] = ()) -> None:
         self._silent_nodes: dict[str, float] = {}
-        self._far_nodes: tuple[str, ...] = ()
+        self.far_nodes = far_nodes
 
     async def take(self, cluster: str, cluster_id: str) -> StepResult:
         """What a worker sees, together with what other nodes' workers see of members that it does not reach.
@@ -44,12 +51,12 @@ class ClusterLook:
         )
         table = report.traits.nodes if report.traits else {}
         now = workflow.now().timestamp()
-        known = (*self._far_nodes, *report.worker_nodes)
+        known = (*self.far_nodes, *report.worker_nodes)
         nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=known)
         if not nodes:
-            return report
+            return node_doubts.confirmed_by_its_worker(report)
         asking = node_looks.looks_through(cluster, report, nodes, table)
         results = await activity_calls.look_through_nodes(asking)
         report, self._silent_nodes = node_looks.all_together(report, nodes, results, table, self._silent_nodes, now)
-        self._far_nodes = node_doubts.far_nodes(report) or self._far_nodes
+        self.far_nodes = node_doubts.far_nodes(report) or self.far_nodes
         return report

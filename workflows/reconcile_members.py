@@ -42,7 +42,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         patches.begin()
         super().__init__(request)
         self._seen: WatchMembersResult | None = None
-        self._look = ClusterLook()
+        self._look = ClusterLook(self._state.far_nodes)
 
     @workflow.run
     async def run(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
@@ -140,6 +140,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         """Compare etcd's list with everything that is known, then act on it."""
         self._update(looks=self._state.looks + 1)
         report = await self._look.take(self._request.cluster, self._state.binding.cluster_id)
+        self._update(far_nodes=self._look.far_nodes)
         view = report.view
         if seen.was_read_elsewhere(self._state.binding.cluster_id, view.cluster_id if view else ""):
             self._round_failed(

@@ -162,7 +162,8 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
     if isinstance(operation, str):
         text = f"{workflow_id} is a {operation} and no operation on a member"
         if operation == RECORD_STATUS:  # its ID names the cluster
-            shows = with_cluster("`etcd-handoff status` shows what it waits for", workflow_id.split("/")[1])
+            cluster = workflow_id.partition("/")[2].partition("/")[0]
+            shows = with_cluster("`etcd-handoff status` shows what it waits for", cluster)
         else:
             shows = "`etcd-handoff status` lists operations"
         raise CommandError(EXIT_USAGE, f"{text}; {shows}")

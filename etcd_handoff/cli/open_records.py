@@ -87,6 +87,6 @@ def _waiting_for(pending: PendingStep | None, events: Sequence[HistoryEvent]) ->
     if pending is not None and pending.worker:
         return "its first attempt, which runs"
     failed = [e for e in events if e.HasField("activity_task_failed_event_attributes")]
-    if pending is None and failed:  # it pauses before it begins anew
+    if failed:  # it pauses before it begins anew, or has done so and waits for a worker
         return failure_text(failed[-1].activity_task_failed_event_attributes.failure)
     return f"a worker: none has begun to write it yet; {START_A_WORKER}"

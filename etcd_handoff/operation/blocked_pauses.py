@@ -74,7 +74,8 @@ def counted(state: OperationState, command: Effect, now: float) -> OperationStat
     looks = isinstance(command, Observe | LookThroughNodes | FindResource)
     if not looks or state.handoff_state is not HandoffState.BLOCKED or state.ending is not None:
         return state
-    return state.changed(blocked_seconds_left=state.blocked_seconds_left - (now - state.since))
+    seconds = min(now - state.since, time_limits.OPERATION.counted_look_seconds)
+    return state.changed(blocked_seconds_left=max(0.0, state.blocked_seconds_left - seconds))
 
 
 def pause_seconds(state: OperationState) -> float:

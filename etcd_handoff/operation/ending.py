@@ -36,6 +36,7 @@ from etcd_handoff.operation import (
     schedule,
     strategy,
     texts,
+    unrecorded,
     view_doubts,
     withdrawal,
 )
@@ -116,8 +117,8 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
     touched = failure is not None or end.proposed or state.absent
     if strategy.of(state).is_reached(state) and touched and state.pinned is not None:
         return state.finishing()
-    if failure is None and membership.is_complete(state) and view_doubts.undoubted(state) is not None:
-        return state.changed(ending=None)  # the cancellation came too late: the result is told
+    if failure is None and _came_too_late(state):
+        return state.changed(ending=None)  # the result is told
     if failure is None:
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
         text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{remaining_text}"
@@ -141,6 +142,12 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
     known = not pending and view_doubts.undoubted(state) is not None
     record = recording.record_of(state, now, joined=True if known else None, message=message, failed=True)
     return state.at_end(phase=EndPhase.RECORD, record=record)
+
+
+def _came_too_late(state: OperationState) -> bool:
+    """Whether a larger change is complete although somebody has cancelled it; a record that is left would be a part."""
+    complete = membership.is_complete(state) and view_doubts.undoubted(state) is not None
+    return complete and unrecorded.part(state, membership.goal(state)) is None
 
 
 def _end_process(state: OperationState, end: Ending, now: float) -> Decided | OperationState:

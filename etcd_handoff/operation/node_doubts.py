@@ -18,26 +18,35 @@ UNSETTLED: Final = "start workers on the others, or start the operation again if
 """What to do where one list contradicted another, and nobody is left to say which is right."""
 
 
-def few_workers(view: ClusterView, agreeing: Collection[str], silence: Mapping[str, str]) -> Doubt | None:
-    """The doubt that too few workers speak of this cluster in a look that is to tell which one is meant.
+def confirmed_by_most(view: ClusterView, agreeing: Collection[str], unheard: Collection[str]) -> ClusterView:
+    """The view, in doubt where too few workers speak of its cluster in a look that is to tell which one is meant.
 
     A node that was set up anew has an API server of its own as well, so its EtcdMembers agree with its list.
 
     Args:
         view: The list.
         agreeing: Nodes whose workers gave it.
-        silence: Nodes for which Temporal lists a worker that took no look, and why.
+        unheard: Nodes for which Temporal lists a worker that has said nothing, whether or not it was asked.
     """
-    if len(silence) < len(agreeing):
-        return None
-    nodes = ", ".join(sorted(agreeing))
-    return Doubt(
+    silent = sorted(set(unheard) - set(agreeing))
+    if not silent or len(silent) < len(agreeing):
+        return view
+    doubt = Doubt(
         kind=doubts.WRONG_CLUSTER,
-        text=f"only the worker on {nodes} speaks of cluster {view.cluster_id}, and others gave no answer, though"
-        f" Temporal lists them: {'; '.join(text for _, text in sorted(silence.items()))}",
+        text=f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}, and those on"
+        f" {', '.join(silent)} gave no answer, though Temporal lists them",
         remedy="start these workers; Temporal lists one that has ended for about a minute. When this is the right"
         f' cluster, set cluster_id = "{view.cluster_id}" in the profile',
     )
+    return view.model_copy(update={"doubts": (*view.doubts, doubt)})
+
+
+def confirmed_by_its_worker(report: StepResult) -> StepResult:
+    """The look of one worker, in doubt as long as Temporal lists others of which nothing has been heard."""
+    if report.view is None:
+        return report
+    unheard = set(report.worker_nodes) - {report.step.node}
+    return report.model_copy(update={"view": confirmed_by_most(report.view, {report.step.node}, unheard)})
 
 
 def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:

@@ -44,7 +44,7 @@ class NodeAnswers(NamedTuple):
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
     """The state after one worker has looked: what it saw counts, or other nodes are asked first."""
     state = state.changed(traits=known_traits(state.traits, report.traits))
-    known = state.view.members if state.view and not command.patient else ()
+    known = state.view.members if state.view and not command.patient and not report.worker_nodes else ()
     passed_over = {m.id for m in known if not m.reachable}
     others = (*state.far_nodes, *_unlisted_claims(report, _table(state)), *report.worker_nodes)
     if not command.patient:  # a look that ends a wait has the time to try them all the same
@@ -52,7 +52,7 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     report = _without_workers(report, state, now)
     nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, others)
     if not nodes:
-        return observation.observed(state, command, _confirmed(state, report))
+        return observation.observed(state, command, node_doubts.confirmed_by_its_worker(_confirmed(state, report)))
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
 
 
@@ -214,9 +214,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         return NodeAnswers(report, asleep)
     view = merged(first, first_node, others, why, table, heard)
     agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
-    silence = {node: text for node, text in why.items() if node in report.worker_nodes and node not in heard}
-    if found := node_doubts.few_workers(first, agree, silence):
-        view = view.model_copy(update={"doubts": (*view.doubts, found)})
+    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*views, *heard})
     leader = view.leadership
     note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
     also = f"; also seen from {', '.join(sorted(views))}" if views else ""

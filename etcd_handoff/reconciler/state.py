@@ -106,6 +106,7 @@ class ReconcilerState(Message):
         listed: Members in the last list that was believed.
         left: Members that were in a list that was believed, and not in a later one; the newest.
         looks: How many looks at etcd have begun.
+        far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
         repairs: What was corrected lately.
         trouble: What is wrong with the last round; empty when nothing is.
         failed_rounds: How many rounds in a row could not be done.
@@ -123,6 +124,7 @@ class ReconcilerState(Message):
     listed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
     looks: int = 0
+    far_nodes: tuple[str, ...] = ()
     repairs: tuple[str, ...] = ()
     trouble: str = ""
     failed_rounds: int = 0

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
+UNANSWERED: Final = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
+"""How a query ends that no worker answers in time; Temporal says `no poller seen` where it knows that there is none."""
 NO_WORKER: Final = f"no worker answers: {START_A_WORKER}; Temporal keeps the operation, and it goes on then"
 
 ResultT = TypeVar("ResultT", bound=OperationResult)
@@ -206,7 +208,7 @@ async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | 
     except RPCError as error:
         if error.status is RPCStatusCode.UNAVAILABLE:
             return "Temporal does not answer; the operation does not depend on this command"
-        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+        if error.status not in UNANSWERED:
             return f"progress cannot be shown: {rpc_failure(error)[1]}"
         return NO_WORKER
     return progress

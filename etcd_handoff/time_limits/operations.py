@@ -21,6 +21,8 @@ class OperationTiming:
     """Longest pause: what lasts so long is a person's to end, who can ask for another look."""
     blocked_pause_growth: float = 1.6
     """By which each pause is longer than the last: eleven pauses until the longest, within a minute and a half."""
+    counted_look_seconds: float = 120.0
+    """How much of a look between two pauses counts as waiting at most: one that took longer waited for a worker."""
     without_pause_steps: int = 8
     """After so many steps that did not reach the goal, the cluster is left alone for a moment before the next one."""
     settle_seconds: float = 8.0

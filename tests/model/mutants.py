@@ -110,7 +110,7 @@ def forgets_how_far_it_was(view: ClusterView, intent: MemberAbsent) -> Decision:
     return planning.plan(view, replace(intent, seen_term=0, seen_index=0))
 
 
-def asks_no_witness(_view: ClusterView, _claims: object) -> None:
+def asks_no_witness(*_: object, **__: object) -> None:
     """Binds a removal to whichever cluster answers first."""
 
 

@@ -8,7 +8,7 @@ from etcd_handoff.activity_io import WorkerInfo
 from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome, WantedMember
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import observation
+from etcd_handoff.operation import ending, observation
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from tests.unit.builders import A, B, C, D, E, cluster, doubt, down, member
@@ -99,6 +99,16 @@ def test_second_start_records_what_the_first_one_could_not() -> None:
     result = ends(looks(records(looks(change, nodes(0, 1)), 2, joined=False), nodes(0, 1)))
     assert (result.outcome, result.status_recorded) == (Outcome.ALREADY_APPLIED, True)
     assert [(p.kind, p.member_name, p.outcome) for p in result.parts] == [("remove", "node2", Outcome.ALREADY_ABSENT)]
+
+
+def test_apply_that_is_cancelled_before_it_records_begins_no_record() -> None:
+    """Nothing was changed, and that is what it says."""
+    change = membership(0, 1).do(to.Observe, observed(nodes(0, 1), claims=claims(0, 1, 2)))
+    change.next(to.Observe)
+    change.state = ending.cancelled(change.state.changed(cancel_requested=True))
+    change.next(to.Cancel)
+    assert change.state.doing.startswith("cancelled before anything was changed")
+    assert "stopped at part" not in change.state.doing
 
 
 def test_member_that_joins_between_the_list_and_its_etcdmember_is_left_alone() -> None:

@@ -157,6 +157,21 @@ def test_first_look_needs_the_word_of_most_workers_that_temporal_lists(
     assert (removal.state.pinned is None) == (reason is Reason.WRONG_CLUSTER)
 
 
+def test_worker_that_rests_since_it_was_silent_still_counts_as_one_that_may_see_more() -> None:
+    """It is not asked again for a while, and the next looks come sooner."""
+    first = sees(LED_BY_B, B, worker_nodes=("node0", "node1", "node2"))
+    removal = pauses(begin().do(to.Observe, first).do(to.LookThroughNodes, (silent(), silent())), 0.3)
+    for _ in range(3):
+        removal.do(to.Observe, first)
+        assert asked(removal) == []
+        pauses(removal, 1.0)
+        assert removal.state.pinned is None
+        assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
+    removal.do(to.Observe, sees(LED_BY_B, B, worker_nodes=("node1",)))
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(Reason.NO_QUORUM), "Temporal lists these workers no longer"
+
+
 def test_worker_that_reaches_all_members_asks_no_other_workers() -> None:
     """Its look compares all members already."""
     first = report(StepOutcome.OBSERVED, LED_BY_B, worker_nodes=("node7",))

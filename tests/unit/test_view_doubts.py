@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim, shorter_list
 from etcd_handoff.operation import commands as to
@@ -63,12 +64,13 @@ def test_list_that_most_endpoints_give_is_believed() -> None:
         (ALONE.model_copy(update={"answering": 2}), {A}, False),
         (ALONE.model_copy(update={"endpoints": 0, "answering": 0}), {A}, False),
         (WITHOUT_A.model_copy(update={"endpoints": 3, "answering": 1}), {A}, False),
+        (WITHOUT_A.model_copy(update={"endpoints": 2, "answering": 1}), set(), False),
     ],
 )
 def test_only_members_that_leave_may_be_missing_where_few_answer(
     view: ClusterView, leaving: set[str], *, doubted: bool
 ) -> None:
-    """Those of a larger change among them."""
+    """Those of a larger change among them, and others where a quorum of all serves reads with this list."""
     assert (shorter_list(view, (A, B, C), leaving) is not None) == doubted
 
 
@@ -95,3 +97,11 @@ def test_looks_that_take_long_count_as_the_pauses_between_them_do() -> None:
         pauses(removal, 1.0)
     assert "Not removed: QuorumAtRisk" in removal.next(to.WriteStatus).ask.message
     assert 180 <= removal.now - began < 180 + 2 * 65
+
+
+def test_time_without_any_worker_is_no_time_that_it_was_blocked() -> None:
+    """The look that follows a pause waits for a worker; what it shows is not blamed for that."""
+    removal = waits(begin(blocked_timeout_seconds=3_600).do(to.Observe, sees(B_IS_DOWN)))
+    before = removal.state.blocked_seconds_left
+    removal.do(to.Observe, sees(LED_BY_B), after=4_000.0).next(to.AskQueue)
+    assert before - removal.state.blocked_seconds_left == time_limits.OPERATION.counted_look_seconds
