@@ -111,7 +111,7 @@ class Removals(RuleBasedStateMachine):
     @invariant()
     def nothing_is_wrong(self) -> None:
         """Nothing was done that must never be."""
-        assert self.cluster.wrong == []
+        assert self.cluster.wrong == [], "; ".join(self.cluster.wrong)
 
     def teardown(self) -> None:
         """Nothing happens any more, and everybody is well: the removal ends, and what it says is true."""
