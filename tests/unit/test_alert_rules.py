@@ -53,7 +53,9 @@ def test_case_fails_when_its_alert_never_fires_or_always(name: str, tmp_path: Pa
         rules = yaml.safe_load(RULES.read_text())
         next(rule for rule in rules["groups"][0]["rules"] if rule["alert"] == name)["expr"] = expression
         (tmp_path / "alerts.yaml").write_text(yaml.safe_dump(rules))
-        cases = yaml.safe_load(CASES.read_text()) | {"rule_files": [str(tmp_path / "alerts.yaml")]}
+        cases = yaml.safe_load(CASES.read_text())
+        about_it = [t for t in cases["tests"] if name in {case["alertname"] for case in t["alert_rule_test"]}]
+        cases |= {"rule_files": [str(tmp_path / "alerts.yaml")], "tests": about_it}
         (tmp_path / "cases.yaml").write_text(yaml.safe_dump(cases))
         status, said = promtool("test", "rules", tmp_path / "cases.yaml")
         assert (status, name in said) == (1, True)
