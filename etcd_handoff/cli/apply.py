@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.configuration import OPTIONS, cluster_name, read_config
+from etcd_handoff.cli.configuration import OPTIONS, change_fields, cluster_name, read_config
 from etcd_handoff.cli.environment_file import environment_folder
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.operations import Ends, run_operation
-from etcd_handoff.cli.replace import common_options
 from etcd_handoff.exit_status import EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
         text = f"cluster: the file is of {given['cluster']!r}, and --cluster is {args.cluster!r}; correct one of them"
         raise CommandError(EXIT_USAGE, text)
     try:
-        options = {**given, **common_options(args, cluster)}
+        options = {**given, **change_fields(args, cluster)}
         return MembershipRequest.model_validate_json(json.dumps(options, default=str))
     except ValidationError as error:
         lines = describe(error, lambda item: WORDS.get(item["type"]) or in_words(item))
@@ -107,7 +106,7 @@ def _by_source(line: str, file: Path) -> str:
 
 def _ends(news: EnvironmentFile | None) -> Ends:
     """Return how the ends of a change are told, and what writes what to start new members' etcd with."""
-    from etcd_handoff.cli.render.changes import change_exit, membership_lines
+    from etcd_handoff.cli.render.change_results import change_exit, membership_lines
     from etcd_handoff.cli.shapes.operations import ApplyOutput
     from etcd_handoff.contract import MembershipResult
 

@@ -133,6 +133,25 @@ def gate_options(args: argparse.Namespace) -> dict[str, Any]:
     return {"require_approval": args.require_approval, "not_before": args.not_before, "not_after": args.not_after}
 
 
+def change_fields(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
+    """Return what every change has that lets a member join, as fields of a request.
+
+    Args:
+        args: The options.
+        cluster: The cluster profile.
+    """
+    return {
+        "cluster": cluster,
+        "reason": args.reason,
+        **gate_options(args),
+        "snapshot": args.snapshot,
+        "hash_check": args.hash_check,
+        "progress_timeout_seconds": args.progress_timeout,
+        "blocked_timeout_seconds": args.blocked_timeout,
+        "dry_run": args.dry_run,
+    }
+
+
 def named_options(args: argparse.Namespace, cluster: str) -> str:
     """Return what names cluster and configuration on a command line, for commands to type."""
     import shlex

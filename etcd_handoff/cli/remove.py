@@ -36,15 +36,15 @@ def remove_command(args: argparse.Namespace) -> int:
 
 def ends() -> Ends:
     """Return how the ends of a removal are told."""
-    from etcd_handoff.cli.render.result import result_exit, result_lines
+    from etcd_handoff.cli.render.removal_result import removal_exit, removal_lines
     from etcd_handoff.cli.shapes.operations import RemoveOutput
     from etcd_handoff.contract import RemovalResult
 
     return Ends(
         RemovalResult,
         RemoveOutput,
-        result_lines,
-        result_exit,
+        removal_lines,
+        removal_exit,
         cancelled="the removal was cancelled before the member was removed",
         terminated="the removal was terminated; `etcd-handoff status` shows whether the member is out",
         timed_out="the removal timed out; `etcd-handoff status` shows whether the member is out",

@@ -7,9 +7,9 @@ Its options are declared in `etcd_handoff.cli.change_options`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from etcd_handoff.cli.configuration import cluster_name, gate_options, read_config, wrong_options
+from etcd_handoff.cli.configuration import change_fields, cluster_name, read_config, wrong_options
 from etcd_handoff.cli.environment_file import environment_file
 from etcd_handoff.cli.operations import Ends, run_operation
 
@@ -30,23 +30,9 @@ def replace_command(args: argparse.Namespace) -> int:
     return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
 
 
-def common_options(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
-    """The part of the input that all changes of several members have."""
-    return {
-        "cluster": cluster,
-        "reason": args.reason,
-        **gate_options(args),
-        "snapshot": args.snapshot,
-        "hash_check": args.hash_check,
-        "progress_timeout_seconds": args.progress_timeout,
-        "blocked_timeout_seconds": args.blocked_timeout,
-        "dry_run": args.dry_run,
-    }
-
-
 def _ends(news: EnvironmentFile | None) -> Ends:
     """Return how the ends of a replacement are told, and what writes what to start the new member's etcd with."""
-    from etcd_handoff.cli.render.changes import change_exit, replacement_lines
+    from etcd_handoff.cli.render.change_results import change_exit, replacement_lines
     from etcd_handoff.cli.shapes.operations import ReplaceOutput
     from etcd_handoff.contract import ReplacementResult
 
@@ -75,6 +61,6 @@ def replacement_request(args: argparse.Namespace, cluster: str) -> ReplacementRe
 
     options = {"member": args.member, "name": args.name, "peer_urls": tuple(args.peer_url)}
     try:
-        return ReplacementRequest.model_validate({**common_options(args, cluster), **options})
+        return ReplacementRequest.model_validate({**change_fields(args, cluster), **options})
     except ValidationError as error:
         raise wrong_options(error, name="--with") from None

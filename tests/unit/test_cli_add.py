@@ -10,9 +10,10 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from etcd_handoff import cli
-from etcd_handoff.cli.add import _ends, result_exit, result_lines
+from etcd_handoff.cli.add import _ends
 from etcd_handoff.cli.environment_file import EnvironmentFile
 from etcd_handoff.cli.operations import print_failure
+from etcd_handoff.cli.render.addition_result import addition_exit, addition_lines
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import AdditionResult, Outcome, Progress
 
@@ -62,13 +63,13 @@ def test_several_peer_urls_are_given_one_by_one() -> None:
     [
         (ended(Outcome.ADDED), 0, "node4 (4) is a voter now, cluster prod."),
         (ended(Outcome.ALREADY_PRESENT), 0, "node4 (4) was a voter already, cluster prod."),
-        (ended("replaced"), 1, "node4 (4) ended as 'replaced', which"),
+        (ended("replaced"), 1, "node4 (4) ended with the outcome 'replaced', which"),
     ],
 )
 def test_result_is_told_in_words(result: AdditionResult, status: int, says: str) -> None:
     """Exit status and first line; an outcome that only a newer version knows is no success."""
-    assert result_exit(result, dry_run=False) == status
-    assert says in result_lines(result, dry_run=False)[0]
+    assert addition_exit(result, dry_run=False) == status
+    assert says in addition_lines(result, dry_run=False)[0]
 
 
 def test_what_to_start_etcd_with_is_written_to_a_file_whenever_it_changes(tmp_path: Path) -> None:
@@ -128,10 +129,10 @@ def test_cancelled_addition_says_what_has_become_of_its_learner(
 def test_dry_run_tells_its_steps_or_what_it_would_wait_for() -> None:
     """3 where it would wait; a dry run that a real addition has joined is a warning."""
     plan = ended(Outcome.PLANNED, plan=("add node4 as a learner",), status_recorded=False)
-    assert result_lines(plan, dry_run=True)[1] == "  1. add node4 as a learner"
-    assert result_exit(plan, dry_run=True) == 0
-    assert "NOT added" in result_lines(plan, dry_run=False)[0]
-    assert result_exit(plan, dry_run=False) == 1
+    assert addition_lines(plan, dry_run=True)[1] == "  1. add node4 as a learner"
+    assert addition_exit(plan, dry_run=True) == 0
+    assert "NOT added" in addition_lines(plan, dry_run=False)[0]
+    assert addition_exit(plan, dry_run=False) == 1
     waits = plan.model_copy(update={"plan": (), "blocked_by": "QuorumAtRisk: one is down"})
-    assert "would wait now: QuorumAtRisk" in result_lines(waits, dry_run=True)[0]
-    assert result_exit(waits, dry_run=True) == 3
+    assert "would wait now: QuorumAtRisk" in addition_lines(waits, dry_run=True)[0]
+    assert addition_exit(waits, dry_run=True) == 3

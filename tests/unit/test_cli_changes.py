@@ -10,7 +10,7 @@ import pytest
 from etcd_handoff import cli
 from etcd_handoff.cli.apply import membership_request, read_members
 from etcd_handoff.cli.errors import CommandError
-from etcd_handoff.cli.render.changes import change_exit, membership_lines, replacement_lines
+from etcd_handoff.cli.render.change_results import change_exit, membership_lines, replacement_lines
 from etcd_handoff.cli.replace import replacement_request
 from etcd_handoff.contract import MembershipResult, Outcome, ReplacementResult, WantedMember
 
@@ -130,8 +130,8 @@ def test_list_comes_from_standard_input_too(monkeypatch: pytest.MonkeyPatch) -> 
     [
         (replaced(Outcome.REPLACED), 0, "node2 (2) is replaced by node4 (4), cluster prod."),
         (replaced(Outcome.ALREADY_REPLACED), 0, "node2 (2) had already been replaced by node4 (4), cluster prod."),
-        (replaced("swapped"), 1, "ended as 'swapped', which"),
-        (replaced(Outcome.REMOVED), 1, "ended as"),
+        (replaced("swapped"), 1, "ended with the outcome 'swapped', which"),
+        (replaced(Outcome.REMOVED), 1, "ended with"),
         (replaced(Outcome.REPLACED, writes_acknowledged=False), 1, "is replaced"),
     ],
 )
@@ -161,7 +161,7 @@ def test_dry_run_tells_its_steps_or_what_it_would_wait_for() -> None:
     plan = applied(Outcome.PLANNED, plan=("WARNING: even", "add node4", "remove node2"))
     assert membership_lines(plan, dry_run=True)[1:] == ["WARNING: even", "  add node4", "  remove node2"]
     assert change_exit(plan, dry_run=True) == 0
-    assert "NOT done" in membership_lines(plan, dry_run=False)[0]
+    assert "NOT changed" in membership_lines(plan, dry_run=False)[0]
     assert change_exit(plan, dry_run=False) == 1
     waits = plan.model_copy(update={"plan": (), "blocked_by": "QuorumAtRisk: one is down"})
     assert "would wait now: QuorumAtRisk" in membership_lines(waits, dry_run=True)[0]

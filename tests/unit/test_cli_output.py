@@ -12,7 +12,7 @@ from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
 from etcd_handoff.cli.render.members import cluster_line, cluster_object, health, member_lines, member_rows
 from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
 from etcd_handoff.cli.render.progress import ProgressLines, start_line
-from etcd_handoff.cli.render.result import result_exit, result_lines
+from etcd_handoff.cli.render.removal_result import removal_exit, removal_lines
 from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.render.troubles import (
@@ -397,8 +397,8 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
 def test_result_is_told_in_words(ended: RemovalResult, status: int, said: str) -> None:
     """Outcome, hand-over, people, snapshot, record; a dry run that is blocked ends with 3, as `plan` does."""
     dry_run = ended.outcome == Outcome.PLANNED
-    assert said in result_lines(ended, dry_run=dry_run)
-    assert result_exit(ended, dry_run=dry_run) == status
+    assert said in removal_lines(ended, dry_run=dry_run)
+    assert removal_exit(ended, dry_run=dry_run) == status
 
 
 def test_removal_that_turns_out_to_be_a_dry_run_is_a_failure() -> None:
@@ -407,28 +407,28 @@ def test_removal_that_turns_out_to_be_a_dry_run_is_a_failure() -> None:
         result(outcome=Outcome.PLANNED, plan=("remove n1",)),
         result(outcome=Outcome.PLANNED, blocked_by="x"),
     ):
-        assert "NOT removed" in result_lines(ended, dry_run=False)[0]
-        assert result_exit(ended, dry_run=False) == 1
+        assert "NOT removed" in removal_lines(ended, dry_run=False)[0]
+        assert removal_exit(ended, dry_run=False) == 1
 
 
 def test_removal_after_which_no_write_is_acknowledged_is_a_failure() -> None:
     """The member is out, and the cluster needs somebody now; not tried is not failed."""
     ended = result(status_recorded=True, writes_acknowledged=False)
-    lines = result_lines(ended, dry_run=False)
+    lines = removal_lines(ended, dry_run=False)
     assert lines[0] == "n1 (1) has left cluster prod."
     assert lines[-1].startswith("WARNING: the remaining members acknowledge no write")
-    assert result_exit(ended, dry_run=False) == 1
+    assert removal_exit(ended, dry_run=False) == 1
     for well in (True, None):
         ended = result(status_recorded=True, writes_acknowledged=well)
-        assert "WARNING" not in "".join(result_lines(ended, dry_run=False))
-        assert result_exit(ended, dry_run=False) == 0
+        assert "WARNING" not in "".join(removal_lines(ended, dry_run=False))
+        assert removal_exit(ended, dry_run=False) == 0
 
 
 def test_outcome_of_a_newer_worker_is_no_success() -> None:
     """Nobody knows what it means."""
     ended = result(outcome="replaced")
-    assert "'replaced'" in result_lines(ended, dry_run=False)[0]
-    assert result_exit(ended, dry_run=False) == 1
+    assert "'replaced'" in removal_lines(ended, dry_run=False)[0]
+    assert removal_exit(ended, dry_run=False) == 1
     assert ProgressLines("id").progress(Progress(state="Defragmenting", cluster="c", member="m", doing="x")) == [
         "  Defragmenting: x"
     ]
