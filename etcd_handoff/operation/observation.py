@@ -38,7 +38,7 @@ def look(
     ask = CheckLeaderInput(
         cluster=cluster,
         doubtful=() if patient else doubtful(state),
-        claims=state.pinned is None,
+        claims=state.pinned is None or view_doubts.shorter_list(state) is not None,
         patient_claims=patient and state.pinned is None and state.view is not None and state.view.few_answer,
         probe=probe or before_change or proposal.wants_probe(state, now),
         rights=state.request.dry_run,

@@ -41,10 +41,19 @@ def listed_again(state: OperationState) -> Doubt | None:
 
 def remembered_doubt(state: OperationState) -> Doubt | None:
     """What this operation has seen before speaks against the last view; None when nothing does."""
+    return listed_again(state) or shorter_list(state)
+
+
+def shorter_list(state: OperationState) -> Doubt | None:
+    """The doubt that few endpoints give a list without members that this operation has seen; None where it may be so.
+
+    Another operation may have taken them out meanwhile, which their EtcdMembers say then.
+    """
     if state.view is None:
         return None
     target = (state.pinned.member_id,) if state.pinned else ()
-    return listed_again(state) or doubts.shorter_list(state.view, state.members_seen, (*target, *leaving(state)))
+    recorded = (claim.member_id for claim in state.claims or () if claim.joined == "False")
+    return doubts.shorter_list(state.view, state.members_seen, (*target, *leaving(state), *recorded))
 
 
 def has_left(state: OperationState) -> bool:

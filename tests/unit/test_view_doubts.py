@@ -50,6 +50,17 @@ def test_list_of_a_member_that_was_forced_apart_ends_no_removal() -> None:
     removal.do(to.Observe, sees(LED_BY_B)).next(to.AskQueue)
 
 
+def test_member_that_another_operation_has_taken_out_may_be_missing() -> None:
+    """Two of three have left, one after the other, and none of their endpoints answers any more."""
+    removal = waits(blocked().do(to.Observe, sees(ALONE)))
+    assert removal.next(to.Observe).ask.claims
+    out = ResourceClaim(name="node2", member_id=C, joined="False")
+    removal.result(sees(ALONE, out)).next(to.WriteStatus)
+    removal = waits(blocked().do(to.Observe, sees(ALONE)))
+    waits(removal.do(to.Observe, sees(ALONE, ResourceClaim(name="node2", member_id=C, joined="True"))))
+    assert not removal.state.absent
+
+
 def test_list_that_most_endpoints_give_is_believed() -> None:
     """Somebody else has taken node2 out meanwhile."""
     most = cluster(member(B, B)).model_copy(update={"endpoints": 3, "answering": 2})
