@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cluster_view import Doubt, quorum
+from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts.kinds import CLUSTER_CHANGED, CLUSTER_RESTORED, LISTS_DIFFER, OLD_ETCD, WRONG_CLUSTER
 from etcd_handoff.wire import Message
 
@@ -106,21 +106,19 @@ def listed_again(view: ClusterView, left: Container[str]) -> Doubt | None:
 
 
 def shorter_list(view: ClusterView, listed: Iterable[str], leaving: Container[str]) -> Doubt | None:
-    """The doubt that few endpoints give a list without members that were listed before; None where most answer.
+    """The doubt that few endpoints give a list of one voter, without members that were listed before.
 
     A member that is started with `--force-new-cluster` has the cluster's ID, goes on at a higher term, and lists itself
     alone (etcd `server/etcdserver/bootstrap.go`). While the others are not reached, nothing in a look contradicts it.
-    It cannot have a quorum of those members serve reads with that list.
+    Whoever has given it another voter since means it to be the cluster.
 
     Args:
         view: What was seen.
         listed: IDs of the members in the last list that was believed.
         leaving: IDs of those that may be missing.
     """
-    before = tuple(listed)
-    missing = [member_id for member_id in before if view.member(member_id) is None and member_id not in leaving]
-    confirm = [m for m in view.voters if m.serves_reads and m.id in before]
-    if not missing or not view.few_answer or len(confirm) >= quorum(len(before)):
+    missing = [member_id for member_id in listed if view.member(member_id) is None and member_id not in leaving]
+    if not missing or not view.few_answer or len(view.voters) > 1:
         return None
     return Doubt(
         kind=LISTS_DIFFER,

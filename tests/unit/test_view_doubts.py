@@ -81,7 +81,7 @@ def test_list_that_most_endpoints_give_is_believed() -> None:
 def test_only_members_that_leave_may_be_missing_where_few_answer(
     view: ClusterView, leaving: set[str], *, doubted: bool
 ) -> None:
-    """Those of a larger change among them, and others where a quorum of all serves reads with this list."""
+    """Those of a larger change among them, and others where the list has several voters."""
     assert (shorter_list(view, (A, B, C), leaving) is not None) == doubted
 
 
