@@ -47,6 +47,10 @@ def goal_of(ask: AdditionInput) -> MemberPresent:
     )
 
 
+ENTRIES_TO_FOLLOW: Final = 2
+"""What the second voter has to know of before its promotion, one after the other."""
+
+
 class LearnerStep(Proposal[AddLearner | PromoteLearner]):
     """One attempt to add the learner, or to promote it.
 
@@ -71,25 +75,33 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
         self._learner_id = ask.learner_id
         self._seen = SeenBefore(ask)
         self._kind = kind
+        self._followed, self._furthest = 0, 0
 
     def _why_behind(self, view: ClusterView, step: AddLearner | PromoteLearner, before: ClusterView | None) -> str:
         """Why the learner is not to be promoted yet; empty when it follows the voter, entry by entry.
 
         Beside a single voter nothing is committed without it from its promotion on, so nobody could take it out again.
         One whose disk hangs still answers, with the index at which it hangs. Learners give no linearizable read, so it
-        has to know of the entry that was committed before this look.
+        has to know of an entry that was committed before this look, and then of another one: etcd tells of an entry
+        before it is on disk (etcd `server/etcdserver/raft.go`, updateCommittedIndex), and takes no further one in
+        while it writes that.
 
         Args:
             view: The look.
             step: What is to be done.
-            before: The look before that entry.
+            before: The look before the first of these entries.
         """
         alone = len(view.voters) == 1 and self._change.seen is None  # else the workflow asks it through its own node
         learner = view.member(step.learner_id) if isinstance(step, PromoteLearner) and alone else None
-        furthest = max((m.raft_index for m in before.voters), default=0) if before else 0
-        if learner is None or learner.raft_index > furthest:
+        if learner is None:
             return ""
-        return f"{learner.label} has not followed a committed entry: it stands at raft index {learner.raft_index}"
+        self._furthest = self._furthest or _furthest(before)
+        if learner.raft_index <= self._furthest:
+            return f"{learner.label} has not followed a committed entry: it stands at raft index {learner.raft_index}"
+        self._followed, self._furthest = self._followed + 1, max(_furthest(view), learner.raft_index)
+        if self._followed < ENTRIES_TO_FOLLOW:
+            return f"{learner.label} has followed {self._followed} of {ENTRIES_TO_FOLLOW} committed entries"
+        return ""
 
     async def _plan(self) -> tuple[ClusterView | None, AddLearner | PromoteLearner | None, str]:
         view, note = await self._looks.look(self._change.doubtful, seen=self._seen.view)
@@ -152,6 +164,11 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
 
     def _is_done(self, member: MemberView | None) -> bool:
         return member is not None and (self._kind is AddLearner or not member.is_learner)
+
+
+def _furthest(view: ClusterView | None) -> int:
+    """The highest raft index of a voter."""
+    return max((m.raft_index for m in view.voters), default=0) if view else 0
 
 
 class SyncWait:

@@ -93,9 +93,11 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
         return look
     state = learner.noted(state.changed(steps_since_pause=state.steps_since_pause + 1))
-    if isinstance(step, PromoteLearner) and not state.joining.in_sync:
-        return learner.confirm(state, now)
-    if observation.wants_entry_first(state):
+    entry_first = observation.wants_entry_first(state)
+    confirmed = state.joining.in_sync and (entry_first or learner.follows(state))
+    if isinstance(step, PromoteLearner) and not confirmed:
+        return learner.confirm(state.with_joining(in_sync=False), now)
+    if entry_first:
         return observation.look(state, now, before_change=True)
     if isinstance(step, AddLearner):
         doing = f"adding {state.label} as a learner through {state.label_of(step.via_id)}"
@@ -113,7 +115,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
 def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
     """The state after an attempt to add the learner or to promote it, or after it was waited for."""
     if isinstance(command, AwaitSync):
-        return _awaited(state, report, now)
+        return _awaited(state, command, report, now)
     step = report.step
     done = step.outcome in (StepOutcome.ADDED, StepOutcome.PROMOTED)
     # A second attempt may come after one that has proposed it and could not say so.
@@ -134,7 +136,7 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
     return state
 
 
-def _awaited(state: OperationState, report: StepResult, now: float) -> OperationState:
+def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now: float) -> OperationState:
     """The state after the learner was waited for, which may have been in place of a pause."""
     merged, paused = state.view is not None and state.view.merged, state.blocked is not None
     state = state.with_step(report.step, instead_of_last=paused)
@@ -143,7 +145,7 @@ def _awaited(state: OperationState, report: StepResult, now: float) -> Operation
         state = observation.seen(state, report.view).changed(look_due=LookDue.NO)
     else:
         state = state.changed(look_due=LookDue.PATIENT)
-    return state.with_joining(in_sync=report.step.outcome == StepOutcome.IN_SYNC)
+    return state.with_joining(in_sync=report.step.outcome == StepOutcome.IN_SYNC, followed=command.ask.own_index)
 
 
 def done(state: OperationState, now: float) -> Decided | OperationState:

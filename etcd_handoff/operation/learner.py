@@ -145,6 +145,18 @@ def confirm(state: OperationState, now: float) -> Decided:
     return Decided(state.showing(HandoffState.SYNCING, doing), AwaitSync(ask=given, node=node, summary=doing))
 
 
+def follows(state: OperationState) -> bool:
+    """Whether a second voter whose own node alone reaches it knows of an entry after the one that it had to know of.
+
+    etcd tells of an entry before it is on disk (etcd `server/etcdserver/raft.go`, updateCommittedIndex), and takes no
+    further one in while it writes that. Where a worker reaches all members, the promotion itself makes sure of it.
+    """
+    member = member_of(state)
+    if state.view is None or not state.view.merged or not is_second_voter(state):
+        return True
+    return member is not None and member.raft_index > state.joining.followed
+
+
 def is_second_voter(state: OperationState) -> bool:
     """Whether nothing is committed without the member from its promotion on: it may lag by nothing then."""
     return state.view is not None and len(state.view.voters) == 1

@@ -125,6 +125,7 @@ class Joining(Message):
         mark_at: When it came so far, in workflow time; None while there is no learner.
         progresses: What is waited for is a learner that makes progress: that does not count as being blocked.
         in_sync: It was in sync in two looks, and nothing has spoken against it since.
+        followed: The raft index that it had to have reached then, by its own word; 0 where none was demanded.
         has_vote: It has been seen with a vote, and had none at first.
         works_since: Since when it has been seen to work as a voter, without a break; None when it has not.
         settings: What etcd was to be started with when that was last said, by environment variable.
@@ -136,6 +137,7 @@ class Joining(Message):
     mark_at: float | None = None
     progresses: bool = False
     in_sync: bool = False
+    followed: int = 0
     has_vote: bool = False
     works_since: float | None = None
     settings: dict[str, str] = Field(default_factory=dict)

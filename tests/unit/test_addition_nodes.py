@@ -8,18 +8,20 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
-from etcd_handoff.activity_io import CheckLeaderInput, StepResult
+from etcd_handoff.activity_io import CheckLeaderInput, StepResult, Target
 from etcd_handoff.cluster_view import ClusterView, HeardMember, MemberView
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import UnreachableError
+from etcd_handoff.operation import addition
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.withdrawal import TakeLearnerOut
-from etcd_handoff.planning import CAUGHT_UP_ENTRIES
+from etcd_handoff.planning import CAUGHT_UP_ENTRIES, PromoteLearner
 from tests.fakes.etcd import FakeEtcd
 from tests.model.gateways import config_of
-from tests.unit.builders import INDEX, A, B, C, D
+from tests.unit.builders import INDEX, A, B, C, D, cluster, member
 from tests.unit.test_addition_loop import IN_SYNC, THREE, UNSTARTED, VOTER, begin, cancelled, gives_turn_up
 from tests.unit.test_merged_view import seen_by
 from tests.unit.test_removal_loop import Drive, report
@@ -93,6 +95,21 @@ def test_own_learner_is_taken_out_at_the_leaders_node(leader: str, node: str) ->
     assert addition.next(to.Observe).before_change
     addition.result(sees(now, A)).do(to.LookThroughNodes, (sees(now, B), sees(now, C)))
     assert addition.next(TakeLearnerOut).node == node
+
+
+@pytest.mark.parametrize(("knows", "command"), [(INDEX + 1, PromoteTarget), (INDEX, AwaitSync)])
+def test_second_voter_has_to_know_of_two_entries_one_after_the_other(knows: int, command: type[object]) -> None:
+    """It may tell of the entry at which its disk hangs, and then of no other."""
+    learner = member(D, A, name="node3", is_learner=True, serves_reads=False, raft_index=knows, through_node="node3")
+    view = cluster(member(A, raft_index=INDEX + 1, through_node="node0"), learner)
+    pinned = Target(cluster_id=view.cluster_id, member_id=D, member_name="node3", peer_urls=("http://node3:2380",))
+    state = begin().state.changed(pinned=pinned, view=view, entry_committed=True)
+    state = state.with_joining(in_sync=True, followed=INDEX)
+    decided = addition.decide(state, PromoteLearner(via_id=A, learner_id=D), 1.0)
+    assert isinstance(decided, Decided)
+    assert isinstance(decided.command, command)
+    if isinstance(decided.command, AwaitSync):
+        assert decided.command.ask.own_index == INDEX + 1
 
 
 class Learner(FakeEtcd):
