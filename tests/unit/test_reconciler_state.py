@@ -99,6 +99,7 @@ def test_everything_that_a_watcher_knows_survives_its_next_run() -> None:
         listed=("a1",),
         left=("a0",),
         looks=4,
+        far_nodes=("node1",),
         repairs=("node0: created",),
         trouble="t",
         failed_rounds=4,
