@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from temporalio.testing import ActivityEnvironment
 
+from activities import etcd_addition
 from activities.etcd import EtcdActivities
 from etcd_handoff import planning, time_limits
 from etcd_handoff.activity_io import FindResourceResult, UpdateStatusResult, WorkerInfo
@@ -83,6 +84,7 @@ class World(EtcdPort):
         term: At which term.
         entries: Entries that were committed so far.
         hangs: The disk of the member that joins takes nothing in any more once it has caught up.
+        tells: At the last of so many entries it does; it knows of that one, and of no other.
         calls: Calls so far.
         pauses: Pauses of the operation so far.
         learners: IDs of the members that were added.
@@ -97,6 +99,7 @@ class World(EtcdPort):
     term: int = 2
     entries: int = 0
     hangs: bool = False
+    tells: int = 0
     calls: int = 0
     pauses: int = 0
     learners: list[str] = field(default_factory=list)
@@ -116,7 +119,7 @@ class World(EtcdPort):
         for member_id in self.learners:
             member = MemberView(id=member_id, name="", peer_urls=(URL,), is_learner=member_id not in self.promoted)
             if self.pauses >= PAUSES_UNTIL_STARTED:
-                follows = FIRST_INDEX + self.entries * (not self.hangs)
+                follows = FIRST_INDEX + (min(self.entries, self.tells) if self.hangs else self.entries)
                 seen = self._well(follows if self.in_sync else 10)
                 seen.update(name="node4", serves_reads=self.works(member_id))
                 member = member.model_copy(update=seen)
@@ -359,6 +362,8 @@ def broken(script: Mapping[int, str], works_after: int = 0, size: int = 3) -> li
 
 CALLS_WITHOUT_TROUBLE: Final = 19
 SIZES: Final = (1, 2, 3, 5)
+FIRST_OF_PROMOTION: Final = 3
+"""The first entry that is committed for the promotion: two were for the learner, its lock and the lock's end."""
 WORKS_LATE: Final = 10
 """Pauses: many more than an addition without trouble has."""
 
@@ -395,13 +400,21 @@ def test_addition_ends_when_its_member_works_as_a_voter(trouble: str) -> None:
     assert broken({CALLS_WITHOUT_TROUBLE: trouble} if trouble else {}, WORKS_LATE) == []
 
 
-def test_member_that_hangs_gets_no_vote_beside_a_single_voter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It answers as before, with the index at which it hangs; a step that does not look at that is found."""
-    world = World({}, voters=["1"], hangs=True)
+@pytest.mark.parametrize(("tells", "demanded"), [(0, 0), (2, 0), (FIRST_OF_PROMOTION, 1)])
+def test_member_that_hangs_gets_no_vote_beside_a_single_voter(
+    tells: int, demanded: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers as before, with the index at which it hangs, and may tell of the entry at which it does.
+
+    A step that demands no entry of it, or one alone, is found.
+    """
+    world = World({}, voters=["1"], hangs=True, tells=tells)
     result = asyncio.run(run(world))
     assert (isinstance(result, str) and "has not followed a committed entry" in result, world.wrong) == (True, [])
-    monkeypatch.setattr("activities.etcd_addition.LearnerStep._why_behind", lambda *_: "")
-    world = World({}, voters=["1"], hangs=True)
+    monkeypatch.setattr(etcd_addition, "ENTRIES_TO_FOLLOW", demanded)
+    if not demanded:
+        monkeypatch.setattr(etcd_addition.LearnerStep, "_why_behind", lambda *_: "")
+    world = World({}, voters=["1"], hangs=True, tells=tells)
     asyncio.run(run(world))
     assert world.wrong == ["the second of two voters takes nothing in"]
 
