@@ -105,8 +105,8 @@ def listed_again(view: ClusterView, left: Container[str]) -> Doubt | None:
     )
 
 
-def shorter_list(view: ClusterView, listed: Iterable[str], leaving: Container[str]) -> Doubt | None:
-    """The doubt that few endpoints give a list of one voter, without members that were listed before.
+def shorter_list(view: ClusterView, voters: Iterable[str], leaving: Container[str]) -> Doubt | None:
+    """The doubt that few endpoints give a list of one voter, without others that there were before.
 
     A member that is started with `--force-new-cluster` has the cluster's ID, goes on at a higher term, and lists itself
     alone (etcd `server/etcdserver/bootstrap.go`). While the others are not reached, nothing in a look contradicts it.
@@ -114,16 +114,16 @@ def shorter_list(view: ClusterView, listed: Iterable[str], leaving: Container[st
 
     Args:
         view: What was seen.
-        listed: IDs of the members in the last list that was believed.
+        voters: IDs of the voters in the last list that was believed.
         leaving: IDs of those that may be missing.
     """
-    missing = [member_id for member_id in listed if view.member(member_id) is None and member_id not in leaving]
+    missing = [member_id for member_id in voters if view.member(member_id) is None and member_id not in leaving]
     if not missing or not view.few_answer or len(view.voters) > 1:
         return None
     return Doubt(
         kind=LISTS_DIFFER,
-        text=f"the member list lacks {', '.join(missing)}, listed before, and only {view.answering} of {view.endpoints}"
-        " endpoints answer: it may be that of a member which was forced into a cluster of its own",
+        text=f"the member list lacks voters {', '.join(missing)}, listed before, and only {view.answering} of"
+        f" {view.endpoints} endpoints answer: it may be that of a member which was forced into a cluster of its own",
         remedy="make more of the endpoints reachable; if these members have left, their EtcdMembers say so in a moment,"
         " or start the operation again",
     )

@@ -27,7 +27,7 @@ class HandedOn(Message):
         unlisted_in: Cluster whose list has been believed when it had nobody of the name that was asked for; empty when
             none has been. Whoever has the name there later has joined since.
         binding: The cluster that is meant, and how far it has been seen.
-        members_seen: IDs of the members in the last list that was believed.
+        voters_seen: IDs of the voters in the last list that was believed.
         steps: First and last activities that have ended.
         steps_left_out: How many between them are left out.
         pauses: How many pauses in a row have ended without a `recheck`.
@@ -71,7 +71,7 @@ class HandedOn(Message):
     pinned: Target | None = None
     unlisted_in: str = ""
     binding: Binding = Binding()
-    members_seen: tuple[str, ...] = ()
+    voters_seen: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
     pauses: int = 0

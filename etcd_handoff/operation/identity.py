@@ -173,8 +173,8 @@ def lacks_witness(state: OperationState) -> bool:
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:
     """The operation is about this member from now on."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
-    listed = tuple(member.id for member in view.members)
-    state = state.changed(pinned=target, binding=doubts.bound(known, view), members_seen=listed)
+    voters = tuple(member.id for member in view.voters)
+    state = state.changed(pinned=target, binding=doubts.bound(known, view), voters_seen=voters)
     if target.present or state.request.adds:
         return state
     # It may have joined after the list was read, and before its EtcdMember was.

@@ -80,8 +80,8 @@ def seen(state: OperationState, view: ClusterView | None) -> OperationState:
     believed = view_doubts.undoubted(state)
     if believed is None or state.pinned is None:
         return state
-    pinned, listed = state.pinned, tuple(member.id for member in believed.members)
-    state = state.changed(binding=doubts.bound(state.binding, believed), members_seen=listed)
+    pinned, voters = state.pinned, tuple(member.id for member in believed.voters)
+    state = state.changed(binding=doubts.bound(state.binding, believed), voters_seen=voters)
     if state.request.of_parts:
         return state
     if state.request.adds:

@@ -36,7 +36,7 @@ SHARED: Final = frozenset(
         "noticed",
         "traits",
         "binding",
-        "members_seen",
+        "voters_seen",
         "blocked_seconds_left",
         "steps",
         "steps_left_out",

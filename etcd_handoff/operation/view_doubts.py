@@ -45,7 +45,7 @@ def remembered_doubt(state: OperationState) -> Doubt | None:
 
 
 def shorter_list(state: OperationState) -> Doubt | None:
-    """The doubt that few endpoints give a list without members that this operation has seen; None where it may be so.
+    """The doubt that few endpoints give a list without voters that this operation has seen; None where it may be so.
 
     Another operation may have taken them out meanwhile, which their EtcdMembers say then.
     """
@@ -53,7 +53,7 @@ def shorter_list(state: OperationState) -> Doubt | None:
         return None
     target = (state.pinned.member_id,) if state.pinned else ()
     recorded = (claim.member_id for claim in state.claims or () if claim.joined == "False")
-    return doubts.shorter_list(state.view, state.members_seen, (*target, *leaving(state), *recorded))
+    return doubts.shorter_list(state.view, state.voters_seen, (*target, *leaving(state), *recorded))
 
 
 def has_left(state: OperationState) -> bool:

@@ -46,7 +46,7 @@ def test_list_of_a_member_that_was_forced_apart_ends_no_removal() -> None:
     """The other two are a quorum that goes on; whoever acts on `removed` would stop one of them."""
     removal = waits(blocked().do(to.Observe, sees(ALONE)))
     assert not removal.state.absent
-    assert removal.state.doing.startswith(f"{Reason.LISTS_DIFFER}: the member list lacks {C}, listed before")
+    assert removal.state.doing.startswith(f"{Reason.LISTS_DIFFER}: the member list lacks voters {C}, listed before")
     removal.do(to.Observe, sees(LED_BY_B)).next(to.AskQueue)
 
 
@@ -59,6 +59,16 @@ def test_member_that_another_operation_has_taken_out_may_be_missing() -> None:
     removal = waits(blocked().do(to.Observe, sees(ALONE)))
     waits(removal.do(to.Observe, sees(ALONE, ResourceClaim(name="node2", member_id=C, joined="True"))))
     assert not removal.state.absent
+
+
+def test_learner_that_somebody_has_taken_out_may_be_missing() -> None:
+    """A single voter, one of two endpoints, and a learner that is there in one look and gone in the next."""
+    one = cluster(member(A), member(B, is_learner=True, serves_reads=False)).model_copy(
+        update={"endpoints": 2, "answering": 1}
+    )
+    removal = begin().do(to.Observe, sees(one, ResourceClaim(name="node0", member_id=A, joined="True")))
+    removal.next(to.Fail)
+    assert removal.state.voters_seen == (A,)
 
 
 def test_list_that_most_endpoints_give_is_believed() -> None:
