@@ -19,7 +19,7 @@ from etcd_handoff.planning import AddLearner, PromoteLearner, Remove
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
-LOOKS: Final = 3
+LOOKS: Final = 5
 """Looks before the proposal, each after a committed entry; then the workflow plans again."""
 S = TypeVar("S", bound=Remove | AddLearner | PromoteLearner)
 
