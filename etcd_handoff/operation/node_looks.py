@@ -129,7 +129,8 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
     """Nodes whose workers may reach started members that the worker of a look does not.
 
     Where a worker sees its own member alone, that is asked of all nodes that are known: a member that was forced into a
-    cluster of its own lists nobody else, and contradicts nothing that its own worker sees.
+    cluster of its own lists nobody else, and contradicts nothing that its own worker sees. As long as it is not known
+    which cluster is meant, all workers that Temporal lists are asked, even if their members are reached from here.
 
     Args:
         report: What that worker saw.
@@ -145,7 +146,8 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
         far = [m for m in report.view.members if m.name and not m.reachable and m.id not in passed_over]
         listed = {node_of(m.name, table) for m in report.view.members}
         nodes = [node_of(m.name, table) for m in far]
-        nodes += [node for node in known if node not in listed] if report.alone else []
+        if report.alone:
+            nodes += [*(node for node in known if node not in listed), *report.worker_nodes]
     return tuple(dict.fromkeys(node for node in nodes if _rested(silent, node, now) and node != report.step.node))
 
 

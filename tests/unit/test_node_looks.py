@@ -133,6 +133,16 @@ def test_first_look_asks_the_node_of_every_worker() -> None:
     assert removal.state.doing.startswith(Reason.MIXED_CLUSTERS)
 
 
+def test_first_look_that_reaches_all_members_asks_the_other_workers_too() -> None:
+    """They are to confirm which cluster is meant, and nobody else would ever ask them."""
+    first = sees(LED_BY_B, B, worker_nodes=("node0", "node1", "node2"))
+    removal = begin().do(to.Observe, first.model_copy(update={"view": LED_BY_B}))
+    assert asked(removal) == ["node0", "node2"]
+    removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
+    assert removal.state.view is not None
+    assert removal.state.view.doubts == ()
+
+
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
