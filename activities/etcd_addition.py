@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from activities.etcd_looks import SeenBefore
 from activities.etcd_proposal import Proposal
+from activities.leave_to_other_worker import leave_to_another_if_blind
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
@@ -188,14 +189,18 @@ class SyncWait:
         """Look again and again; the last view is the answer."""
         loop = asyncio.get_running_loop()
         ends, before, (view, note) = loop.time() + self._ask.seconds, False, (None, "")
+        is_first = True
         while True:
             if self._ask.seen is not None:
                 now_in_sync, note = await self._by_own_word()
             else:
                 view, note = await self._looks.look(self._ask.doubtful)
+                if view is None and is_first:
+                    await leave_to_another_if_blind(self._looks, note)
                 now_in_sync, changed, note = self._judged(view, note)
                 if changed:
                     return self._ended(StepOutcome.NOT_IN_SYNC, note, view)
+            is_first = False
             await failpoints.reach("await_sync.during")
             if now_in_sync and before:
                 return self._ended(StepOutcome.IN_SYNC, note, view)

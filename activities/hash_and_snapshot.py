@@ -12,18 +12,19 @@ from temporalio.exceptions import ApplicationError
 from activities import snapshots
 from activities.etcd_looks import SeenBefore, doubt
 from activities.interceptor import STEP_FAILS, StepClock
+from activities.leave_to_other_worker import leave_to_another_if_blind
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.operation.node_hashes import TRIES, compared, silent
+from etcd_handoff.operation.node_hashes import TRIES, compared, silent, voters_to_compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from activities.etcd_looks import Looks
-    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import MemberView
     from etcd_handoff.config import Config
     from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 
@@ -44,19 +45,23 @@ class HashAndSnapshotActivities:
 
     @activity.defn
     async def check_hash(self, act: CheckHashInput) -> StepResult:
-        """All voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ.
+        """The voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ.
 
+        A voter that leaves is not compared where those that stay are most of the voters.
         One member's keyspace is hashed, for others to compare, where that is asked for.
         """
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
         view, note = await looks.look(act.doubtful if act.member_id else ())
+        if view is None and not act.member_id:
+            await leave_to_another_if_blind(looks, note)
         if view is None or (note := doubt(view, act)):
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
         if act.member_id:
             keyspace, note = await _hash_of(looks.gateway, act.member_id, view.label(act.member_id), act.newest)
             outcome = StepOutcome.OBSERVED if keyspace else StepOutcome.UNAVAILABLE
             return StepResult(step=clock.step(outcome, note), view=view, keyspace=keyspace)
-        outcome, note = await compare_hashes(looks.gateway, view)
+        voters = voters_to_compare(view.voters, {act.target_id, *act.leaving_later})
+        outcome, note = await compare_hashes(looks.gateway, voters)
         return StepResult(step=clock.step(outcome, note), view=view)
 
     @activity.defn
@@ -69,6 +74,8 @@ class HashAndSnapshotActivities:
             text = f"no snapshot_directory in the profile {act.cluster!r}; set it or start without snapshot"
             return StepResult(step=clock.step(StepOutcome.FAILED, text))
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
+        if view is None and act.seen is None:
+            await leave_to_another_if_blind(looks, note)
         leaving = {act.target_id, *act.leaving_later}
         source = snapshots.source_of(view, leaving) if view else None
         if view is None or source is None or (note := doubt(view, act)):
@@ -91,18 +98,18 @@ class HashAndSnapshotActivities:
         return StepResult(step=clock.step(StepOutcome.SAVED, text), view=view)
 
 
-async def compare_hashes(gateway: EtcdPort, view: ClusterView) -> tuple[StepOutcome, str]:
+async def compare_hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[StepOutcome, str]:
     """Whether the voters' keyspaces are the same at one revision, and what was seen.
 
     A voter that does not answer makes the answer unknown: its copy may be the one that differs.
     """
-    if missing := silent(view.voters):
+    if missing := silent(voters):
         return StepOutcome.UNAVAILABLE, missing
     outcome, note = StepOutcome.UNAVAILABLE, ""
     for number in range(TRIES):
         if number:
             await asyncio.sleep(time_limits.STEPS.hash_again_seconds)
-        hashes, note = await _hashes(gateway, view.voters)
+        hashes, note = await _hashes(gateway, voters)
         if hashes is not None:
             outcome, note = compared(hashes)
         if outcome is not StepOutcome.UNAVAILABLE:

@@ -36,14 +36,15 @@ def leave_to_another(looks: Looks, why: str) -> None:
 
 
 async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
-    """The same, where that member does not even speak for itself.
+    """The same, where that member is no voter that speaks for itself.
 
-    A member that does, and gives no list, has lost the quorum or awaits a leader: others see no more then.
+    A voter that does, and gives no list, has lost the quorum or awaits a leader: others see no more then. A learner
+    gives no list at any time, while others do.
 
     Raises:
         ApplicationError: Another attempt is to be made.
     """
-    if looks.own_member_alone and not await looks.heard():
+    if looks.own_member_alone and all(member.is_learner for member in await looks.heard()):
         leave_to_another(looks, why)
 
 

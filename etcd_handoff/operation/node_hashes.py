@@ -1,6 +1,6 @@
 """A hash check where no worker reaches all members: each node's worker hashes its own member. Pure.
 
-The first voter is hashed at its newest revision, the others at that revision then, and the hashes are compared here.
+The first voter is hashed at its newest revision. Then the others are hashed at that revision, and all are compared.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.activity_io import CheckHashInput, StepResult
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.operation import failures, texts
+from etcd_handoff.operation import failures, texts, view_doubts
 from etcd_handoff.operation.commands import CheckHash, HashThroughNodes, StepFailure
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import Hashing
 from etcd_handoff.operation.state import Decided
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from etcd_handoff.activity_io import MemberHash
     from etcd_handoff.cluster_view import MemberView
@@ -27,13 +27,13 @@ TRIES: Final = 5
 
 
 def decide(state: OperationState) -> Decided | OperationState:
-    """Compare all voters through one worker, or hash the next of them through their own nodes."""
+    """Compare the voters through one worker, or hash the next of them through their own nodes."""
     ask = CheckHashInput(**dict(act_input(state)))
-    whole = CheckHash(ask=ask, summary="compare the data of all voters")
+    whole = CheckHash(ask=ask, summary="compare the data of the voters")
     if state.view is None or not state.view.merged:
         return Decided(state, whole)
-    first, *others = state.view.voters
-    if missing := silent(state.view.voters):
+    first, *others = voters = _compared_voters(state)
+    if missing := silent(voters):
         return state.blocked_by(texts.hash_unknown(missing))
     newest = state.hashing.newest
     if newest is None or not others:
@@ -61,7 +61,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
         if isinstance(result, StepFailure):
             final = failures.failed_step(result.kind, result.text, pinned=True)
             return state.failing(final) if final else state.blocked_by(texts.hash_unknown(result.text))
-    voters, hashing = state.view.voters if state.view else (), state.hashing
+    voters, hashing = _compared_voters(state), state.hashing
     first = (hashing.newest,) if hashing.newest else ()
     reports = [*first, *(result for result in results if isinstance(result, StepResult))]
     hashes = [(m.label, r.keyspace) for m, r in zip(voters, reports, strict=False) if r.keyspace]
@@ -74,6 +74,25 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
         return state.changed(hashing=Hashing(tries=hashing.tries + 1))
     step = reports[0].step.model_copy(update={"outcome": outcome, "note": note})
     return StepResult(step=step)
+
+
+def voters_to_compare(voters: Sequence[MemberView], leaving: Collection[str]) -> tuple[MemberView, ...]:
+    """Return the voters whose data are compared: those that stay, if they are most of the voters; else all.
+
+    A member that leaves takes its copy along. So one that is down, or whose data are the ones that differ, can be
+    removed or replaced. Where those that stay are no majority, their copies do not show which data are right.
+
+    Args:
+        voters: All voters.
+        leaving: IDs of the members that leave by the change.
+    """
+    stay = tuple(m for m in voters if m.id not in leaving)
+    return stay if 2 * len(stay) > len(voters) else tuple(voters)
+
+
+def _compared_voters(state: OperationState) -> tuple[MemberView, ...]:
+    leaving = {state.target.member_id, *view_doubts.leaving(state)}
+    return voters_to_compare(state.view.voters, leaving) if state.view else ()
 
 
 def silent(voters: Iterable[MemberView]) -> str:

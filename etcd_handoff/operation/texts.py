@@ -70,7 +70,12 @@ def unsettled(steps: Sequence[Step]) -> Blocked:
 
 def hash_unknown(note: str) -> Blocked:
     """Not every voter gives its hash."""
-    return Blocked(Reason.HASH_UNKNOWN, f"the hashes are not known: {note}", "bring back the voters that do not answer")
+    return Blocked(
+        Reason.HASH_UNKNOWN,
+        f"the hashes are not known: {note}",
+        "bring back the voters that do not answer; or remove those that are down for good, several of them with one"
+        " `etcd-handoff apply`",
+    )
 
 
 def no_snapshot(note: str) -> Blocked:

@@ -33,7 +33,8 @@ class Judge:
         locked: For whom an activity took the lock in etcd.
         wrote: Activities that have written an entry.
         proved: Those of them that have looked since: who hangs at the next entry would have been seen to hang.
-        asked: Voters that answered when an activity looked: whose hashes it has to know.
+        asked: Voters that answered when an activity looked, whose hashes it has to know: those that stay, where they
+            are most of the voters.
         hashes: Hashes that an activity has read, by member.
         differ: Whether hashes that differ were read.
         claimed: ID that the target's EtcdMember gave when an activity read all of them last.
@@ -66,7 +67,11 @@ class Judge:
         self.fresh.add(who)
         self.led = self.led or bool(cluster.leader)
         self.proved |= {who} & self.wrote
-        self.asked[who] = {m.id for m in cluster.members.values() if m.voter and m.alive}
+        voters = {m.id for m in cluster.members.values() if m.voter}
+        stay = voters - set(cluster.meant or ())
+        self.asked[who] = {
+            id_ for id_ in (stay if 2 * len(stay) > len(voters) else voters) if cluster.members[id_].alive
+        }
 
     def same_hashes(self, who: str, member_id: str, found: int) -> bool:
         """Whether an activity knows by now that all voters that answered hold the same data."""

@@ -12,9 +12,18 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from activities.etcd_looks import Looks
+from activities.hash_and_snapshot import HashAndSnapshotActivities
 from activities.leave_to_other_worker import leave_to_another_if_elsewhere
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import AdditionInput, AwaitElectionInput, CheckLeaderInput, StepInput, StepResult
+from etcd_handoff.activity_io import (
+    AdditionInput,
+    AwaitElectionInput,
+    AwaitSyncInput,
+    CheckHashInput,
+    CheckLeaderInput,
+    StepInput,
+    StepResult,
+)
 from etcd_handoff.cluster_view import HeardMember
 from etcd_handoff.config import Config
 from etcd_handoff.errors import UnreachableError
@@ -36,30 +45,41 @@ STEPS: Final[dict[str, Any]] = {
     "await_election": ELECTION,
     "add_learner": ASK,
     "promote_member": ASK,
+    "await_sync": AwaitSyncInput(**dict(ASK), waits_for="", seconds=0.05),
+    "check_hash": CheckHashInput(**dict(ACT)),
+    "take_snapshot": ACT,
 }
 
 
 class Blind(FakeEtcd):
-    """A cluster that gives no list; its member speaks for itself where `speaks`."""
+    """A cluster that gives no list; its member speaks for itself where `speaks`, as a learner where `learner`."""
 
-    def __init__(self, *, speaks: bool) -> None:
+    def __init__(self, *, speaks: bool, learner: bool = False) -> None:
         gone = [UnreachableError("connection refused")] * 1000
         super().__init__({"1": "n1", "3": "n3"}, failures={"observe": gone, "status_of": gone})
-        self._speaks = speaks
+        self._speaks, self._learner = speaks, learner
 
     async def heard(self) -> tuple[HeardMember, ...]:
         """What the member says."""
-        return (HeardMember(id="1", cluster_id="c", leader_id="1", term=2),) if self._speaks else ()
+        return (
+            (HeardMember(id="1", cluster_id="c", leader_id="1", term=2, is_learner=self._learner),)
+            if self._speaks
+            else ()
+        )
 
     async def own_cluster(self) -> str:
         """Its cluster."""
         return "c" if self._speaks else ""
 
 
-async def answer(step: str, endpoint: str = OWN, attempt: int = 1, *, speaks: bool = False) -> StepResult:
+async def answer(
+    step: str, endpoint: str = OWN, attempt: int = 1, *, speaks: bool = False, learner: bool = False
+) -> StepResult:
     """What a step answers on a worker with this one endpoint."""
-    config = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}})
-    acts = EtcdActivities(config, "n1", lambda *_: Blind(speaks=speaks))
+    etcd = {"endpoints": [endpoint], "snapshot_directory": "/nowhere"}
+    config = Config.model_validate({"clusters": {"prod": {"etcd": etcd}}})
+    etcd_steps = EtcdActivities(config, "n1", lambda *_: Blind(speaks=speaks, learner=learner))
+    acts = etcd_steps if hasattr(etcd_steps, step) else HashAndSnapshotActivities(config, "n1", etcd_steps.looks)
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
     method: Callable[..., Any] = getattr(acts, step)
@@ -79,6 +99,13 @@ async def test_step_of_a_worker_without_its_member_is_for_another(step: str) -> 
         await answer(step)
     assert (caught.value.non_retryable, caught.value.next_retry_delay) == (False, time_limits.STEPS.elsewhere_pause)
     assert (await answer(step, attempt=time_limits.STEPS.elsewhere_attempts)).view is None
+
+
+@pytest.mark.parametrize("step", list(STEPS))
+async def test_step_of_a_worker_whose_own_member_is_a_learner_is_for_another(step: str) -> None:
+    """A learner gives no list at any time, and the voters' workers see the cluster."""
+    with pytest.raises(ApplicationError, match="connection refused"):
+        await answer(step, speaks=True, learner=True)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from etcd_handoff.activity_io import MemberHash
 from etcd_handoff.contract import FailureType, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
-from etcd_handoff.operation.node_hashes import TRIES, compared
+from etcd_handoff.operation.node_hashes import TRIES, compared, voters_to_compare
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.planning import Reason
-from tests.unit.builders import A, B, C, cluster, member
+from tests.unit.builders import A, B, C, cluster, down, member
 from tests.unit.test_node_looks import LED_BY_B, NO_WORKER, pauses, sees, silent, upcoming
 from tests.unit.test_removal_loop import Drive, begin, report
 
@@ -54,11 +54,11 @@ def checks(removal: Drive) -> list[tuple[str, str, int]]:
 def test_first_voter_is_hashed_at_its_newest_revision_and_the_others_at_that() -> None:
     """Each through its own node; the removal goes on after a fresh look."""
     removal = removal_that_checks()
-    assert checks(removal) == [("node0", A, 0)]
-    assert checks(removal.result((hashed(),))) == [("node1", B, 50), ("node2", C, 50)]
-    removal.result((hashed(), hashed()))
+    assert checks(removal) == [("node1", B, 0)]
+    assert checks(removal.result((hashed(),))) == [("node2", C, 50)]
+    removal.result((hashed(),))
     assert removal.state.steps[-1].outcome == StepOutcome.CONSISTENT
-    assert removal.state.steps[-1].note == "revision 50: node0 00000abc, node1 00000abc, node2 00000abc"
+    assert removal.state.steps[-1].note == "revision 50: node1 00000abc, node2 00000abc"
     removal.do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
     assert removal.next(to.Observe).before_change
 
@@ -66,7 +66,7 @@ def test_first_voter_is_hashed_at_its_newest_revision_and_the_others_at_that() -
 def test_data_that_differ_refuse_the_removal() -> None:
     """Whoever differs is named with the hash."""
     removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),))
-    removal.do(to.HashThroughNodes, (hashed(), hashed(0xDEF)))
+    removal.do(to.HashThroughNodes, (hashed(0xDEF),))
     assert removal.state.ending is not None
     failure = removal.state.ending.failure
     assert failure is not None
@@ -78,11 +78,11 @@ def test_members_that_compacted_differently_are_compared_again() -> None:
     """From the first voter on, and not for ever: then it waits with what was seen."""
     removal = removal_that_checks()
     for _ in range(TRIES):
-        assert checks(removal) == [("node0", A, 0)]
-        removal.result((hashed(),)).do(to.HashThroughNodes, (hashed(), hashed(0xDEF, compacted=40)))
+        assert checks(removal) == [("node1", B, 0)]
+        removal.result((hashed(),)).do(to.HashThroughNodes, (hashed(0xDEF, compacted=40),))
     pauses(removal, 1.0)
     assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
-    assert "compacted up to different revisions: node0 10, node1 10, node2 40" in removal.state.doing
+    assert "compacted up to different revisions: node1 10, node2 40" in removal.state.doing
     assert removal.state.hashing.tries == 0
 
 
@@ -90,8 +90,8 @@ def test_member_that_gives_no_hash_is_asked_again() -> None:
     """Whichever it is; the last try says which."""
     removal = removal_that_checks()
     for _ in range(TRIES - 1):
-        removal.do(to.HashThroughNodes, (no_hash("node0 gave no hash: it hangs"),))
-    removal.do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (hashed(), no_hash("node2 gave no hash")))
+        removal.do(to.HashThroughNodes, (no_hash("node1 gave no hash: it hangs"),))
+    removal.do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (no_hash("node2 gave no hash"),))
     pauses(removal, 1.0)
     assert "node2 gave no hash" in removal.state.doing
 
@@ -99,7 +99,7 @@ def test_member_that_gives_no_hash_is_asked_again() -> None:
 def test_node_without_a_worker_is_waited_for_by_name() -> None:
     """It is looked at before it is tried again."""
     removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),))
-    removal.do(to.HashThroughNodes, (hashed(), silent()))
+    removal.do(to.HashThroughNodes, (silent(),))
     pauses(removal, 1.0)
     assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
     assert NO_WORKER in removal.state.doing
@@ -132,15 +132,15 @@ def test_hash_from_before_a_pause_is_no_other_voters() -> None:
     removal.state = removal.state.changed(paused=None)
     removal.result(after=86_400.0).do(to.Observe, sees(LED_BY_B, B))
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C))).turn()
-    assert checks(removal) == [("node0", A, 0)]
+    assert checks(removal) == [("node1", B, 0)]
 
 
 def test_hash_counts_for_an_hour() -> None:
     """Then all members are hashed anew."""
-    removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (hashed(), hashed()))
+    removal = removal_that_checks().do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (hashed(),))
     removal.now += time_limits.OPERATION.gates_last_seconds + 1
     removal.do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
-    assert checks(removal) == [("node0", A, 0)]
+    assert checks(removal) == [("node1", B, 0)]
 
 
 def test_run_that_began_before_nodes_were_asked_compares_through_one_worker() -> None:
@@ -151,6 +151,36 @@ def test_run_that_began_before_nodes_were_asked_compares_through_one_worker() ->
     removal.result(report(StepOutcome.UNAVAILABLE, None))
     pauses(removal, 1.0)
     assert removal.state.doing.startswith(Reason.HASH_UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("members", "leaving", "count"),
+    [
+        (1, 0, 1),
+        (2, 0, 2),
+        (2, 1, 2),  # one copy against another: nobody knows which is right
+        (3, 1, 2),
+        (3, 2, 3),
+        (4, 1, 3),
+        (4, 2, 4),
+        (5, 2, 3),
+    ],
+)
+def test_those_that_stay_are_compared_where_they_are_most(members: int, leaving: int, count: int) -> None:
+    """A member that is down, or whose data are the ones that differ, can be removed then."""
+    voters = cluster(*(member(f"{number}a", "0a") for number in range(members))).voters
+    compared_ones = voters_to_compare(voters, {m.id for m in voters[:leaving]})
+    assert compared_ones == voters[len(voters) - count :]
+
+
+def test_dead_member_leaves_though_the_profile_wants_hashes() -> None:
+    """Its copy leaves with it; the voters that stay have to agree."""
+    dead = cluster(down(A), member(B, B), member(C, B))
+    removal = begin(hash_check=True).do(to.Observe, report(StepOutcome.OBSERVED, dead)).turn()
+    assert removal.next(to.CheckHash).ask.target_id == A
+    seen_through = begin(hash_check=True).do(to.Observe, sees(dead, B))
+    seen_through.do(to.LookThroughNodes, (silent(), sees(dead, C))).turn()
+    assert checks(seen_through) == [("node1", B, 0)]
 
 
 @pytest.mark.parametrize(
