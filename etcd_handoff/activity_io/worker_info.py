@@ -54,10 +54,18 @@ class WorkerInfo(Message):
 
 
 def known_traits(known: WorkerInfo | None, from_look: WorkerInfo | None) -> WorkerInfo | None:
-    """What is known of the profile after a look: what the first worker said, and Kubernetes if any worker has it.
+    """Return what is known of the profile after a look: what the first worker knew, and what says where things are.
 
-    While a profile's Kubernetes is rolled out, the first worker may not have it yet. Others can write the record.
+    An operation keeps the policies that it began with. But remedies ask for a `cluster_id` or a table `nodes` in the
+    profile, so a waiting operation takes these from later looks. While a profile's Kubernetes is rolled out, the first
+    worker may not have it yet; others can write the record.
     """
-    if known is None or from_look is None or known.kubernetes or not from_look.kubernetes:
+    if known is None or from_look is None:
         return known or from_look
-    return known.model_copy(update={"kubernetes": True})
+    return known.model_copy(
+        update={
+            "kubernetes": known.kubernetes or from_look.kubernetes,
+            "cluster_id": known.cluster_id or from_look.cluster_id,
+            "nodes": from_look.nodes or known.nodes,
+        }
+    )

@@ -10,7 +10,7 @@ from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.doubts import Binding
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.etcdmember_matching import resource_asked_for
-from etcd_handoff.operation import failures
+from etcd_handoff.operation import failures, view_doubts
 from etcd_handoff.operation.commands import Failure, FindResource
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.activity_io import FindResourceResult
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.operation.state import OperationState
 
 
@@ -146,8 +147,14 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     """What stands against believing the view that a member is to be pinned in."""
     found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
-        found = doubts.witness(view, state.claims, only=needs_witness(state))
+        found = doubts.witness(view, _claims_that_count(state, view), only=needs_witness(state))
     return doubted(found) if found else None
+
+
+def _claims_that_count(state: OperationState, view: ClusterView) -> tuple[ResourceClaim, ...] | None:
+    """Return the claims without those of members that this change has taken out, and that are not recorded yet."""
+    left = {member_id for member_id in view_doubts.leaving(state) if view.member(member_id) is None}
+    return None if state.claims is None else tuple(claim for claim in state.claims if claim.member_id not in left)
 
 
 def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused | None:

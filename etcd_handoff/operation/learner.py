@@ -78,14 +78,20 @@ def member_of(state: OperationState) -> MemberView | None:
 
 
 def noted(state: OperationState) -> OperationState:
-    """The state with how far the learner has come: it has started, or knows of a later entry."""
+    """Return the state with how far the learner has come: it has started, or lags less than ever before.
+
+    A raft index that grows is no progress: a learner may fall behind all the same.
+    """
     member, known = member_of(state), state.joining
-    if member is None:
+    if member is None or state.view is None:
         return state
-    mark = 1 + member.raft_index if member.name else 0
-    if known.mark_at is not None and mark <= known.mark:
+    starts = bool(member.name) and not known.has_started
+    lag = max((m.raft_index for m in state.view.healthy_voters), default=0) - member.raft_index
+    counts = bool(member.name and state.view.healthy_voters)
+    least = lag if counts and (known.least_lag is None or lag < known.least_lag) else known.least_lag
+    if known.mark_at is not None and not starts and least == known.least_lag:
         return state
-    return state.with_joining(mark=mark, mark_at=state.since)
+    return state.with_joining(has_started=bool(member.name), least_lag=least, mark_at=state.since)
 
 
 def waits(state: OperationState, decision: Blocked) -> OperationState:

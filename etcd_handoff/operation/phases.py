@@ -121,7 +121,8 @@ class Joining(Message):
     Attributes:
         sent: Its addition is being proposed, or etcd has answered that it was added: a learner with its peer URLs is
             our own.
-        mark: How far its learner has come: 0 before it has started, then one more than its raft index.
+        has_started: Its learner has been seen to have started.
+        least_lag: The smallest lag of its learner behind the voters that has been seen, in raft entries; None before.
         mark_at: When it came so far, in workflow time; None while there is no learner.
         progresses: What is waited for is a learner that makes progress: that does not count as being blocked.
         in_sync: It was in sync in two looks, and nothing has spoken against it since.
@@ -133,7 +134,8 @@ class Joining(Message):
     """
 
     sent: bool = False
-    mark: int = 0
+    has_started: bool = False
+    least_lag: int | None = None
     mark_at: float | None = None
     progresses: bool = False
     in_sync: bool = False

@@ -162,7 +162,7 @@ def unstarted_voter(member: MemberView) -> Blocked | None:
     return Blocked(
         Reason.CHANGE_PENDING,
         f"member {member.id} has the wanted peer URLs, was added with a vote, and has not started",
-        "start it; or remove it, and it is added as a learner",
+        "start it; or remove it, and start the addition again, which adds it as a learner",
     )
 
 

@@ -287,8 +287,22 @@ def test_learner_without_progress_is_a_reason_of_its_own(view: ClusterView, says
     assert addition.next(to.Fail).failure.text.startswith("LearnerStalls: ")
 
 
+def test_learner_that_falls_behind_while_its_index_grows_makes_no_progress() -> None:
+    """It would be waited for without an end otherwise, and no other member could be added."""
+    addition = looks_again(added(progress_timeout_seconds=60), LAGS)
+    for number in (1, 2, 3):
+        others = [m.model_copy(update={"raft_index": INDEX + 1000 * number}) for m in OTHERS]
+        slow = with_it(raft_index=INDEX // 2 + number)
+        view = cluster(*others, *(m for m in slow.members if m.id == D))
+        addition.next(AwaitSync)
+        addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=25.0)
+    addition.next(AwaitSync)
+    assert addition.shown() == "Blocked"
+    assert addition.state.doing.startswith("LearnerStalls: ")
+
+
 def test_progress_ends_the_stall() -> None:
-    """One entry is enough."""
+    """One entry less that it lags is enough."""
     addition = looks_again(added(progress_timeout_seconds=60), LAGS)
     looks_again(addition, LAGS, after=61.0)
     assert addition.next(AwaitSync).ask.waits_for == "LearnerLags"

@@ -197,6 +197,36 @@ def test_kubernetes_is_known_from_the_first_worker_that_has_it() -> None:
     assert (removal.state.traits.kubernetes, removal.state.traits.remover) == (True, "k0s")
 
 
+def test_cluster_id_that_is_set_later_ends_the_wait_for_one() -> None:
+    """It is the remedy; the policies stay those that the removal began with."""
+    few = LED_BY_B.model_copy(update={"endpoints": 5, "answering": 2})
+    claims: tuple[ResourceClaim, ...] = ()
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, few, claims=claims))
+    pauses(removal, 1.0)
+    assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
+    later = {"cluster_id": few.cluster_id, "require_approval": True}
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, few, claims=claims, traits=later)).next(to.AskQueue)
+    assert removal.state.traits is not None
+    assert not removal.state.traits.require_approval
+
+
+def test_table_of_nodes_that_is_set_later_counts() -> None:
+    """A node was asked by its member's name, and nobody serves that name."""
+    removal = begin().do(to.Observe, sees(LED_BY_B, B))
+    pauses(removal.do(to.LookThroughNodes, (silent(), silent())), 20.0)
+    removal.do(to.Observe, sees(LED_BY_B, B, traits={"nodes": {"node0": "rack0", "node2": "rack2"}}))
+    assert asked(removal) == ["rack0", "rack2"]
+
+
+def test_worker_that_took_the_look_and_saw_nothing_has_answered() -> None:
+    """Nobody waits for its word."""
+    removal = begin().do(to.Observe, sees(None, A, worker_nodes=("node0", "node1")))
+    assert asked(removal) == ["node1"]
+    removal.do(to.LookThroughNodes, (sees(LED_BY_B, B),))
+    assert removal.state.view is not None
+    assert removal.state.view.doubts == ()
+
+
 def test_node_of_the_worker_itself_is_not_asked() -> None:
     """Its own member does not answer it, and would not answer it again."""
     view = cluster(member(A, B), member(B, B), member(C, B))

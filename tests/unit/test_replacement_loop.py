@@ -9,6 +9,7 @@ import pytest
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, observation, pausing
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
@@ -255,6 +256,21 @@ def test_status_that_nobody_takes_does_not_hold_up_the_next_part(first: str) -> 
     looks(change, gone).turn()
     change.next(AddTarget if removal else to.TransferLeadership)
     assert not change.state.whole.ended[0].status_recorded  # type: ignore[union-attr]
+
+
+def test_only_etcdmember_may_speak_of_the_member_that_this_change_has_taken_out() -> None:
+    """Its record could not be written yet, so it tells of no other cluster."""
+    claim = ResourceClaim(name="node0", member_id=A, joined="True")
+    change = replacement().do(to.Observe, observed(DEAD, claims=(claim,)))
+    looks(change, DEAD).turn()
+    removes(change, WITHOUT_IT, 0)
+    while change.now < 1_000.0 + time_limits.OPERATION.record_at_least_seconds:
+        most = change.next(to.WriteStatus).most_seconds
+        change.result(StepFailure("", "", "403", taken=True), after=most)
+        if change.state.holds_turn:
+            gives_turn_up(change)
+    looks(change.do(to.HandRecordOver, result=True), WITHOUT_IT)
+    change.do(to.Observe, observed(WITHOUT_IT, claims=(claim,))).turn().next(AddTarget)
 
 
 def test_old_member_that_hangs_and_answers_does_not_hold_up_its_successor() -> None:
