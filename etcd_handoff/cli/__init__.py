@@ -1,7 +1,6 @@
-"""The command line `etcd-handoff`: plan, remove, status, watch, doctor, demo, worker.
+"""The command line `etcd-handoff`.
 
-Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by safety, 4 a server cannot be
-reached, 130 after Ctrl-C.
+`options` declares all commands. `exit_texts` says what each exit status means.
 """
 
 from etcd_handoff.cli.app import main, run

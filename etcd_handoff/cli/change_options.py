@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 BLOCKED_TIMEOUT_SECONDS: Final = 3600.0
 PROGRESS_TIMEOUT_SECONDS: Final = 600.0
-"""Defaults of the workflows, which are not imported here: `--help` answers at once, without pydantic."""
+"""Defaults of the requests in `etcd_handoff.contract`, as tests check. `--help` must not load these, and pydantic."""
 
 
 def add_change_commands(add: Add) -> None:
@@ -103,7 +103,8 @@ def _add_env_file(command: argparse.ArgumentParser) -> None:
 def _add_progress_timeout(command: argparse.ArgumentParser) -> None:
     text = (
         "report LearnerStalls when a learner has made no progress for so long;"
-        " waiting for its start counts, and so does the copy of a large database (default: 600)"
+        " waiting for its start counts, and so does the copy of a large database"
+        f" (default: {PROGRESS_TIMEOUT_SECONDS:g})"
     )
     command.add_argument(
         "--progress-timeout", type=float, default=PROGRESS_TIMEOUT_SECONDS, metavar="SECONDS", help=text
@@ -127,7 +128,7 @@ def _add_options(command: argparse.ArgumentParser, noun: str, waits: str = "the 
     text = "first store a snapshot on the worker's node"
     command.add_argument("--snapshot", action="store_true", help=text)
     command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
-    text = f"fail after waiting so long, in all, {waits} (default: 3600)"
+    text = f"fail after waiting so long, in all, {waits} (default: {BLOCKED_TIMEOUT_SECONDS:g})"
     command.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
     text = f"let a worker plan the {noun} and change nothing"
     command.add_argument("--dry-run", action="store_true", help=text)

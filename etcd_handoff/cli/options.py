@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.cli.change_options import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
+from etcd_handoff.cli.exit_texts import EXIT_TEXTS
 from etcd_handoff.cli.operator_options import add_operator_commands
 from etcd_handoff.cli.plan import plan_command
 from etcd_handoff.cli.service import install_service_command
@@ -18,6 +19,7 @@ from etcd_handoff.cli.terminal import print_lines
 from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.cli.worker import worker_command
 from etcd_handoff.presets import PRESETS
+from etcd_handoff.time_limits import WATCHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,8 +34,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="etcd-handoff",
         description="Removes, adds and replaces members of a live etcd cluster safely, even the leader.",
-        epilog="Exit status: 0 done, 1 failed, 2 bad usage or input, 3 refused or blocked by safety,"
-        " 4 a server cannot be reached.",
+        epilog=f"Exit status: {'; '.join(f'{status} {text}' for status, text in EXIT_TEXTS.items())}.",
     )
     options.add_argument("--version", action=_Version)
     _add_common(options, unset=None, output="table")
@@ -179,7 +180,9 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
     )
     text = "start it, stop it, show what it sees, or compare everything now"
     watch.add_argument("what", choices=WATCH_VERBS, metavar="|".join(WATCH_VERBS), help=text)
-    text = "with start: how often to compare all EtcdMembers with the member list (default: 300)"
+    text = (
+        f"with start: how often to compare all EtcdMembers with the member list (default: {WATCHER.resync_seconds:g})"
+    )
     watch.add_argument("--resync", type=float, metavar="SECONDS", help=text)
     text = (
         "with resync: trust etcd's list and write it, although it contradicts many EtcdMembers. DIGEST stands beside"

@@ -13,11 +13,12 @@ from temporalio import exceptions
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff import __version__, cli, errors
+from etcd_handoff import __version__, cli, errors, exit_status
 from etcd_handoff.cli import configuration, doctor_temporal, operations, options, remove
 from etcd_handoff.cli.errors import CommandError, status_and_advice, status_and_text, temporal_error
+from etcd_handoff.cli.exit_texts import EXIT_TEXTS
 from etcd_handoff.client.errors import operation_error
-from etcd_handoff.contract import FailureType, RemovalRequest
+from etcd_handoff.contract import FailureType, JoiningRequest, RemovalRequest
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
 from etcd_handoff.temporal import client as temporal_client
 from etcd_handoff.temporal.connection_failures import connection_failure, connection_note
@@ -119,10 +120,20 @@ def test_help_of_plan_says_what_plans_the_other_operations(capsys: pytest.Captur
         assert cli.parser().parse_args([*command, "--dry-run"]).dry_run
 
 
-def test_default_is_that_of_the_workflow() -> None:
-    """The parser repeats a number, since it must not import the models."""
-    args = cli.parser().parse_args(["remove", "n1"])
-    assert args.blocked_timeout == RemovalRequest(cluster="prod", member="n1").blocked_timeout_seconds
+def test_defaults_are_those_of_the_requests() -> None:
+    """The parser repeats two numbers, since it must not import the models."""
+    args = cli.parser().parse_args(["add", "n1", "--peer-url", "http://n1:2380"])
+    defaults = JoiningRequest.model_fields
+    assert args.blocked_timeout == defaults["blocked_timeout_seconds"].default
+    assert args.progress_timeout == defaults["progress_timeout_seconds"].default
+
+
+def test_help_names_each_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` and the manual page read one table, which has all of them."""
+    assert set(EXIT_TEXTS) == {number for number in vars(exit_status).values() if isinstance(number, int)}
+    assert cli.run(["--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(f"{status} {text}" in told for status, text in EXIT_TEXTS.items())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from etcd_handoff.cli.audit.records import asker, first, moment, person, summary
 from etcd_handoff.cli.audit.steps import Steps, failure_text
 from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL, Entry, Trail, in_order
 from etcd_handoff.cli.operation_kinds import kind_of
+from etcd_handoff.contract import JoiningRequest
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ BLOCKED: Final = "blocked: "
 LASTING: Final = frozenset({"Queued", "AwaitingApproval", "AwaitingWindow", "Paused"})
 """States that last, and that no other entry tells of."""
 NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
-EVERYDAY: Final[dict[str, Any]] = {"blocked_timeout_seconds": 3600, "progress_timeout_seconds": 600}
-"""Options whose default is neither false nor empty."""
+OPTION_DEFAULTS: Final[dict[str, Any]] = {name: field.default for name, field in JoiningRequest.model_fields.items()}
+"""The defaults of the options that operations have in common."""
 
 
 def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str = "", listed: str = "") -> Trail:
@@ -73,7 +74,7 @@ def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
     options = {
         name: given
         for name, given in request.items()
-        if name not in NOT_OPTIONS and given not in (None, False, "", [], member, EVERYDAY.get(name))
+        if name not in NOT_OPTIONS and given not in (None, False, "", [], member, OPTION_DEFAULTS.get(name))
     }
     return Trail(
         workflow_id=workflow_id,

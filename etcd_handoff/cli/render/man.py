@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.cli.exit_texts import EXIT_TEXTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from etcd_handoff.cli.command_line_spec import CommandSpec, OptionSpec
 
-STATUSES = (
-    ("0", "done"),
-    ("1", "failed, or a server refuses the credentials"),
-    ("2", "bad usage or input"),
-    ("3", "refused or blocked by safety"),
-    ("4", "a server cannot be reached"),
-    ("130", "Ctrl-C; an operation that was started goes on"),
-)
 VARIABLES = (
     ("ETCD_HANDOFF_CONFIG", "configuration file"),
     ("TEMPORAL_ADDRESS", "where Temporal is, and Temporal's other variables; by default localhost:7233"),
@@ -40,7 +34,8 @@ def man_lines(whole: CommandSpec, commands: Sequence[CommandSpec], version: str)
             choices = f" ({', '.join(argument.choices)})" if argument.choices else ""
             lines += [".TP", f"\\fI{_text(argument.metavar)}\\fR", f"{_text(argument.text + choices)}"]
         lines += [*_options(own), ".PP", "Example:", ".PP", ".RS", ".nf", _text(command.example), ".fi", ".RE"]
-    lines += [".SH EXIT STATUS", *_terms(STATUSES), ".SH ENVIRONMENT", *_terms(VARIABLES)]
+    statuses = [(str(status), text) for status, text in EXIT_TEXTS.items()]
+    lines += [".SH EXIT STATUS", *_terms(statuses), ".SH ENVIRONMENT", *_terms(VARIABLES)]
     return [*lines, ".SH FILES", *_terms([("./etcd-handoff.toml", "configuration, unless another one is named")])]
 
 
