@@ -113,7 +113,7 @@ def _add_progress_timeout(command: argparse.ArgumentParser) -> None:
 
 def _add_gates(command: argparse.ArgumentParser) -> None:
     """Add what has to come before a change."""
-    text = "change nothing before somebody has approved with `etcd-handoff approve`"
+    text = "change nothing before a person has approved it with `etcd-handoff approve`"
     command.add_argument("--require-approval", action="store_true", help=text)
     text = "begin no change before this moment, such as 2026-11-28T01:00:00+01:00"
     command.add_argument("--not-before", default="", metavar="MOMENT", help=text)

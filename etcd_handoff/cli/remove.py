@@ -46,6 +46,6 @@ def ends() -> Ends:
         removal_lines,
         removal_exit,
         cancelled="the removal was cancelled before the member was removed",
-        terminated="the removal was terminated; `etcd-handoff status` shows whether the member is out",
-        timed_out="the removal timed out; `etcd-handoff status` shows whether the member is out",
+        terminated="the removal was terminated; `etcd-handoff status` shows whether the member was removed",
+        timed_out="the removal timed out; `etcd-handoff status` shows whether the member was removed",
     )

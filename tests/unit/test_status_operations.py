@@ -75,7 +75,7 @@ def test_each_part_in_words() -> None:
         "addition  node4   Queued   2026-01-01 00:00:01  1 of 1 in the queue",
         "removal   node2   Blocked  2026-01-01 00:00:00  -",
         "node4: Queued",
-        "  asked for by: somebody: no reason given",
+        "  asked for by: unknown: no reason given",
         "node2: QuorumAtRisk: n3 is down",
         "  asked for by: ann@laptop: new disk",
         "  approved by: bob@laptop",

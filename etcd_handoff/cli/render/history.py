@@ -73,7 +73,7 @@ def facts(trail: Trail) -> list[tuple[str, str]]:
     """Return what is known of the operation as a whole, each with its name."""
     through = f", {trail.door}" if trail.door else ""
     given = [
-        ("asked for", f"{readable(trail.asked_at)} by {trail.asked_by or 'somebody'}{through}"),
+        ("asked for", f"{readable(trail.asked_at)} by {trail.asked_by or 'unknown'}{through}"),
         ("reason", trail.reason or "none given"),
         ("options", ", ".join(f"{name}={_option(value)}" for name, value in (trail.options or {}).items())),
         ("approved by", ", ".join(_approval(entry) for entry in trail.entries if entry.event == "approved")),
@@ -131,8 +131,8 @@ def _option(value: object) -> str:
 
 def _cancellation(entry: Entry) -> str:
     through = f", {entry.door}" if entry.door else ""
-    return f"{readable(entry.at)} by {entry.by or 'somebody'}{through}: {entry.text.removeprefix(ASKED_TO_CANCEL)}"
+    return f"{readable(entry.at)} by {entry.by or 'unknown'}{through}: {entry.text.removeprefix(ASKED_TO_CANCEL)}"
 
 
 def _approval(entry: Entry) -> str:
-    return f"{entry.by or 'somebody'} at {readable(entry.at)}"
+    return f"{entry.by or 'unknown'} at {readable(entry.at)}"

@@ -165,7 +165,7 @@ def _open_lines(parts: TemporalParts) -> list[str]:
         whose = o.member or o.workflow_id
         lines.append(f"! {whose}: {o.state}; {o.trouble}" if o.trouble else f"{whose}: {o.doing or o.state}")
         reason = "" if o.reason and o.reason == o.asked_by else f": {o.reason or 'no reason given'}"
-        lines.append(f"  asked for by: {o.asked_by or 'somebody'}{reason}")
+        lines.append(f"  asked for by: {o.asked_by or 'unknown'}{reason}")
         lines += [f"  approved by: {o.approved_by}"] if o.approved_by else []
         lines += [f"  what unblocks it: {o.waiting_for}"] if o.waiting_for else []
         lines += [f"  {line}" for line in o.next]
