@@ -25,12 +25,12 @@ def add_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
-    news = environment_file(args)
+    on_progress = environment_file(args)
     request = _request(args, cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(on_progress))
 
 
-def _ends(news: EnvironmentFile | None) -> Ends:
+def _ends(on_progress: EnvironmentFile | None) -> Ends:
     """Return how the ends of an addition are told, and what writes what to start etcd with."""
     from etcd_handoff.cli.render.addition_result import addition_exit, addition_lines
     from etcd_handoff.cli.shapes.operations import AddOutput
@@ -45,7 +45,7 @@ def _ends(news: EnvironmentFile | None) -> Ends:
         cancelled=f"the addition was cancelled before the member had a vote; {there}",
         terminated=f"the addition was terminated; {there}",
         timed_out=f"the addition timed out; {there}",
-        news=news,
+        on_progress=on_progress,
     )
 
 

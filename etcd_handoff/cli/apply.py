@@ -39,10 +39,10 @@ def apply_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
-    news = environment_folder(args)
+    on_progress = environment_folder(args)
     given = read_members(args.file)
     request = membership_request(args, given, args.cluster or given.get("cluster") or cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(on_progress))
 
 
 def read_members(path: Path) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _by_source(line: str, file: Path) -> str:
     return f"{OPTIONS[field]}: {text}" if field in OPTIONS else f"{file}: {line}"
 
 
-def _ends(news: EnvironmentFile | None) -> Ends:
+def _ends(on_progress: EnvironmentFile | None) -> Ends:
     """Return how the ends of a change are told, and what writes what to start new members' etcd with."""
     from etcd_handoff.cli.render.change_results import change_exit, membership_lines
     from etcd_handoff.cli.shapes.operations import ApplyOutput
@@ -119,5 +119,5 @@ def _ends(news: EnvironmentFile | None) -> Ends:
         cancelled=f"the change was cancelled; {there}",
         terminated=f"the change was terminated; {there}",
         timed_out=f"the change timed out; {there}",
-        news=news,
+        on_progress=on_progress,
     )

@@ -37,7 +37,7 @@ class Ends(NamedTuple):
         cancelled: What is true when it was cancelled.
         terminated: The same when its workflow was terminated.
         timed_out: The same when its workflow timed out.
-        news: Makes something of each answer of the query `progress`, and returns lines to print.
+        on_progress: Called with each answer of the query `progress`; returns lines to print.
     """
 
     result_type: type[OperationResult]
@@ -47,7 +47,7 @@ class Ends(NamedTuple):
     cancelled: str
     terminated: str
     timed_out: str
-    news: Callable[[Progress], Iterable[str]] | None = None
+    on_progress: Callable[[Progress], Iterable[str]] | None = None
 
 
 def run_operation(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
@@ -87,7 +87,7 @@ async def _run(
 
     def heard(progress: Progress) -> None:
         last[:] = [progress]
-        print_progress(ends.news(progress) if ends.news else ())
+        print_progress(ends.on_progress(progress) if ends.on_progress else ())
 
     try:
         operation, attached = await _start(client, request, task_queue, ends)

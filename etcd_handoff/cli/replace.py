@@ -25,12 +25,12 @@ def replace_command(args: argparse.Namespace) -> int:
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
-    news = environment_file(args)
+    on_progress = environment_file(args)
     request = replacement_request(args, cluster_name(args, config))
-    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(news))
+    return run_operation(args, request, config.task_queue if config else TASK_QUEUE, _ends(on_progress))
 
 
-def _ends(news: EnvironmentFile | None) -> Ends:
+def _ends(on_progress: EnvironmentFile | None) -> Ends:
     """Return how the ends of a replacement are told, and what writes what to start the new member's etcd with."""
     from etcd_handoff.cli.render.change_results import change_exit, replacement_lines
     from etcd_handoff.cli.shapes.operations import ReplaceOutput
@@ -45,7 +45,7 @@ def _ends(news: EnvironmentFile | None) -> Ends:
         cancelled=f"the replacement was cancelled; {there}",
         terminated=f"the replacement was terminated; {there}",
         timed_out=f"the replacement timed out; {there}",
-        news=news,
+        on_progress=on_progress,
     )
 
 
