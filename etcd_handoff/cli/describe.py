@@ -49,9 +49,9 @@ async def _read(args: argparse.Namespace) -> OperationReport:
 
     from temporalio.service import RPCError
 
+    from etcd_handoff.cli.audit.current_status import current_status_of
     from etcd_handoff.cli.audit.fetch import runs_of
     from etcd_handoff.cli.audit.history import trail_of
-    from etcd_handoff.cli.audit.standing import standing_of
     from etcd_handoff.cli.render.describe import OperationReport
 
     client, operation = await last_operation(args)
@@ -63,15 +63,15 @@ async def _read(args: argparse.Namespace) -> OperationReport:
     except RPCError as error:
         raise temporal_error(error) from None
     progress, trouble = (None, answer) if isinstance(answer, str) else (answer, "")
-    standing = standing_of([event for events in runs for event in events])
-    queue = await queue_of(client, standing.view.cluster_id) if standing.view and operation.runs else None
+    status = current_status_of([event for events in runs for event in events])
+    queue = await queue_of(client, status.view.cluster_id) if status.view and operation.runs else None
     trail = trail_of(operation.workflow_id, runs, note, operation.member)
     if progress is not None and not trail.member_id and not operation.kind.of_parts:
         trail = replace(trail, member_id=progress.member_id)  # before the first change no record has it
     return OperationReport(
         trail=trail,
-        standing=standing,
-        state=str(progress.state) if progress else standing.state or operation.state,
+        status=status,
+        state=str(progress.state) if progress else status.state or operation.state,
         progress=progress,
         trouble=trouble,
         pending=pending_steps(described),

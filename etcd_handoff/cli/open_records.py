@@ -46,7 +46,7 @@ async def _record(client: Client, run: WorkflowExecution, cluster: str) -> OpenR
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError
 
-    from etcd_handoff.cli.audit.records import first, summary
+    from etcd_handoff.cli.audit.payloads import first, summary
     from etcd_handoff.cli.describe import pending_steps
     from etcd_handoff.cli.render.records import OpenRecord, next_steps
     from etcd_handoff.temporal.connection_failures import is_unknown_workflow

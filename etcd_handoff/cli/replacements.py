@@ -31,7 +31,7 @@ async def _joining(client: Client, replacement: FoundOperation) -> str:
     """The member that joins, by the input that stands in the history's first event; empty if that is gone."""
     from temporalio.service import RPCError
 
-    from etcd_handoff.cli.audit.records import first
+    from etcd_handoff.cli.audit.payloads import first
 
     handle = client.get_workflow_handle(replacement.workflow_id, run_id=replacement.run_id)
     try:

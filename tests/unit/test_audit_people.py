@@ -9,7 +9,7 @@ from temporalio.api.common.v1 import Payloads
 
 from etcd_handoff.cli.audit.behind import Behind, behind
 from etcd_handoff.cli.audit.history import trail_of
-from etcd_handoff.cli.audit.records import CARRIED
+from etcd_handoff.cli.audit.payloads import CARRIED
 from etcd_handoff.cli.audit.trail import Entry
 from etcd_handoff.cli.render.history import facts, overview_lines, trail_lines
 from etcd_handoff.cli.render.operations import TemporalParts, temporal_lines, temporal_object

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 from temporalio.client import WorkflowHistory
 
-from etcd_handoff.cli.audit.standing import Standing, standing_of
+from etcd_handoff.cli.audit.current_status import CurrentStatus, current_status_of
 from etcd_handoff.cli.audit.trail import Trail
 from etcd_handoff.cli.queue_places import place_of
 from etcd_handoff.cli.render.describe import OperationReport, PendingStep, report_lines, report_object
@@ -37,8 +37,8 @@ PROGRESS: Final = Progress(
     state=HandoffState.BLOCKED, cluster="prod", member="node2", doing="QuorumAtRisk: n3 is down", waiting_for="n3 is up"
 )
 VIEW: Final = cluster(member(1), member(2), down(3))
-STANDING: Final = Standing("Blocked", "2026-01-01T11:55:48.000Z", VIEW, "2026-01-01T11:59:50.000Z", "node1")
-BLOCKED: Final = OperationReport(TRAIL, STANDING, "Blocked", PROGRESS)
+STATUS: Final = CurrentStatus("Blocked", "2026-01-01T11:55:48.000Z", VIEW, "2026-01-01T11:59:50.000Z", "node1")
+BLOCKED: Final = OperationReport(TRAIL, STATUS, "Blocked", PROGRESS)
 
 
 def shown(report: OperationReport) -> list[str]:
@@ -66,8 +66,8 @@ def test_blocked_operation_has_the_verdict_first_and_what_to_type() -> None:
 def test_time_is_what_the_operation_says_of_itself() -> None:
     """A namespace without search attributes has no other, and those know nothing of a reason that has changed."""
     known = PROGRESS.model_copy(update={"since": "2026-01-01T10:00:00+00:00"})
-    for standing in (STANDING, Standing(view=VIEW, view_at=STANDING.view_at)):
-        report = replace(BLOCKED, progress=known, standing=standing)
+    for status in (STATUS, CurrentStatus(view=VIEW, view_at=STATUS.view_at)):
+        report = replace(BLOCKED, progress=known, status=status)
         assert shown(report)[0] == "removal of node2 (2), cluster prod: Blocked for 2 h 00 min"
         assert as_printed(DescribeOutput, report_object(report))["state_since"] == "2026-01-01T10:00:00.000Z"
     looks = replace(BLOCKED, progress=known.model_copy(update={"state": HandoffState.CHECKING}), state="Checking")
@@ -108,7 +108,7 @@ def test_operation_that_has_ended_says_how_and_where_to_read_on() -> None:
     ended = replace(
         TRAIL, outcome="removed", outcome_text="the EtcdMember says so", ended_at="2026-01-01T10:00:00.000Z"
     )
-    lines = shown(replace(BLOCKED, trail=ended, progress=None, standing=Standing()))
+    lines = shown(replace(BLOCKED, trail=ended, progress=None, status=CurrentStatus()))
     assert lines[0] == "removal of node2 (2), cluster prod: removed, 2 h 00 min ago"
     assert lines[-1] == "to see each step: etcd-handoff history node2 -c prod"
     assert not any("recheck" in line or "worker answers" in line for line in lines)
@@ -136,7 +136,7 @@ def test_operation_that_has_failed_is_told_with_the_command_that_starts_it_again
 ) -> None:
     """As it was asked for, with its gates; a file is not known here."""
     failed = replace(TRAIL, outcome="BlockedTooLong", ended_at="2026-01-01T10:00:00.000Z", **changed)
-    lines = shown(replace(BLOCKED, trail=failed, progress=None, standing=Standing()))
+    lines = shown(replace(BLOCKED, trail=failed, progress=None, status=CurrentStatus()))
     assert [line for line in lines if line.startswith("to start")] == [f"to start it again: {command}"] * bool(command)
 
 
@@ -152,11 +152,11 @@ def test_json_has_what_the_lines_have() -> None:
 def test_standing_is_read_from_the_last_events(name: str, state: str) -> None:
     """The state that lists show, since when, and the last view."""
     events = WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text()).events
-    standing = standing_of(events)
-    assert standing.state == state
-    assert standing.since
-    assert standing.view is not None
-    assert standing.view_by.startswith("node")
+    status = current_status_of(events)
+    assert status.state == state
+    assert status.since
+    assert status.view is not None
+    assert status.view_by.startswith("node")
 
 
 def test_state_that_a_new_run_takes_over_is_told_since_it_began() -> None:
@@ -165,7 +165,7 @@ def test_state_that_a_new_run_takes_over_is_told_since_it_began() -> None:
         list(WorkflowHistory.from_json(name, (HISTORIES / f"{name}.json").read_text()).events)
         for name in ("continued", "continues")
     )
-    assert standing_of([*first, *second[:12]]).since == standing_of(first).since
+    assert current_status_of([*first, *second[:12]]).since == current_status_of(first).since
 
 
 def queue(holder: str, *waiting: str) -> ChangeQueueState:

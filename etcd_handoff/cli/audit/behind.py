@@ -75,7 +75,7 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
         last: The events of its last run.
     """
     from etcd_handoff.cli.audit.history import trail_of
-    from etcd_handoff.cli.audit.records import carried_in
+    from etcd_handoff.cli.audit.payloads import carried_in
     from etcd_handoff.cli.audit.trail import approver
 
     first, now = trail_of("", [[start]]), trail_of("", [last])
@@ -92,7 +92,7 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
 
 def _seen_cluster(events: Sequence[HistoryEvent]) -> str:
     """The cluster that the last look among these events has seen; empty when there is none."""
-    from etcd_handoff.cli.audit.records import first
+    from etcd_handoff.cli.audit.payloads import first
 
     answers = (first(event.activity_task_completed_event_attributes.result) for event in reversed(events))
     views = (answer["view"] for answer in answers if isinstance(answer.get("view"), dict))

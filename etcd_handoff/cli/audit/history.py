@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.audit.endings import after_parts, ending
 from etcd_handoff.cli.audit.looks import position_text, turn_text
-from etcd_handoff.cli.audit.records import asker, first, moment, person, summary, value
+from etcd_handoff.cli.audit.operation_end import after_parts, operation_end
+from etcd_handoff.cli.audit.payloads import asker, first, moment, person, summary, value
 from etcd_handoff.cli.audit.steps import Steps, failure_text
 from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL, Entry, Trail, in_order
 from etcd_handoff.cli.operation_kinds import kind_of
@@ -41,7 +41,7 @@ def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str
         note: What is missing before them.
         listed: Its member as Temporal lists it: by name, once an operation that was started by ID knows that.
     """
-    end = ending(runs[-1][-1])
+    end = operation_end(runs[-1][-1])
     entries = in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number))
     kind = kind_of(runs[0][0].workflow_execution_started_event_attributes.workflow_type.name)
     of_parts = kind is not None and kind.of_parts
@@ -195,5 +195,5 @@ def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
             if begun.workflow_type.name == NOTIFY:
                 return Entry(at, "told", f"the webhook; {child} delivers it")
             return Entry(at, "continued", f"{child} goes on to write the EtcdMember")
-    end = ending(event)
+    end = operation_end(event)
     return end.entry if end.outcome else None

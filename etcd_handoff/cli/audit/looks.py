@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from etcd_handoff.cli.audit.records import first, value
+from etcd_handoff.cli.audit.payloads import first, value
 from etcd_handoff.cluster_view import ClusterView
 
 if TYPE_CHECKING:

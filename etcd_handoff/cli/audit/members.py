@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from etcd_handoff.cli.audit.records import first
+from etcd_handoff.cli.audit.payloads import first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cli.audit.looks import done_text, leader_of, look_text, view_of
-from etcd_handoff.cli.audit.records import first, moment, summary
+from etcd_handoff.cli.audit.payloads import first, moment, summary
 from etcd_handoff.cli.audit.trail import Entry
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from etcd_handoff.cli.render.table import elapsed
 from etcd_handoff.operation.unblocking_commands import command
 
 if TYPE_CHECKING:
-    from etcd_handoff.cli.audit.standing import Standing
+    from etcd_handoff.cli.audit.current_status import CurrentStatus
     from etcd_handoff.cli.audit.trail import Trail
     from etcd_handoff.contract import Progress
 
@@ -48,7 +48,7 @@ class OperationReport:
 
     Attributes:
         trail: The audit trail.
-        standing: Where it stands by its history.
+        status: Its status by its history.
         state: Where it stands by its own word, else by its history.
         progress: Its own word; None when it has ended, or does not say.
         trouble: Why it does not say, with what to do; empty when it does, or has ended.
@@ -57,7 +57,7 @@ class OperationReport:
     """
 
     trail: Trail
-    standing: Standing
+    status: CurrentStatus
     state: str
     progress: Progress | None
     trouble: str = ""
@@ -77,7 +77,7 @@ class OperationReport:
         """
         if self.progress is not None and (since := state_since(self.progress)):
             return f"{datetime.fromisoformat(since).astimezone(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
-        return self.standing.since if self.standing.state == self.state else ""
+        return self.status.since if self.status.state == self.state else ""
 
 
 def report_lines(report: OperationReport, now: datetime) -> list[str]:
@@ -86,17 +86,17 @@ def report_lines(report: OperationReport, now: datetime) -> list[str]:
     width = max(len(name) for name, _ in rows)
     lines = [_verdict(report, now), *(f"  {name:<{width}}  {text}" for name, text in rows)]
     lines += [f"  {line}" for line in _next(report)]
-    view = report.standing.view
+    view = report.status.view
     if view is not None:
-        by = f" by the worker on {report.standing.view_by}" if report.standing.view_by else ""
-        seen = f"seen {_ago(report.standing.view_at, now)}{by}"
+        by = f" by the worker on {report.status.view_by}" if report.status.view_by else ""
+        seen = f"seen {_ago(report.status.view_at, now)}{by}"
         lines += ["", f"{cluster_line(report.trail.cluster, view)}, {seen}", *member_lines(view)]
     return lines
 
 
 def report_object(report: OperationReport) -> dict[str, Any]:
     """Return everything for JSON."""
-    standing, progress = report.standing, report.progress
+    status, progress = report.status, report.progress
     return {
         "state": report.state,
         "state_since": report.since,
@@ -108,8 +108,8 @@ def report_object(report: OperationReport) -> dict[str, Any]:
         "queue": report.place,
         "pending": [asdict(step) for step in report.pending],
         "next": _next(report),
-        "seen_at": standing.view_at,
-        "seen": cluster_object(report.trail.cluster, standing.view) if standing.view else None,
+        "seen_at": status.view_at,
+        "seen": cluster_object(report.trail.cluster, status.view) if status.view else None,
         "operation": report.trail.as_object(),
     }
 

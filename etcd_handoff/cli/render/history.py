@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from etcd_handoff.cli.audit.endings import CANCELLED
+from etcd_handoff.cli.audit.operation_end import CANCELLED
 from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL
 from etcd_handoff.cli.render.bad_ends import with_bad_ends
 from etcd_handoff.cli.render.table import count, in_one_line, table

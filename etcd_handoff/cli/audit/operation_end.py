@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from etcd_handoff.cli.audit.records import first, moment, person
+from etcd_handoff.cli.audit.payloads import first, moment, person
 from etcd_handoff.cli.audit.trail import Entry
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ CHANGES: Final = frozenset({"promoted", "removed"})
 """Outcomes of steps that have changed who has a vote."""
 
 
-class Ending(NamedTuple):
+class OperationEnd(NamedTuple):
     """The end of an operation.
 
     Attributes:
@@ -44,28 +44,28 @@ class Ending(NamedTuple):
         return Entry(self.at, "ended", text, by=self.by, door=self.door, outcome=self.outcome)
 
 
-def ending(event: HistoryEvent) -> Ending:
+def operation_end(event: HistoryEvent) -> OperationEnd:
     """The end of an operation whose last event this is; an empty one while it runs."""
     at = moment(event.event_time)
     match event.WhichOneof("attributes"):
         case "workflow_execution_completed_event_attributes":
             result = first(event.workflow_execution_completed_event_attributes.result)
-            return Ending(str(result.get("outcome", "done")), _of_result(result), at, result=result)
+            return OperationEnd(str(result.get("outcome", "done")), _of_result(result), at, result=result)
         case "workflow_execution_failed_event_attributes":
             failure = event.workflow_execution_failed_event_attributes.failure
-            return Ending(failure.application_failure_info.type or "Failed", failure.message, at)
+            return OperationEnd(failure.application_failure_info.type or "Failed", failure.message, at)
         case "workflow_execution_canceled_event_attributes":
-            return Ending(CANCELLED, "before the membership was changed for good", at)
+            return OperationEnd(CANCELLED, "before the membership was changed for good", at)
         case "workflow_execution_terminated_event_attributes":
             terminated = event.workflow_execution_terminated_event_attributes
             by, door = person(event, terminated.identity)
-            return Ending("Terminated", terminated.reason, at, by, door)
+            return OperationEnd("Terminated", terminated.reason, at, by, door)
         case "workflow_execution_timed_out_event_attributes":
-            return Ending("TimedOut", "Temporal's time for the workflow was over", at)
-    return Ending()
+            return OperationEnd("TimedOut", "Temporal's time for the workflow was over", at)
+    return OperationEnd()
 
 
-def after_parts(end: Ending, entries: Iterable[Entry]) -> Ending:
+def after_parts(end: OperationEnd, entries: Iterable[Entry]) -> OperationEnd:
     """The end of an operation of several parts: cancelled between two of them, it leaves what was done in place."""
     done = "; ".join(entry.text for entry in entries if entry.event == "did" and entry.outcome in CHANGES)
     return end._replace(text=f"after this was done: {done}") if end.outcome == CANCELLED and done else end

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.audit.looks import view_of
-from etcd_handoff.cli.audit.records import first, moment, value
+from etcd_handoff.cli.audit.payloads import first, moment, value
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentStatus:
     """What the last events say.
 
     Attributes:
@@ -36,7 +36,7 @@ class Standing:
     view_by: str = ""
 
 
-def standing_of(events: Sequence[HistoryEvent]) -> Standing:
+def current_status_of(events: Sequence[HistoryEvent]) -> CurrentStatus:
     """Where it stands after these events, which may be those of several runs."""
     state = since = view_at = view_by = ""
     view: ClusterView | None = None
@@ -52,4 +52,4 @@ def standing_of(events: Sequence[HistoryEvent]) -> Standing:
                 if (seen := view_of(result)) is not None:
                     view, view_at = seen, moment(event.event_time)
                     view_by = str((result.get("step") or {}).get("node", ""))
-    return Standing(state, since, view, view_at, view_by)
+    return CurrentStatus(state, since, view, view_at, view_by)
