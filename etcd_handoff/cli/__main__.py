@@ -1,4 +1,4 @@
-"""`python -m etcd_handoff.cli`: the command line where nothing was installed."""
+"""`python -m etcd_handoff.cli`: run the command line without installing it."""
 
 from etcd_handoff.cli import main
 

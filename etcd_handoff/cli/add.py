@@ -1,4 +1,4 @@
-"""`add`: start the addition of a member, or attach to the one that runs, and follow it.
+"""`add`: start the addition of a member, or attach to a running one, and follow it.
 
 Its options are declared in `etcd_handoff.cli.change_options`.
 """
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def add_command(args: argparse.Namespace) -> int:
-    """Print progress and the result. Exit 0 if the member has a vote, otherwise as the failure says; 130 on Ctrl-C."""
+    """Print progress and the result.
+
+    Returns:
+        The exit status: 0 if the member has a vote, 130 on Ctrl-C, otherwise the exit status of the failure.
+    """
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
@@ -31,7 +35,7 @@ def add_command(args: argparse.Namespace) -> int:
 
 
 def _ends(on_progress: EnvironmentFile | None) -> Ends:
-    """Return how the ends of an addition are told, and what writes what to start etcd with."""
+    """Return the texts for each way an addition can end, and the writer of the environment file."""
     from etcd_handoff.cli.render.addition_result import addition_exit, addition_lines
     from etcd_handoff.cli.shapes.operations import AddOutput
     from etcd_handoff.contract import AdditionResult
@@ -50,7 +54,7 @@ def _ends(on_progress: EnvironmentFile | None) -> Ends:
 
 
 def _request(args: argparse.Namespace, cluster: str) -> AdditionRequest:
-    """The checked input."""
+    """Return the validated input."""
     from pydantic import ValidationError
 
     from etcd_handoff.contract import AdditionRequest

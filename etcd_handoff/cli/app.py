@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process.
 
-    At once: the interpreter's own exit can abort after Temporal was used (temporalio sdk-python#300).
+    The process ends at once, because the interpreter's own exit can abort after Temporal was used (temporalio
+    sdk-python#300).
     """
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its log lines repeat what our texts say
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status."""
+    """Run one command and return its exit status."""
     try:
         args = parser().parse_args(argv)
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""`apply`: give a cluster the members of a file, or attach to the change that runs, and follow it.
+"""`apply`: change a cluster to the members of a file, or attach to a running change, and follow it.
 
 Its options are declared in `etcd_handoff.cli.change_options`.
 """
@@ -25,17 +25,21 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT: Final = Path("-")
 FIELDS: Final = ("cluster", "members")
-"""What a file may say. An option that it had, such as `dry_run`, would be overruled by the command line's default."""
+"""Fields that a file may have. The command line's defaults would override an option such as `dry_run` in it."""
 WORDS: Final = {
     "missing": "is missing; add it",
     "too_short": "is empty; give at least one",
     "extra_forbidden": "is not known; correct its name, or take it out",
 }
-"""What to do about a field, by pydantic's name for what is wrong."""
+"""Remedy for a wrong field, by pydantic's name for the error."""
 
 
 def apply_command(args: argparse.Namespace) -> int:
-    """Print progress and the result. Exit 0 if the members are those of the file; otherwise as the failure says."""
+    """Print progress and the result.
+
+    Returns:
+        The exit status: 0 if the members are those of the file, otherwise the exit status of the failure.
+    """
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
@@ -46,7 +50,9 @@ def apply_command(args: argparse.Namespace) -> int:
 
 
 def read_members(path: Path) -> dict[str, Any]:
-    """What a file says, TOML or JSON by its name; `-` is standard input, in JSON.
+    """Read a member list.
+
+    The file's name decides between TOML and JSON. `-` reads JSON from standard input.
 
     Raises:
         CommandError: It cannot be read, or has no list of members.
@@ -75,7 +81,7 @@ def read_members(path: Path) -> dict[str, Any]:
 
 
 def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster: str) -> MembershipRequest:
-    """The checked input.
+    """Return the validated input.
 
     Raises:
         CommandError: A field is wrong; one line for each.
@@ -99,13 +105,13 @@ def membership_request(args: argparse.Namespace, given: dict[str, Any], cluster:
 
 
 def _by_source(line: str, file: Path) -> str:
-    """What is wrong with a field, by the option that sets it, or by the file."""
+    """Return an error about a field, prefixed with the option or the file that set the field."""
     field, _, text = line.partition(": ")
     return f"{OPTIONS[field]}: {text}" if field in OPTIONS else f"{file}: {line}"
 
 
 def _ends(on_progress: EnvironmentFile | None) -> Ends:
-    """Return how the ends of a change are told, and what writes what to start new members' etcd with."""
+    """Return the texts for each way a change can end, and the writer of the environment files."""
     from etcd_handoff.cli.render.change_results import change_exit, membership_lines
     from etcd_handoff.cli.shapes.operations import ApplyOutput
     from etcd_handoff.contract import MembershipResult

@@ -112,7 +112,7 @@ def _add_progress_timeout(command: argparse.ArgumentParser) -> None:
 
 
 def _add_gates(command: argparse.ArgumentParser) -> None:
-    """Add what has to come before a change."""
+    """Add the options that hold a change back until a condition is met."""
     text = "change nothing before a person has approved it with `etcd-handoff approve`"
     command.add_argument("--require-approval", action="store_true", help=text)
     text = "begin no change before this moment, such as 2026-11-28T01:00:00+01:00"
@@ -122,7 +122,7 @@ def _add_gates(command: argparse.ArgumentParser) -> None:
 
 
 def _add_options(command: argparse.ArgumentParser, noun: str, waits: str = "the start of new members included") -> None:
-    """Add the options that all of them have."""
+    """Add the options that all of these commands have."""
     command.add_argument("--reason", default="", metavar="TEXT", help="why; shown in the Web UI and in the history")
     _add_gates(command)
     text = "first store a snapshot on the worker's node"

@@ -1,4 +1,4 @@
-"""What the command line takes, read from its parser: the one source of completion and manual page."""
+"""The command line's syntax, read from its parser: the source of shell completion and manual page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class OptionSpec(NamedTuple):
     """An option.
 
     Attributes:
-        flags: How it is written, the short form first.
+        flags: Its spellings, the short one first.
         text: What it does.
-        metavar: What stands for its value; empty where it takes none.
-        choices: The values that it takes; empty where any.
+        metavar: Placeholder for its value; empty if it takes none.
+        choices: The allowed values; empty if any value is allowed.
         path: Its value is the path of a file or folder.
     """
 
@@ -26,7 +26,7 @@ class OptionSpec(NamedTuple):
 
 
 class ArgumentSpec(NamedTuple):
-    """An argument: what stands for it, what it does, and the words that it takes, if they are known."""
+    """A positional argument: its placeholder, its help, and its allowed values if they are limited."""
 
     metavar: str
     text: str
@@ -39,9 +39,9 @@ class CommandSpec(NamedTuple):
 
     Attributes:
         name: Its name; empty for the whole command line.
-        summary: What it does, in a line.
-        description: The same with more.
-        example: A command line.
+        summary: Its help in one line.
+        description: Its help in full.
+        example: An example of its use.
         arguments: Its arguments, in order.
         options: Its options.
     """
@@ -55,7 +55,7 @@ class CommandSpec(NamedTuple):
 
 
 def command_line(parser: argparse.ArgumentParser) -> tuple[CommandSpec, tuple[CommandSpec, ...]]:
-    """Return the command line as a whole, with the options that count before any command, and its commands."""
+    """Return the whole command line, with the options that go before any command, and its commands."""
     commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))  # noqa: SLF001
     summaries = {action.dest: action.help or "" for action in commands._choices_actions}  # noqa: SLF001
     found = tuple(_command(name, summaries.get(name, ""), command) for name, command in commands.choices.items())

@@ -1,4 +1,4 @@
-"""What a command's options and the configuration file say together."""
+"""Combine a command's options with the configuration file."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -28,11 +28,11 @@ OPTIONS: Final = {
     "reason": "--reason",
     "resync_seconds": "--resync",
 }
-"""The options that set fields of the input, by field."""
+"""The option that sets each field of the input."""
 
 
 def read_config(args: argparse.Namespace) -> Config | None:
-    """Return the configuration; None if none was named and there is none in this folder.
+    """Read the configuration; None if no file was named and this folder has none.
 
     Raises:
         ConfigError: The file was named and is missing, or it is wrong, or options contradict each other.
@@ -47,7 +47,7 @@ def read_config(args: argparse.Namespace) -> Config | None:
 
 
 def cluster_name(args: argparse.Namespace, config: Config | None) -> str:
-    """Return the cluster that was named, otherwise the only one of the configuration.
+    """Return the named cluster, otherwise the only one of the configuration.
 
     Raises:
         CommandError: None was named, and the configuration does not decide it.
@@ -64,7 +64,7 @@ def cluster_name(args: argparse.Namespace, config: Config | None) -> str:
 
 
 def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
-    """Return name and profile of the cluster, for commands that read it themselves.
+    """Return the cluster's name and profile, for commands that need the configuration themselves.
 
     Raises:
         ConfigError: There is no configuration, or it is wrong.
@@ -82,7 +82,9 @@ def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
 
 
 def require_controller(profile: ClusterProfile) -> None:
-    """This machine is the controller that the profile's preset is for, where it has one.
+    """Check that this machine is a controller as the profile's preset expects, if it has one.
+
+    Without this check, errors of etcd and Kubernetes would hide the cause.
 
     Raises:
         CommandError: It is not; etcd and Kubernetes could not be read, and would say so in other words.
@@ -94,7 +96,7 @@ def require_controller(profile: ClusterProfile) -> None:
 
 
 def removal_request(args: argparse.Namespace, cluster: str, **options: object) -> RemovalRequest:
-    """Return the checked input of a removal.
+    """Return the validated input of a removal.
 
     Raises:
         CommandError: A field is wrong; one line for each.
@@ -110,11 +112,11 @@ def removal_request(args: argparse.Namespace, cluster: str, **options: object) -
 
 
 def wrong_options(error: ValidationError, **others: str) -> CommandError:
-    """What ends a command with wrong input: one line for each field, by the option that sets it.
+    """Return the error for wrong input: one line for each field, prefixed with its option.
 
     Args:
         error: What is wrong.
-        others: Options that this command alone has for a field.
+        others: Option names that only this command uses, by field.
     """
     from etcd_handoff.wire import describe
 
@@ -129,12 +131,12 @@ def wrong_options(error: ValidationError, **others: str) -> CommandError:
 
 
 def gate_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return what has to come before a change, as fields of a request."""
+    """Return the options that hold a change back, as fields of a request."""
     return {"require_approval": args.require_approval, "not_before": args.not_before, "not_after": args.not_after}
 
 
 def change_fields(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
-    """Return what every change has that lets a member join, as fields of a request.
+    """Return the options of every change that adds a member, as fields of a request.
 
     Args:
         args: The options.
@@ -153,7 +155,7 @@ def change_fields(args: argparse.Namespace, cluster: str) -> dict[str, Any]:
 
 
 def named_options(args: argparse.Namespace, cluster: str) -> str:
-    """Return what names cluster and configuration on a command line, for commands to type."""
+    """Return the options that name cluster and configuration, for commands in messages."""
     import shlex
 
     named = [] if args.preset or args.cluster else ["-c", cluster]

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
 
 PATIENT_FACTOR: Final = 5
-"""How many times longer a call to etcd may take where nobody waits for it in a removal."""
+"""Factor for time-outs of etcd calls outside a removal, where longer waits do no harm."""
 
 
 async def connect_temporal() -> Client:
-    """Return a client of Temporal.
+    """Connect to Temporal and return the client.
 
     Raises:
         CommandError: Temporal cannot be reached; the text names its address.
@@ -46,10 +46,10 @@ async def connect_temporal() -> Client:
 
 
 def import_clients(profile: ClusterProfile, *, temporal: bool) -> None:
-    """Import the clients of all servers that a command asks, before it asks any.
+    """Import all client libraries that a command needs, before it sends the first request.
 
-    An import takes up to a second and blocks the event loop, while the deadlines of calls that have been sent run on:
-    members that answer would look silent.
+    An import blocks the event loop for up to a second while the deadlines of sent calls run. Members that answer would
+    look silent.
     """
     import etcd_handoff.etcd.gateway
 
@@ -60,14 +60,14 @@ def import_clients(profile: ClusterProfile, *, temporal: bool) -> None:
 
 
 async def read_view(profile: ClusterProfile, *, all_voters: bool = False) -> ClusterView:
-    """Return what etcd says now, checked against the profile's cluster ID.
+    """Read the cluster from etcd, and check it against the profile's cluster ID.
 
-    Where nobody gives a member list within `call_timeout_seconds`, etcd is asked once more, with more time: members
-    that are merely slow would look down, just when somebody wants to know how slow they are.
+    If no member returns a member list within `call_timeout_seconds`, etcd is asked again with more time. Otherwise
+    members that are only slow would look down.
 
     Args:
         profile: The cluster.
-        all_voters: Ask once more as well where a voter looks sick: a decision hangs on it.
+        all_voters: Also ask again if a voter looks sick, for callers that base a decision on it.
 
     Raises:
         EtcdError: It cannot be read.
@@ -84,7 +84,7 @@ async def read_view(profile: ClusterProfile, *, all_voters: bool = False) -> Clu
 
 
 def patient(etcd: EtcdProfile) -> EtcdProfile:
-    """Return the same members, reached with more time for each call."""
+    """Return the profile with longer time-outs for each call."""
     return etcd.model_copy(update={"call_timeout_seconds": etcd.call_timeout_seconds * PATIENT_FACTOR})
 
 
@@ -99,7 +99,7 @@ async def _observe(etcd: EtcdProfile, cluster_id: str | None) -> ClusterView:
 
 
 async def denial_reason(profile: ClusterProfile) -> str:
-    """Return why etcd would refuse us a change of the membership, as the first answer says; empty if it would not.
+    """Return why etcd would refuse us a membership change, from the first answer; empty if it would not.
 
     Raises:
         EtcdError: No endpoint answers.
@@ -138,7 +138,9 @@ def open_kubernetes(profile: ClusterProfile) -> KubernetesGateway | None:
 
 
 async def read_resources(profile: ClusterProfile) -> list[dict[str, Any]]:
-    """Return all EtcdMembers; none if the profile has no Kubernetes, or if they are optional and not installed.
+    """Read all EtcdMembers.
+
+    The list is empty if the profile has no Kubernetes, or if EtcdMembers are optional and not installed.
 
     Raises:
         KubernetesError: They cannot be read.

@@ -1,4 +1,4 @@
-"""`demo`: the main job on a real cluster on this machine."""
+"""`demo`: remove the leader of a real cluster on this machine."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def demo_command(args: argparse.Namespace) -> int:
-    """Print each step of the demo. Exit 0 if it went as it should, 1 otherwise, 2 for what it cannot show."""
+    """Print each step of the demo.
+
+    Returns:
+        The exit status: 0 if all steps worked, otherwise 1.
+
+    Raises:
+        CommandError: The demo does not support these options.
+    """
     from etcd_handoff.cli.errors import CommandError
     from etcd_handoff.exit_status import EXIT_USAGE
     from etcd_handoff.lab.demo import run_demo

@@ -1,4 +1,4 @@
-"""`describe`: where one operation stands, since when, what it waits for, and what to type next."""
+"""`describe`: the state of one operation, what it waits for, and what to type next."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def describe_command(args: argparse.Namespace) -> int:
-    """Print what is known. Exit 0, wherever it stands."""
+    """Print the operation, and return 0 whatever its state is."""
     import asyncio
     from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ def describe_command(args: argparse.Namespace) -> int:
 
 
 async def _read(args: argparse.Namespace) -> OperationReport:
-    """Read description, progress, history and queue.
+    """Read the operation's description, progress, history and queue.
 
     Raises:
         CommandError: There is no such operation, or Temporal does not answer.
@@ -80,11 +80,11 @@ async def _read(args: argparse.Namespace) -> OperationReport:
 
 
 async def _nothing() -> None:
-    """An operation that has ended has no progress."""
+    """Return no progress, for an operation that has ended."""
 
 
 def pending_steps(described: WorkflowExecutionDescription) -> tuple[PendingStep, ...]:
-    """The activities that run or are tried again."""
+    """Return the activities that run or are being retried."""
     from etcd_handoff.cli.render.describe import PendingStep
 
     return tuple(

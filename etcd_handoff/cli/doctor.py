@@ -1,4 +1,4 @@
-"""`doctor`: is everything there that a removal needs?"""
+"""`doctor`: check everything that an operation needs."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     Resources = list[dict[str, Any]] | Exception
 
 CONNECTIONS_PER_ENDPOINT: Final = 3
-"""Behind a load balancer some of them reach other members."""
+"""Behind a load balancer, several connections reach different members."""
 
 
 def doctor_command(args: argparse.Namespace) -> int:
-    """Print one result for each check. Exit 0, otherwise 2, 4 or 1: the first of them that a check calls for."""
+    """Print the result of each check. Return 0, or the first of 2, 4 and 1 that a failed check has."""
     import asyncio
 
     from etcd_handoff.cli.render.doctor import check_lines, check_object
@@ -47,7 +47,7 @@ def doctor_command(args: argparse.Namespace) -> int:
 
 
 async def _run_checks(args: argparse.Namespace) -> tuple[str, list[CheckResult]]:
-    """Name the cluster and run all checks, in order; with a broken configuration only those of Temporal."""
+    """Run all checks in order, only Temporal's with a broken configuration; also return the cluster's name."""
     import asyncio
 
     from etcd_handoff.cli.doctor_checks import CheckResult
@@ -109,7 +109,7 @@ def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
 async def _check_cluster(
     profile: ClusterProfile, reading: asyncio.Future[ClusterView | Exception], named: str
 ) -> tuple[list[CheckResult], Topology | None]:
-    """Check etcd and Kubernetes; return who reaches whom as well, which Temporal has a say in."""
+    """Check etcd and Kubernetes; also return the topology, which the checks of Temporal complete."""
     import asyncio
     from datetime import UTC, datetime
 
@@ -149,7 +149,7 @@ async def _check_cluster(
 def _cluster_facts(
     profile: ClusterProfile, view: ClusterView | Exception, contexts: dict[str, Resources]
 ) -> tuple[ClusterFacts, Doubt | None]:
-    """Return what endpoints and contexts are checked against, and what contradicts etcd's answers."""
+    """Return the facts to check endpoints and contexts against, and what contradicts etcd's answers."""
     from etcd_handoff.cli.doctor_endpoints import ClusterFacts
     from etcd_handoff.cli.etcdmembers import claims_of, doubt_of, first_read, peer_addresses
 
@@ -162,7 +162,7 @@ def _cluster_facts(
 
 
 async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
-    """Read which members answer at one endpoint, over several connections."""
+    """Find out which members answer at one endpoint, over several connections."""
     import asyncio
 
     from etcd_handoff.cli.doctor_endpoints import Endpoint
@@ -186,7 +186,7 @@ async def _read_endpoint(profile: ClusterProfile, number: int) -> Endpoint:
 
 
 async def _read_contexts(profile: ClusterProfile) -> dict[str, Resources]:
-    """Read the EtcdMembers of each API server, each asked alone."""
+    """Read the EtcdMembers from each API server separately."""
     import asyncio
 
     gateway = open_kubernetes(profile)
@@ -242,7 +242,7 @@ async def _check_contexts(profile: ClusterProfile) -> list[CheckResult]:
 
 
 def _failed(check: str, error: Exception, remedy: str = "") -> CheckResult:
-    """Return a failed result for what could not be checked."""
+    """Return the result of a check that an error prevented."""
     from etcd_handoff.cli.doctor_checks import CheckResult
 
     status, text = status_and_text(error)

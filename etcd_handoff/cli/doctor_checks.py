@@ -1,4 +1,4 @@
-"""The checks of `doctor` on etcd, Kubernetes and Temporal. Pure: each takes what was read and returns its result."""
+"""The checks of `doctor` on etcd, Kubernetes and Temporal. Pure."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ NOT_INSTALLED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Result of one check.
+    """The result of one check.
 
     Attributes:
         check: Name of the check.
         detail: What was found.
-        remedy: What to do about it; with status 0 a hint that can wait.
-        status: 0 if all is well, otherwise the exit status that it calls for.
+        remedy: How to fix it; with status 0, a hint that is not urgent.
+        status: 0 if all is well, otherwise the exit status for this failure.
     """
 
     check: str
@@ -53,13 +53,13 @@ class CheckResult:
 def check_cluster(
     view: ClusterView, doubt: Doubt | None, options: str, leader_and_quorum: Sequence[CheckResult] = ()
 ) -> list[CheckResult]:
-    """Check identity, leader, quorum, alarms and versions of a cluster that gave a linearizable list.
+    """Check identity, leader, quorum, alarms and versions of a cluster that returned a linearizable list.
 
     Args:
         view: What was seen.
-        doubt: What contradicts it.
-        options: What names cluster and configuration on the command line.
-        leader_and_quorum: Results on these two where what is seen from here does not say enough.
+        doubt: What contradicts the view.
+        options: The options that name cluster and configuration, for commands in messages.
+        leader_and_quorum: Results for these two, if the members in reach are too few to decide.
     """
     return [
         _check_identity(view, doubt),
@@ -108,17 +108,17 @@ def _check_versions(view: ClusterView) -> CheckResult:
 
 
 def check_rights(denied: str, remedy: str) -> CheckResult:
-    """Check that we may change the membership; `denied` is etcd's text against it, empty if there is none."""
+    """Check that we may change the membership; `denied` is etcd's refusal, or empty."""
     if denied:
         return CheckResult("rights in etcd", f"may not change the membership: {denied}", remedy, EXIT_FAILED)
     return CheckResult("rights in etcd", "may change the membership")
 
 
 def check_expiries(expiries: Iterable[Expiry], now: datetime) -> CheckResult:
-    """Check that no certificate and no token has expired or will soon.
+    """Check that no certificate and no token has expired or expires soon.
 
     Args:
-        expiries: When each ends, with its file.
+        expiries: Expiry of each file.
         now: The time, UTC.
     """
     expiries = sorted(expiries, key=lambda expiry: expiry.when)
@@ -136,7 +136,7 @@ def check_expiries(expiries: Iterable[Expiry], now: datetime) -> CheckResult:
 
 
 def check_resources(check: str, compared: Sequence[ComparedResource], named: str) -> CheckResult:
-    """Check that the EtcdMembers agree with etcd; `named` are the options that name cluster and configuration."""
+    """Check that EtcdMembers agree with etcd; `named` are the options that name cluster and configuration."""
     wrong = [f"{r.name}: {r.wrong}" for r in compared if r.wrong]
     if wrong:
         remedy = (
@@ -151,7 +151,7 @@ def check_contexts(foreign: dict[str, str]) -> CheckResult:
     """Check that all contexts belong to one Kubernetes cluster.
 
     Args:
-        foreign: Contexts that do not, each with the evidence.
+        foreign: Contexts of other clusters, each with the evidence.
     """
     if foreign:
         detail = "; ".join(f"{context}: {why}" for context, why in foreign.items())
@@ -160,7 +160,7 @@ def check_contexts(foreign: dict[str, str]) -> CheckResult:
 
 
 def check_workers(task_queue: str, workers: Sequence[LiveWorker]) -> CheckResult:
-    """Check that workers ask for work on our task queue; a hint names what differs between them."""
+    """Check that workers poll our task queue; a hint names differences between them."""
     if not workers:
         remedy = "start `etcd-handoff worker` on each node, with this task_queue and this Temporal"
         return CheckResult("workers", f"no worker asks for work on task queue {task_queue}", remedy, EXIT_FAILED)
@@ -172,10 +172,10 @@ def check_queue(name: str, task_queue: str, own_task_queue: str, identities: Seq
     """Check that workers serve the open queue of changes of this etcd cluster.
 
     Args:
-        name: Its workflow ID.
-        task_queue: The task queue that it runs on, which is that of the worker that started it.
-        own_task_queue: The one of the configuration.
-        identities: Who asks for work there.
+        name: The queue's workflow ID.
+        task_queue: Its task queue, which is that of the worker that started it.
+        own_task_queue: The task queue in the configuration.
+        identities: Identities of the workers that poll the task queue.
     """
     if not identities:
         detail = (
@@ -189,7 +189,7 @@ def check_queue(name: str, task_queue: str, own_task_queue: str, identities: Seq
 
 
 def check_attributes(known: Container[str], wrong_type: Sequence[str] = ()) -> CheckResult:
-    """Check that the search attributes are registered, none of them with another type (`wrong_type`)."""
+    """Check that the search attributes are registered; those in `wrong_type` have another type."""
     if wrong_type:
         names = " --name ".join(wrong_type)
         remedy = f"run `temporal operator search-attribute remove --name {names}`, then restart the workers"

@@ -1,4 +1,4 @@
-"""The checks of `doctor` on endpoints and contexts, one by one and against each other. Pure."""
+"""The checks of `doctor` on endpoints and contexts, each alone and against each other. Pure."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What one endpoint of the profile answered.
+    """The answers of one endpoint of the profile.
 
     Attributes:
-        number: Its place in the profile, 1 for the first.
+        number: Its position in the profile, from 1.
         url: The endpoint.
-        cluster_id: The cluster that it answered for; empty if nothing answered.
-        members: IDs of the members that answered, asked several times on separate connections.
-        advertised: Client URLs in the member list that it gave, by member ID; None if it gave none.
-        error: Why nothing answered, or why no list was given.
-        status: The exit status that the error calls for.
+        cluster_id: The ID of the cluster that answered; empty if nothing answered.
+        members: IDs of the members that answered, over several connections.
+        advertised: Client URLs in its member list, by member ID; None if it returned no list.
+        error: Why there was no answer, or no list.
+        status: The exit status for the error.
     """
 
     number: int
@@ -51,10 +51,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ClusterFacts:
-    """What is known of the cluster when endpoints and contexts are checked.
+    """The facts to check endpoints and contexts against.
 
     Attributes:
-        view: What etcd says; None if it could not be read, or contradicts itself.
+        view: What etcd says; None if it cannot be read, or contradicts itself.
         claims: What EtcdMembers say.
         addresses: The peer address in each EtcdMember, by its name.
     """
@@ -65,7 +65,7 @@ class ClusterFacts:
 
     @property
     def departed(self) -> tuple[ResourceClaim, ...]:
-        """EtcdMembers of members that have left, and whose name no other member has now."""
+        """EtcdMembers of members that have left, if no other member has their name now."""
         if self.view is None:
             return ()
         present = {resource_name(m.name) for m in self.view.members}
@@ -74,7 +74,7 @@ class ClusterFacts:
 
 
 def check_endpoints(endpoints: Sequence[Endpoint], facts: ClusterFacts) -> list[CheckResult]:
-    """Check each endpoint, and report those that lead to the same member."""
+    """Check each endpoint, and report endpoints that lead to the same member."""
     results = [_check_endpoint(endpoint, endpoints, facts) for endpoint in endpoints]
     return [*results, *_shared(endpoints, facts.view)]
 
@@ -107,7 +107,7 @@ def _listed(endpoint: Endpoint, view: ClusterView) -> bool:
 
 
 def _why_unused(endpoint: Endpoint, endpoints: Sequence[Endpoint], facts: ClusterFacts) -> str:
-    """Return why a silent endpoint belongs to no member any more; empty if it may belong to one."""
+    """Return why a silent endpoint no longer belongs to a member; empty if it may belong to one."""
     view = facts.view
     if view is None or endpoint.members:
         return ""
@@ -121,7 +121,7 @@ def _why_unused(endpoint: Endpoint, endpoints: Sequence[Endpoint], facts: Cluste
 
 
 def _shared(endpoints: Sequence[Endpoint], view: ClusterView | None) -> list[CheckResult]:
-    """Return a hint for each member that several endpoints lead to."""
+    """Return a hint for each member that several endpoints reach."""
     by_member: dict[str, list[int]] = {}
     for endpoint in endpoints:
         for member in endpoint.members if len(endpoint.members) == 1 else ():
@@ -138,13 +138,13 @@ def _shared(endpoints: Sequence[Endpoint], view: ClusterView | None) -> list[Che
 
 
 def missing_members(endpoints: Sequence[Endpoint], view: ClusterView) -> list[MemberView]:
-    """Return the members that have started and that nothing reaches from here."""
+    """Return the started members that no endpoint reaches."""
     reached = {member for endpoint in endpoints for member in endpoint.members}
     return [m for m in view.members if m.name and m.id not in reached and not m.reachable]
 
 
 def check_advertised(endpoints: Sequence[Endpoint], view: ClusterView | None) -> list[CheckResult]:
-    """Check that no two members advertise one URL; loopback addresses are for `doctor_topology`."""
+    """Check that no two members advertise the same URL; `doctor_topology` handles loopback addresses."""
     advertised = next((endpoint.advertised for endpoint in endpoints if endpoint.advertised), None)
     if view is None or advertised is None:
         return []
@@ -164,7 +164,7 @@ def check_advertised(endpoints: Sequence[Endpoint], view: ClusterView | None) ->
 
 
 def departed_context(check: str, context: str, error: str, facts: ClusterFacts) -> CheckResult | None:
-    """Return a hint if the context is that of a member that has left, otherwise None."""
+    """Return a hint if the context belongs to a member that has left, otherwise None."""
     names = {claim.name for claim in facts.departed}
     if not context or resource_name(context) not in names:
         return None

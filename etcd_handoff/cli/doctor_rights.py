@@ -1,4 +1,4 @@
-"""The checks of `doctor` on what we may change, as etcd and the API servers say."""
+"""The checks of `doctor` on our permissions in etcd and Kubernetes."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -18,7 +18,7 @@ CHECK: Final = "rights in kubernetes"
 
 
 async def etcd_rights(profile: ClusterProfile) -> list[CheckResult]:
-    """Check that we may change the membership; nothing if etcd does not answer, which other checks report."""
+    """Check that we may change the membership; no result if etcd does not answer, as other checks report that."""
     from etcd_handoff.etcd.classify import permission_remedy
 
     denied = await result_or_error(denial_reason(profile))
@@ -26,7 +26,7 @@ async def etcd_rights(profile: ClusterProfile) -> list[CheckResult]:
 
 
 async def kubernetes_rights(profile: ClusterProfile) -> list[CheckResult]:
-    """Check that we may write EtcdMembers as the profile asks; nothing if no API server tells."""
+    """Check that we may write EtcdMembers as the profile needs; no result if no API server answers."""
     gateway = open_kubernetes(profile)
     if gateway is None:
         return []
@@ -41,16 +41,16 @@ async def kubernetes_rights(profile: ClusterProfile) -> list[CheckResult]:
 
 
 def parts_to_write(profile: ClusterProfile) -> list[str]:
-    """Return what removals patch of an EtcdMember: its status, and its spec where that asks k0s or tells it."""
+    """Return the parts of an EtcdMember that removals patch: its status, and on k0s also its spec."""
     return ["status", *["spec"] * profile.is_k0s]
 
 
 def check_writes(profile: ClusterProfile, lacking: list[str]) -> CheckResult:
-    """Check that nothing is lacking that removals patch.
+    """Check that we may patch all parts of an EtcdMember that removals patch.
 
     Args:
         profile: The cluster profile.
-        lacking: What of an EtcdMember may not be patched: `status`, `spec`.
+        lacking: The parts that we may not patch: `status`, `spec`.
     """
     if not lacking:
         return CheckResult(CHECK, f"may patch {' and '.join(parts_to_write(profile))} of EtcdMembers")

@@ -1,4 +1,4 @@
-"""The part of `doctor` that asks Temporal: server, workers, search attributes, the queue of changes."""
+"""The checks of `doctor` on Temporal: server, workers, search attributes, the queue of changes."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TemporalReport:
-    """What Temporal said.
+    """What Temporal reports.
 
     Attributes:
         results: Results of the checks.
-        workers: How many workers serve the queue of each node; None if that is not known.
+        workers: Number of workers on each node's queue; None if that is unknown.
     """
 
     results: tuple[CheckResult, ...]
@@ -33,12 +33,12 @@ class TemporalReport:
 
 
 async def check_temporal(task_queue: str, cluster_id: str = "", nodes: Collection[str] = ()) -> TemporalReport:
-    """Check that Temporal answers, that workers ask for work there, and that our search attributes can be used.
+    """Check the Temporal server, the workers on the task queue, and our search attributes.
 
     Args:
-        task_queue: The one of the configuration.
-        cluster_id: The etcd cluster; empty if it is not known.
-        nodes: Those whose own queues are looked at.
+        task_queue: The task queue in the configuration.
+        cluster_id: The etcd cluster; empty if it is unknown.
+        nodes: Nodes whose own queues are checked.
     """
     import asyncio
 
@@ -85,7 +85,7 @@ async def _check_workers(client: Client, task_queue: str) -> CheckResult:
 
 
 async def _node_workers(client: Client, task_queue: str, nodes: Collection[str]) -> dict[str, int]:
-    """Return how many workers have recently asked for work on the queue of each node."""
+    """Return how many workers polled each node's queue recently."""
     import asyncio
 
     from etcd_handoff.contract import node_queue

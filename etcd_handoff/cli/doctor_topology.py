@@ -1,7 +1,7 @@
-"""The checks of `doctor` on who reaches which member, and on members that answer on their own node alone. Pure.
+"""The checks of `doctor` on which members are in reach, and by whom. Pure.
 
-A member that advertises loopback addresses alone, as all of k0s's do, answers nobody but its own node. Steps that need
-it go through that node's task queue, so a worker there takes the place of a connection from here.
+A member that advertises only loopback addresses answers only on its own node. All members of k0s do. Steps on such a
+member go through the node's task queue, so a worker there replaces a connection from here.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ OTHER_WAY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Who reaches which member.
+    """Which members are in reach, and by whom.
 
     Attributes:
         view: What etcd says, seen from here.
-        local: Members that advertise loopback addresses alone.
-        loopback: Where all of them say that they are; empty if they do not agree.
+        local: Members that advertise only loopback addresses.
+        loopback: The loopback host that all of them advertise; empty if they differ.
         missing: All members that are not reached from here.
     """
 
@@ -49,14 +49,14 @@ class Topology:
 
     @property
     def apart(self) -> tuple[MemberView, ...]:
-        """Members that are judged on their own nodes, not here."""
+        """Members that are checked through their own nodes, not from here."""
         return tuple(m for m in self.missing if m in self.local)
 
 
 def topology_of(endpoints: Sequence[Endpoint], view: ClusterView | None) -> Topology | None:
-    """Return who reaches whom; None if etcd did not say who is a member.
+    """Return which members are in reach; None if etcd returned no member list.
 
-    Where the profile has an endpoint at which nobody answers, that member is to be in reach, whatever it advertises.
+    If an endpoint of the profile does not answer, no member counts as local, because the profile expects them in reach.
     """
     advertised = next((endpoint.advertised for endpoint in endpoints if endpoint.advertised), None)
     if view is None or advertised is None:
@@ -73,13 +73,13 @@ def topology_of(endpoints: Sequence[Endpoint], view: ClusterView | None) -> Topo
 def check_topology(
     topology: Topology, nodes: Mapping[str, str], workers: Mapping[str, int] | None, worker_command: str
 ) -> CheckResult:
-    """Check that every member is reached from here, or by a worker on its own node.
+    """Check that each member is reached from here or by a worker on its own node.
 
     Args:
-        topology: Who reaches whom.
+        topology: Which members are in reach.
         nodes: The profile's table of member names and nodes.
-        workers: How many workers serve the queue of each node; None if Temporal does not say.
-        worker_command: How a worker is started there.
+        workers: Number of workers on each node's queue; None if Temporal does not say.
+        worker_command: The command that starts a worker there.
     """
     if not topology.missing:
         return CheckResult(CHECK, "every member is reached from here: any worker does every step")
@@ -99,7 +99,7 @@ def check_topology(
 
 
 def leader_and_quorum(topology: Topology | None) -> list[CheckResult]:
-    """Return leader and quorum by what the members here show; nothing if members are missing that should be in reach.
+    """Check leader and quorum by the members in reach; no result if members are missing that should be.
 
     A member that answers a linearizable read has a leader and a quorum.
     """

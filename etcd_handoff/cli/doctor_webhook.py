@@ -1,4 +1,4 @@
-"""The part of `doctor` that looks after the webhook: its files, and whether its server answers."""
+"""The checks of `doctor` on the webhook: its files and its server."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from etcd_handoff.config_notifications import NotificationsProfile
 
 UNWELCOME: Final = (401, 403, 404, 410)
-"""Answers that a receiver which wants POST alone seldom gives: it says 405 to what asks whether it is there."""
+"""Statuses that a receiver for POST seldom returns to our probe; it returns 405."""
 
 
 async def check_webhook(webhook: NotificationsProfile | None) -> list[CheckResult]:
-    """Check that events can be signed, and that somebody answers where they are sent; nothing without a webhook."""
+    """Check that events can be signed and that the receiver answers; no result without a webhook."""
     import asyncio
 
     from etcd_handoff.cli.doctor_checks import CheckResult
@@ -33,7 +33,7 @@ async def check_webhook(webhook: NotificationsProfile | None) -> list[CheckResul
 
 
 def _check_secret(path: Path) -> CheckResult:
-    """Check who may read and change what events are signed with; that it is there was seen before."""
+    """Check who may read and change the signing secret; another check has seen that it exists."""
     import stat
 
     from etcd_handoff.cli.doctor_checks import CheckResult
@@ -47,7 +47,10 @@ def _check_secret(path: Path) -> CheckResult:
 
 
 def _check_server(webhook: NotificationsProfile) -> CheckResult:
-    """Check that the receiver is there. No event is sent, and its path is not told: a token may be part of it."""
+    """Check that the receiver answers, without sending an event.
+
+    The message leaves out the URL's path, which may contain a token.
+    """
     from urllib.parse import urlsplit
 
     from etcd_handoff.cli.doctor_checks import CheckResult

@@ -1,4 +1,4 @@
-"""What a new member's etcd is to be started with, as a file: `--env-file`, and `--env-dir` for several members."""
+"""`--env-file` and `--env-dir`: write the settings of a new member's etcd to a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def environment_file(args: argparse.Namespace) -> EnvironmentFile | None:
-    """What writes the file that `--env-file` names; None where the option is not given.
+    """Return the writer of the file in `--env-file`; None without the option.
 
     Raises:
         CommandError: Its folder is not there, it is no file, or nothing would be written to it.
@@ -34,7 +34,7 @@ def environment_file(args: argparse.Namespace) -> EnvironmentFile | None:
 
 
 def environment_folder(args: argparse.Namespace) -> EnvironmentFile | None:
-    """What writes a file for each new member to the folder of `--env-dir`; None where the option is not given.
+    """Return the writer of one file for each new member in the folder `--env-dir`; None without it.
 
     Raises:
         CommandError: It is no folder, or nothing would be written to it.
@@ -59,11 +59,13 @@ def _require_following(args: argparse.Namespace, option: str) -> None:
 
 
 class EnvironmentFile:
-    """Writes what etcd is to be started with to a file, as systemd's EnvironmentFile takes it, whenever it changes.
+    """Writes the settings of a new member's etcd to a file, whenever they change.
+
+    The format is that of systemd's EnvironmentFile.
 
     Args:
-        path: The file, which is replaced as a whole; or a folder, in which each new member has a file `<name>.env`.
-        option: That names it.
+        path: The file, which is replaced as a whole; or a folder, where each new member has a file `<name>.env`.
+        option: The option that names it, for messages.
     """
 
     def __init__(self, path: Path, option: str) -> None:
@@ -72,7 +74,7 @@ class EnvironmentFile:
         self._written: dict[Path, dict[str, str]] = {}
 
     def __call__(self, progress: Progress) -> Iterable[str]:
-        """Write the file if there is something new, and return what to say about it."""
+        """Write the file if the settings are new, and return lines to print."""
         settings = progress.join_configuration
         if not settings:
             return []

@@ -1,4 +1,4 @@
-"""What stops a command: its exit status and the text for the terminal."""
+"""Errors that end a command, with exit status and text."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -28,19 +28,19 @@ class CommandError(Exception):
 
 
 def temporal_error(error: Any) -> CommandError:
-    """Return the command's error for an `RPCError`: Temporal refused a call or did not answer."""
+    """Return the command's error for an `RPCError`, when Temporal refused a call or did not answer."""
     from etcd_handoff.temporal.connection_failures import rpc_failure
 
     return CommandError(*rpc_failure(error))
 
 
 def client_error(error: ClientError) -> CommandError:
-    """Return the command's error for what the client for scripts raises."""
+    """Return the command's error for an error of the Python client."""
     return CommandError(error.exit_status, str(error))
 
 
 async def result_or_error(reading: Awaitable[T]) -> T | Exception:
-    """Return the result, or the error as a value: it is shown in place of the result, beside everything else."""
+    """Return the result, or the error as a value, so that the command can show it beside other results."""
     try:
         return await reading
     except Exception as error:  # noqa: BLE001  # each becomes a text through `status_and_text`
@@ -48,7 +48,7 @@ async def result_or_error(reading: Awaitable[T]) -> T | Exception:
 
 
 def status_and_advice(error: Exception, args: argparse.Namespace) -> tuple[int, str]:
-    """As `status_and_text`; where etcd cannot be read also the command that says why and what to do."""
+    """Return exit status and text; if etcd cannot be read, the text names `doctor`."""
     import shlex
 
     from etcd_handoff.cli.configuration import common_options

@@ -1,4 +1,4 @@
-"""EtcdMembers compared with etcd's member list. Pure."""
+"""Compare EtcdMembers with etcd's member list. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ComparedResource:
-    """One EtcdMember and how it differs from etcd.
+    """One EtcdMember, and how it differs from etcd.
 
     Attributes:
-        name: Name of the EtcdMember, or of the member that has none.
+        name: Name of the EtcdMember, or of the member without one.
         joined: Its condition Joined: `True`, `False`, `Unknown`; `-` if there is no EtcdMember.
         member_id: The member ID in its status.
         message: Its message.
@@ -40,7 +40,7 @@ class ComparedResource:
 
 
 def compare_resources(view: ClusterView | None, resources: Iterable[dict[str, Any]]) -> list[ComparedResource]:
-    """Compare all EtcdMembers with the member list; without a view nothing counts as wrong."""
+    """Compare all EtcdMembers with the member list; without a view none is wrong."""
     by_name = sorted(resources, key=lambda resource: str(resource["metadata"]["name"]))
     compared = [_compare(view, resource) for resource in by_name]
     missing = without_resource(view.members, claims_of(by_name)) if view else []
@@ -66,11 +66,11 @@ def _difference(view: ClusterView, name: str, member_id: str, joined: str) -> st
 
 
 def first_read(reads: Iterable[Resources], *, optional: bool) -> list[dict[str, Any]] | None:
-    """Return the EtcdMembers that could be read first; None if they could not be read.
+    """Return the first EtcdMembers that could be read; None if every read failed.
 
     Args:
-        reads: What each context gave, or why it gave nothing.
-        optional: The profile has no Kubernetes, or EtcdMembers need not be installed there.
+        reads: The result or the error of each context.
+        optional: The profile has no Kubernetes, or need not have EtcdMembers.
     """
     reads = list(reads)
     none_installed = optional and all(isinstance(read, KindGoneError) for read in reads)
@@ -78,17 +78,17 @@ def first_read(reads: Iterable[Resources], *, optional: bool) -> list[dict[str, 
 
 
 def claims_of(resources: Iterable[dict[str, Any]]) -> tuple[ResourceClaim, ...]:
-    """Return what all EtcdMembers say of who is a member, as a second witness."""
+    """Return what each EtcdMember says about its member."""
     return tuple(map(claim_of, resources))
 
 
 def claim_for(claims: Iterable[ResourceClaim], member: str) -> ResourceClaim | None:
-    """Return the EtcdMember that has this name, otherwise the one that carries this member ID."""
+    """Return the EtcdMember with this name, otherwise the one with this member ID."""
     return resource_asked_for(member, canonical_id(member), claims)
 
 
 def name_conflict(claims: Iterable[ResourceClaim], target: MemberView) -> str:
-    """Return a warning if the EtcdMember with the target's name describes another member, otherwise nothing."""
+    """Return a warning if the EtcdMember with the target's name describes another member; otherwise empty."""
     claim = next((c for c in claims if target.name and c.name == resource_name(target.name)), None)
     if claim is None or claim.member_id in ("", target.id):
         return ""
@@ -106,14 +106,14 @@ def doubt_of(
     *,
     only_witness: bool = False,
 ) -> Doubt | None:
-    """Return why nothing may be concluded from a view; None if nothing contradicts it.
+    """Return why a view cannot be trusted; None if nothing contradicts it.
 
     Args:
-        view: What was seen.
-        cluster_id: The cluster that the profile names. If it names none, EtcdMembers are the second witness.
-        claims: What EtcdMembers say; None if the profile has them and they could not be read.
-        leaving: Members that may still run without being listed, besides those that have left by their EtcdMembers.
-        only_witness: Nothing but EtcdMembers can show which cluster is meant, as in the first look of an operation.
+        view: The view.
+        cluster_id: The cluster ID in the profile. Without one, the view is checked against EtcdMembers.
+        claims: What EtcdMembers say; None if the profile has them and they cannot be read.
+        leaving: Unlisted members that may still run, besides those whose EtcdMembers say that they have left.
+        only_witness: Only EtcdMembers can show which cluster is meant, as in the first look of an operation.
     """
     claims = None if claims is None else tuple(claims)
     departed = {*leaving, *(claim.member_id for claim in claims or () if claim.joined == "False")}
@@ -122,7 +122,7 @@ def doubt_of(
 
 
 def peer_addresses(resources: Iterable[Mapping[str, object]]) -> dict[str, str]:
-    """Return the peer address in each EtcdMember, by its name; entries of another shape are left out."""
+    """Return the peer address in each EtcdMember, by its name; malformed entries are left out."""
     addresses = {}
     for resource in resources:
         metadata, status = resource.get("metadata"), resource.get("status")

@@ -1,4 +1,4 @@
-"""Which operation is meant: by the name or ID of its member, or by its workflow ID."""
+"""Find the operation that is meant, by its member's name or ID or by its workflow ID."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -28,19 +28,19 @@ MEMBER_ID: Final = re.compile(r"(?:0x)?([0-9a-f]{1,16})", re.IGNORECASE)
 
 
 class FoundOperation(NamedTuple):
-    """An operation as Temporal describes it.
+    """An operation as Temporal lists it.
 
     Attributes:
         workflow_id: Its workflow ID.
         run_id: Its last run.
-        first_run_id: The first run of its chain; empty where the list that it comes from does not tell.
-        kind: What it is.
+        first_run_id: The first run of its chain; empty if the list does not contain it.
+        kind: Its kind.
         cluster: Its cluster profile.
         member: Its member, by name if that is known.
-        state: Its state as lists show it; empty where the namespace has no search attributes.
+        state: Its state in Temporal's lists; empty if the namespace has no search attributes.
         started: When this run began, ISO 8601 in UTC.
         ended: When it ended; empty while it runs.
-        status: Temporal's word for how it stands: `RUNNING`, `COMPLETED`, `FAILED` and so on.
+        status: Its status in Temporal: `RUNNING`, `COMPLETED`, `FAILED` and so on.
     """
 
     workflow_id: str
@@ -56,12 +56,12 @@ class FoundOperation(NamedTuple):
 
     @property
     def runs(self) -> bool:
-        """It has not ended."""
+        """Whether it still runs."""
         return self.status == "RUNNING"
 
     @property
     def dry_run(self) -> bool:
-        """It was started as a dry run by our client."""
+        """Whether our client started it as a dry run."""
         return is_dry_run_id(self.workflow_id)
 
     @property
@@ -71,18 +71,18 @@ class FoundOperation(NamedTuple):
         return f"the {'dry run of a ' if self.dry_run else ''}{self.kind.noun}{whom}"
 
     def operation(self, client: Client) -> Operation[Any]:
-        """The same for who speaks to it."""
+        """Return the Python client's object for it."""
         from etcd_handoff.client.handoff import attached
 
         return attached(client, self.workflow_id, self.first_run_id, self.kind.workflow_type)
 
     def handle(self, client: Client) -> WorkflowHandle[Any, Any]:
-        """A handle on this operation, and on no later one with the same workflow ID."""
+        """Return a handle on this operation, not on a later one with the same workflow ID."""
         return client.get_workflow_handle(self.workflow_id, first_execution_run_id=self.first_run_id or None)
 
 
 def found(run: WorkflowExecution) -> FoundOperation | None:
-    """The operation that Temporal describes; None for a workflow that is none."""
+    """Return the operation that Temporal describes; None for another kind of workflow."""
     kind = kind_of(run.workflow_type)
     if kind is None:
         return None
@@ -103,19 +103,19 @@ def found(run: WorkflowExecution) -> FoundOperation | None:
 
 
 def is_about(operation: FoundOperation, cluster: str, member: str) -> bool:
-    """Whether an operation is about this member, by the name in lists or the one that it was started with."""
+    """Return whether an operation is on this member, by its name in lists or in its workflow ID."""
     names = {operation.member.casefold(), names_of(operation.workflow_id)[1].casefold()}
     return operation.cluster == cluster and member.strip().casefold() in names
 
 
 def id_in(member: str) -> str:
-    """The member ID that somebody gives, in hex as etcd writes it; empty where it can only be a name."""
+    """Return the member ID in hex as etcd writes it; empty if the text can only be a name."""
     hex_id = MEMBER_ID.fullmatch(member.strip())
     return hex_id[1].lower().lstrip("0") if hex_id else ""
 
 
 def the_one(operations: Iterable[FoundOperation], member: str, cluster: str) -> FoundOperation:
-    """The only operation among these that runs; a dry run only if nothing else does.
+    """Return the only running operation; a dry run only if no other operation runs.
 
     Raises:
         CommandError: None runs, or several do.
@@ -133,7 +133,7 @@ def the_one(operations: Iterable[FoundOperation], member: str, cluster: str) -> 
 
 
 async def running_operation(client: Client, args: argparse.Namespace) -> FoundOperation:
-    """The operation that `args.operation` means, and that runs.
+    """Return the running operation that `args.operation` names.
 
     Raises:
         CommandError: None does, several do, or Temporal does not answer.
@@ -149,7 +149,7 @@ async def running_operation(client: Client, args: argparse.Namespace) -> FoundOp
 
 
 async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
-    """The last operation with this workflow ID.
+    """Return the last operation with this workflow ID.
 
     Raises:
         CommandError: There is none, it is another kind of workflow, or Temporal does not answer.
@@ -171,9 +171,9 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
 
 
 async def by_member(client: Client, cluster: str, member: str) -> list[FoundOperation]:
-    """The operations on this member that run, replacements by it included.
+    """Return the running operations on this member, including replacements by it.
 
-    The workflow IDs are asked for too, since Temporal's lists are some moments late.
+    It also asks for the workflow IDs, since Temporal's lists are some moments late.
     """
     import asyncio
 
@@ -197,13 +197,13 @@ async def by_member(client: Client, cluster: str, member: str) -> list[FoundOper
 async def listed_operations(
     client: Client, cluster: str, *, running: bool | None = None, limit: int | None = None
 ) -> Sequence[FoundOperation]:
-    """The operations on a cluster as Temporal lists them, the last one first; works without search attributes.
+    """Return a cluster's operations, the last one first; works without search attributes.
 
     Args:
         client: A client.
         cluster: Cluster profile.
         running: Only those that run, or only those that have ended; None for all.
-        limit: How many at most.
+        limit: The largest number to return.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -228,14 +228,14 @@ async def listed_operations(
 
 
 async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | str:
-    """What the operation says of itself, or why it does not, with what to do."""
+    """Return the operation's progress, or why it does not answer, with what to do."""
     from etcd_handoff.temporal import client
 
     return await client.progress_or_reason(operation)
 
 
 async def _described(client: Client, workflow_id: str) -> FoundOperation | str | None:
-    """The last operation with this workflow ID, or the type of a workflow that is none; None when there is none."""
+    """Return the last operation with this workflow ID, the type of another workflow, or None."""
     from temporalio.service import RPCError
 
     from etcd_handoff.temporal.connection_failures import is_unknown_workflow

@@ -1,4 +1,4 @@
-"""Following an operation until it ends, with progress printed meanwhile."""
+"""Follow an operation until it ends, and print its progress."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -27,14 +27,14 @@ async def follow(
     heard: Callable[[Progress], None] | None = None,
     show: Callable[[str], None] | None = None,
 ) -> ResultT:
-    """Return the result of an operation, and print its progress until then.
+    """Print an operation's progress until it ends, and return its result.
 
     Args:
         removal: The operation.
-        lines: How its progress is told.
+        lines: Turns progress into lines.
         print_progress: Prints lines.
-        heard: Called with each answer of the query `progress`, that of a failed operation included.
-        show: Writes over the last line of a terminal; None where there is none.
+        heard: Called with each answer of the query `progress`, also with that of a failed operation.
+        show: Overwrites the last line of a terminal; None without a terminal.
 
     Raises:
         OperationError: It failed.
@@ -71,7 +71,7 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     show: Callable[[str], None],
     heard: Callable[[Progress], None] | None,
 ) -> None:
-    """Print progress until cancelled; what runs is asked for less often than where it stands."""
+    """Print progress until cancelled; pending steps are read less often than progress."""
     import asyncio
     import time
 
@@ -93,7 +93,7 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
 
 
 async def _pending_steps(removal: WorkflowHandle[Any, Any]) -> tuple[PendingStep, ...]:
-    """Return the steps that run or are tried again; none where Temporal does not tell."""
+    """Return the steps that run or are being retried; none if Temporal does not answer."""
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.describe import pending_steps
@@ -105,4 +105,4 @@ async def _pending_steps(removal: WorkflowHandle[Any, Any]) -> tuple[PendingStep
 
 
 def _not_at_all(_: str) -> None:
-    """Where the output is no terminal, nothing is written over."""
+    """Print nothing, for output that is no terminal."""

@@ -1,4 +1,4 @@
-"""`history`: who asked for which operation, why, and what was seen and done, from Temporal's own records."""
+"""`history`: who started which operation and why, and what was seen and done, from Temporal's records."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def history_command(args: argparse.Namespace) -> int:
-    """Print the trails, the last operation first. Exit 0, also when there is none."""
+    """Print the trails, the last operation first; return 0 also if there is none."""
     import asyncio
 
     from etcd_handoff.cli.render.history import history_object, overview_lines, trail_lines
@@ -40,7 +40,7 @@ def history_command(args: argparse.Namespace) -> int:
 
 
 async def _trails(args: argparse.Namespace) -> tuple[str, list[Trail]]:
-    """What was asked for, in words, and the trails, the last operation first."""
+    """Read the trails, the last operation first; also return in words what was searched for."""
     from etcd_handoff.cli.audit.fetch import trails
 
     if args.operation is not None and "/" in args.operation:

@@ -1,4 +1,4 @@
-"""`approve`, `pause`, `resume`, `recheck`, `cancel`: what people say to an operation that runs."""
+"""`approve`, `pause`, `resume`, `recheck`, `cancel`: requests to a running operation."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 
 def approve_command(args: argparse.Namespace) -> int:
-    """Send the update `approve`; exit 0 if it was taken, 3 if the operation does not wait for an approval."""
+    """Send the update `approve`.
+
+    Returns:
+        The exit status: 0 if it was accepted, 3 if the operation does not wait for an approval.
+    """
     from etcd_handoff.contract import Approval
     from etcd_handoff.temporal.identity import shell_user
 
@@ -33,14 +37,18 @@ def approve_command(args: argparse.Namespace) -> int:
 
 
 def recheck_command(args: argparse.Namespace) -> int:
-    """Send the update `recheck`; exit 0 if it was taken."""
+    """Send the update `recheck`; return 0 if it was accepted."""
     from etcd_handoff.contract import Recheck
 
     return _run(args, lambda client: _update(client, args, "recheck", Recheck, {"reason": args.reason}))
 
 
 def pause_command(args: argparse.Namespace) -> int:
-    """Send the update `pause` or `resume`; exit 0 if it was taken, 3 if it is too late or nothing is paused."""
+    """Send the update `pause` or `resume`.
+
+    Returns:
+        The exit status: 0 if it was accepted, 3 if it is too late or if nothing is paused.
+    """
     from etcd_handoff.contract import Pause
     from etcd_handoff.temporal.identity import shell_user
 
@@ -49,7 +57,11 @@ def pause_command(args: argparse.Namespace) -> int:
 
 
 def cancel_command(args: argparse.Namespace) -> int:
-    """Cancel an operation; exit 0 if it has ended so, 3 if that is too late, 1 if no worker takes the request."""
+    """Cancel an operation.
+
+    Returns:
+        The exit status: 0 if it ended cancelled, 3 if it is too late for that, 1 if no worker takes the request.
+    """
     return _run(args, lambda client: _cancel(client, args))
 
 
@@ -83,7 +95,7 @@ def _run(args: argparse.Namespace, command: Callable[[Client], Awaitable[dict[st
 async def _update(
     client: Client, args: argparse.Namespace, name: str, model: type[Request], fields: dict[str, str]
 ) -> dict[str, Any]:
-    """Send an update to the operation, and return what became of it.
+    """Send an update to the operation, and return its answer.
 
     Raises:
         CommandError: No operation is meant, or an option is wrong.
@@ -108,7 +120,7 @@ async def _update(
 
 
 async def _cancel(client: Client, args: argparse.Namespace) -> dict[str, Any]:
-    """Cancel the operation, and return what became of it.
+    """Cancel the operation, and return its end.
 
     Raises:
         CommandError: No operation is meant, or it has failed in another way meanwhile.
@@ -127,7 +139,7 @@ async def _cancel(client: Client, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _about(operation: FoundOperation, action: str) -> dict[str, Any]:
-    """What every answer for JSON begins with."""
+    """Return the fields that start every answer for JSON."""
     return {
         "action": action,
         "workflow_id": operation.workflow_id,

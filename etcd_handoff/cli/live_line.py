@@ -1,4 +1,4 @@
-"""A last line on a terminal that is written over; anywhere else there is none, and no escape code."""
+"""A last line on a terminal that is overwritten; other output gets neither such a line nor escape codes."""
 # ruff: noqa: PLC0415
 # rich is imported where a line is shown: `--help` answers at once, without it.
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class LiveLine:
-    """The lines that a command prints, and the one below them that changes.
+    """Prints lines that stay, and below them one line that changes.
 
     Args:
-        stream: Where they go.
+        stream: Where they are printed.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -27,7 +27,7 @@ class LiveLine:
         self._live: Live | None = None
 
     def print(self, lines: Iterable[str]) -> None:
-        """Print lines that stay, at once."""
+        """Print lines that stay, and flush them."""
         lines = list(lines)
         if not lines:
             return
@@ -42,7 +42,7 @@ class LiveLine:
             self._stream.flush()
 
     def show(self, text: str) -> None:
-        """Write the last line over with this; nothing where the output is no terminal."""
+        """Overwrite the last line; do nothing if the output is no terminal."""
         if self._terminal:
             from rich.text import Text
 
@@ -50,7 +50,7 @@ class LiveLine:
             self._live.update(Text(" ".join(text.split()), no_wrap=True, overflow="crop"), refresh=True)
 
     def close(self) -> None:
-        """Take the last line away."""
+        """Remove the last line."""
         if self._live is not None:
             self._live.stop()
             self._live = None

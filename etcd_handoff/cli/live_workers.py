@@ -1,4 +1,4 @@
-"""The workers that ask for work, by what Temporal knows of a task queue."""
+"""The workers that poll a task queue, as Temporal lists them."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -20,15 +20,15 @@ class LiveWorker(NamedTuple):
     """A worker.
 
     Attributes:
-        node: The node that it was started for; empty where its identity does not tell.
-        version: Its version; empty where its identity does not tell.
-        build: Digest of its code, shortened: workers with the same one decide alike.
+        node: The node that it was started for; empty if its identity does not name one.
+        version: Its version; empty if its identity does not contain one.
+        build: Digest of its code, shortened. Workers with the same digest decide alike.
         host: Its host, or its whole identity.
-        asked_seconds_ago: When it asked for work last.
-        config: Digest of the settings that decide what is done: workers with the same one act by the same rules.
+        asked_seconds_ago: Seconds since its last poll.
+        config: Digest of the settings that affect decisions. Workers with the same digest follow the same rules.
         profiles: Its cluster profiles.
-        certificates: When the first certificate of each profile ends, as an ISO date, by profile.
-        expiring: Profiles with one that has ended, or ends within `EXPIRY_HINT_DAYS`.
+        certificates: The earliest expiry of each profile's certificates, as an ISO date, by profile.
+        expiring: Profiles with a certificate that has expired, or expires within `EXPIRY_HINT_DAYS`.
     """
 
     node: str
@@ -43,7 +43,7 @@ class LiveWorker(NamedTuple):
 
 
 async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
-    """The workers that have asked for workflow tasks within about a minute, by node.
+    """Return the workers that polled for workflow tasks within about a minute, by node.
 
     Raises:
         RPCError: Temporal does not answer, or refuses.
@@ -82,7 +82,7 @@ async def live_workers(client: Client, task_queue: str) -> list[LiveWorker]:
 
 
 def _expiring(ends: tuple[tuple[str, str], ...], now: float) -> tuple[str, ...]:
-    """The profiles whose first certificate ends soon, or has ended."""
+    """Return the profiles whose earliest certificate has expired or expires soon."""
     from datetime import UTC, datetime, timedelta
 
     latest = datetime.fromtimestamp(now, UTC) + timedelta(days=EXPIRY_HINT_DAYS)

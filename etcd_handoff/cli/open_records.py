@@ -1,4 +1,4 @@
-"""The workflows that still write an EtcdMember after its operation has ended, as Temporal lists them."""
+"""Workflows that still write an EtcdMember after its operation has ended."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -23,7 +23,9 @@ QUERY: Final = f'WorkflowType = "{RECORD_STATUS}" AND ExecutionStatus = "Running
 
 
 async def open_records(client: Client, cluster: str) -> list[OpenRecord]:
-    """Those of a cluster, the oldest first. They have no search attributes: their IDs name the cluster.
+    """Return those of a cluster, the oldest first.
+
+    They have no search attributes, but their workflow IDs name the cluster.
 
     Raises:
         RPCError: Temporal does not answer, or refuses.
@@ -39,7 +41,7 @@ async def open_records(client: Client, cluster: str) -> list[OpenRecord]:
 
 
 async def _record(client: Client, run: WorkflowExecution, cluster: str) -> OpenRecord | None:
-    """One of them; None if it has ended since it was listed: Temporal's lists are some moments late."""
+    """Read one of them; None if it ended after it was listed, since Temporal's lists are some moments late."""
     import asyncio
     from datetime import UTC
 
@@ -79,7 +81,7 @@ async def _record(client: Client, run: WorkflowExecution, cluster: str) -> OpenR
 
 
 def _waiting_for(pending: PendingStep | None, events: Sequence[HistoryEvent]) -> str:
-    """What keeps it: the last failure, or that no worker has begun."""
+    """Return what holds it up: its last failure, or that no worker has begun."""
     from etcd_handoff.cli.audit.steps import failure_text
 
     if pending is not None and pending.failure:

@@ -1,4 +1,4 @@
-"""The operations that the command line knows, by workflow type and workflow ID: one table for all commands."""
+"""The kinds of operations, by workflow type and workflow ID: one table for all commands."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ class OperationKind(NamedTuple):
 
     Attributes:
         workflow_type: The workflow that carries it out.
-        noun: What people call it.
-        prefix: How its workflow IDs begin, up to the cluster.
+        noun: Its name for people.
+        prefix: Start of its workflow IDs, up to the cluster.
         dry_run_prefix: The same for a dry run that our client starts.
         command: The command that starts it.
         of_parts: It consists of additions and removals, so that its activities name several members.
-        of_whole: It is about all members of a cluster, so that lists name all that are to be there.
+        of_whole: It changes the whole membership, so that lists name all members that the cluster is to have.
     """
 
     workflow_type: str
@@ -27,7 +27,7 @@ class OperationKind(NamedTuple):
     of_whole: bool = False
 
     def id_of(self, cluster: str, member: str) -> str:
-        """The workflow ID of such an operation on a member."""
+        """Return the workflow ID of such an operation on a member."""
         return f"{self.prefix}/{cluster}/{member}"
 
 
@@ -43,21 +43,21 @@ KINDS: Final = (
 
 
 RECORD_STATUS: Final = "RecordStatus"
-"""The workflow that goes on to write an EtcdMember whose operation has ended: no operation of its own."""
+"""The workflow that writes an EtcdMember after its operation has ended. It is no operation itself."""
 
 
 def kind_of(workflow_type: str) -> OperationKind | None:
-    """The kind that a workflow is; None for any other workflow."""
+    """Return a workflow's kind of operation; None for any other workflow."""
     return next((kind for kind in KINDS if kind.workflow_type == workflow_type), None)
 
 
 def is_dry_run_id(workflow_id: str) -> bool:
-    """Whether our client gives this workflow ID to a dry run."""
+    """Return whether our client gives this workflow ID to a dry run."""
     return workflow_id.partition("/")[0] in {kind.dry_run_prefix for kind in KINDS}
 
 
 def names_of(workflow_id: str) -> tuple[str, str]:
-    """Cluster and member that a workflow ID of ours names; empty where it names none."""
+    """Return the cluster and the member in a workflow ID of ours; empty for any other ID."""
     prefix, _, rest = workflow_id.partition("/")
     if prefix not in {prefix for kind in KINDS for prefix in (kind.prefix, kind.dry_run_prefix)}:
         return "", ""

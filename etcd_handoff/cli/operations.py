@@ -1,4 +1,4 @@
-"""Starting an operation on a cluster, or attaching to the one that runs, and following it."""
+"""Start an operation on a cluster, or attach to a running one, and follow it."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 class Ends(NamedTuple):
-    """How the ends of an operation are told.
+    """The texts and exit statuses for each way an operation can end.
 
     Attributes:
         result_type: Type of its result.
-        shape: Shape of what is printed in JSON.
-        lines: The result in words; takes `dry_run`, whether only a dry run was asked for.
-        exit_status: The command's exit status for a result; takes `dry_run` too.
-        cancelled: What is true when it was cancelled.
-        terminated: The same when its workflow was terminated.
-        timed_out: The same when its workflow timed out.
+        shape: Model of the JSON output.
+        lines: Returns the result in words. Takes `dry_run`, whether only a dry run was asked for.
+        exit_status: Returns the command's exit status for a result. Takes `dry_run` too.
+        cancelled: Text for a cancelled operation.
+        terminated: Text for a terminated workflow.
+        timed_out: Text for a workflow that timed out.
         on_progress: Called with each answer of the query `progress`; returns lines to print.
     """
 
@@ -51,7 +51,11 @@ class Ends(NamedTuple):
 
 
 def run_operation(args: argparse.Namespace, request: OperationRequest, task_queue: str, ends: Ends) -> int:
-    """Start the operation, print progress and the result, and return the exit status; 130 on Ctrl-C."""
+    """Start the operation, and print its progress and result.
+
+    Returns:
+        The exit status: 130 on Ctrl-C.
+    """
     import asyncio
 
     started: list[str] = []
@@ -64,7 +68,7 @@ def run_operation(args: argparse.Namespace, request: OperationRequest, task_queu
 
 
 def _goes_on(request: OperationRequest, started: Sequence[str]) -> str:
-    """What becomes of the operation when this command ends before it; `started` has its ID once that is known."""
+    """Return what happens to the operation after this command; `started` has its ID once that is known."""
     what = _with_article(request)
     if started:
         return f"{what} that was started goes on; run the same command again to follow it."
@@ -128,7 +132,7 @@ async def _run(
 async def _start(
     client: Client, request: OperationRequest, task_queue: str, ends: Ends
 ) -> tuple[WorkflowHandle[Any, OperationResult], bool]:
-    """Return the operation, and whether it was already running."""
+    """Start the operation or attach to it; also return whether it already ran."""
     from temporalio.service import RPCError
 
     from etcd_handoff.temporal.client import start_operation
@@ -146,7 +150,7 @@ async def _start(
 def print_failure(
     args: argparse.Namespace, failure: OperationError, ends: Ends, last: Progress | None = None, cluster: str = ""
 ) -> int:
-    """Print how the operation failed; return the exit status."""
+    """Print how the operation failed, and return the exit status."""
     from etcd_handoff.client import OperationCancelledError, OperationTerminatedError, OperationTimedOutError
     from etcd_handoff.contract import HandoffState
 

@@ -1,4 +1,4 @@
-"""Commands for operations that run or have ended, and their options."""
+"""Commands for running and ended operations, and their options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_operator_commands(add: Add) -> None:
-    """Add the commands of operators to the parser."""
+    """Add these commands to the parser."""
     _add_describe(add)
     _add_approve(add)
     _add_cancel(add)
@@ -36,7 +36,7 @@ def _add_operation(command: argparse.ArgumentParser) -> None:
 
 
 def _utf8(text: str) -> str:
-    """Return the argument, if Temporal can be told it."""
+    """Return the argument if it is valid UTF-8, as Temporal needs."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -118,7 +118,7 @@ def _add_pause(add: Add) -> None:
 
 
 def _positive(text: str) -> int:
-    """A number of at least 1."""
+    """Return the number if it is at least 1."""
     if not text.isdecimal() or int(text) < 1:
         msg = f"{text!r} is no number of operations; give 1 or more"
         raise argparse.ArgumentTypeError(msg)

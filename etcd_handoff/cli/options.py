@@ -30,7 +30,10 @@ WATCH_VERBS: Final = ("start", "stop", "status", "resync")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands; the common options are accepted before and after the command."""
+    """Return the parser of all commands.
+
+    The common options are accepted before and after the command.
+    """
     options = argparse.ArgumentParser(
         prog="etcd-handoff",
         description="Removes, adds and replaces members of a live etcd cluster safely, even the leader.",
@@ -61,7 +64,7 @@ def _add(
     description: str,
     example: str,
 ) -> argparse.ArgumentParser:
-    """Add a command; the first sentence of its description stands in the list of commands."""
+    """Add a command; the list of commands shows the first sentence of its description."""
     command = commands.add_parser(
         name,
         help=description.partition(".")[0],
@@ -192,7 +195,7 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 def _digest(text: str) -> str:
-    """Return the digest; a verb there is one that the option has swallowed, since its value may be left out."""
+    """Return the digest, unless the option has swallowed a verb, as its value is optional."""
     if text in WATCH_VERBS:
         msg = f"{text!r} is no digest; give the verb first: etcd-handoff watch {text} --confirm DIGEST"
         raise argparse.ArgumentTypeError(msg)
@@ -211,7 +214,7 @@ def _add_doctor(commands: Commands[argparse.ArgumentParser]) -> None:
 
 
 class _Version(argparse.Action):
-    """`--version`, which imports the version only if it is asked for."""
+    """`--version`, which imports the version only when it is needed."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
         super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help="print the version")

@@ -1,4 +1,4 @@
-"""Operations that run or have ended, as Temporal still has them: for `history`, `describe` and `report`."""
+"""Find running and ended operations for `history`, `describe` and `report`."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.find_operation import FoundOperation
 
 MOST: Final = 500
-"""How many operations are read for a member that lists do not name: with more of them a command would take seconds."""
+"""How many operations are searched for a member that lists do not name; more of them would take seconds."""
 
 
 class OperationsOn(NamedTuple):
     """The operations on a member, the last one first.
 
     Attributes:
-        subject: Those that were to change it, or have changed it.
-        listed: Changes of the whole membership that name it among all members, and have left it alone so far.
+        subject: Operations that were to change it, or have changed it.
+        listed: Changes of the whole membership that list it and have left it alone so far.
     """
 
     subject: list[FoundOperation]
@@ -38,7 +38,7 @@ class OperationsOn(NamedTuple):
 
 
 async def operations_on(client: Client, cluster: str, member: str) -> OperationsOn:
-    """All operations on a member, by its name or ID; replacements by it are included.
+    """Return all operations on a member, by its name or ID, including replacements by it.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -53,7 +53,7 @@ async def operations_on(client: Client, cluster: str, member: str) -> Operations
 async def _with_recorded(
     client: Client, known: Sequence[FoundOperation], listed: Iterable[FoundOperation], member: str
 ) -> OperationsOn:
-    """With those whose histories name the member where lists do not: by its ID, or as one of several."""
+    """Add operations whose histories name the member where lists do not: by its ID, or as one of several."""
     from etcd_handoff.cli.audit.fetch import members_of
 
     name, member_id, ids = member.strip().casefold(), id_in(member), {run.run_id for run in known}
@@ -65,13 +65,15 @@ async def _with_recorded(
 
 
 def newest_first(operations: Iterable[FoundOperation]) -> list[FoundOperation]:
-    """The operations in the order of their start, the last one first; one that is found twice counts once."""
+    """Sort operations by their start, the last one first, and drop duplicates."""
     once = {run.run_id: run for run in operations}
     return sorted(once.values(), key=lambda run: (run.started, run.run_id), reverse=True)
 
 
 async def last_operation(args: argparse.Namespace) -> tuple[Client, FoundOperation]:
-    """A client, and the operation that `args.operation` means: of a member the one that runs, else the last one.
+    """Return a client and the operation that `args.operation` names.
+
+    For a member it is the running operation, otherwise the last one.
 
     Raises:
         CommandError: There is none, or Temporal does not answer.
@@ -86,12 +88,12 @@ async def last_operation(args: argparse.Namespace) -> tuple[Client, FoundOperati
 
 
 def the_last(operations: Iterable[FoundOperation], member: str, cluster: str) -> FoundOperation:
-    """The operation that matters most now: one that runs before one that has ended, a change before a dry run.
+    """Return the most relevant operation: a running one before an ended one, a change before a dry run.
 
     Args:
-        operations: Those on the member before those that only list it, each the last one first.
-        member: The member, for the error.
-        cluster: Its cluster profile, for the error.
+        operations: Operations on the member, then those that only list it, each with the last one first.
+        member: The member, for the error message.
+        cluster: Its cluster profile, for the error message.
 
     Raises:
         CommandError: There is none.

@@ -1,4 +1,4 @@
-"""`plan`: what a removal would do now."""
+"""`plan`: show what a removal would do now."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 def plan_command(args: argparse.Namespace) -> int:
     """Print members and steps.
 
-    Exit 0; 3 if the removal would wait or be refused, 1 if etcd would not allow it, 4 if other nodes have to be asked.
+    Returns:
+        The exit status: 0 if it could begin or is done, 3 if it would wait or be refused, 1 if etcd would not allow it,
+            and 4 if only other nodes can tell.
+
+    Raises:
+        CommandError: No member, or more than one, has this name.
     """
     import asyncio
     import dataclasses
@@ -55,14 +60,14 @@ def plan_command(args: argparse.Namespace) -> int:
 
 
 def dry_run_command(args: argparse.Namespace) -> str:
-    """Return the command that plans the same through the workers of all nodes."""
+    """Return the command for the same plan through the workers of all nodes."""
     import shlex
 
     return shlex.join(["etcd-handoff", "remove", args.member, *common_options(args), "--dry-run"])
 
 
 async def _read_facts(profile: ClusterProfile) -> PlanFacts:
-    """Read etcd, EtcdMembers and our rights at once; an error is raised for etcd alone."""
+    """Read etcd, EtcdMembers and our permissions in parallel; only an error of etcd is raised."""
     import asyncio
 
     from etcd_handoff.cli.etcdmembers import claims_of
@@ -97,7 +102,7 @@ async def _read_facts(profile: ClusterProfile) -> PlanFacts:
 
 
 def _opening(profile: ClusterProfile) -> str:
-    """Return when the next change window opens; empty if one is open, or if changes may begin at any time."""
+    """Return when the next change window opens; empty if changes may begin now."""
     import time
 
     from etcd_handoff.change_windows import next_opening, shown, zone

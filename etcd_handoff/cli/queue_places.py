@@ -1,4 +1,4 @@
-"""The queue of an etcd cluster, and where an operation stands in it."""
+"""The queue of an etcd cluster, and an operation's place in it."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 UNKNOWN: Final = "?"
-"""The place in a queue that does not answer, or of which nobody knows whose it is."""
+"""The place when the queue does not answer, or when the cluster is unknown."""
 
 
 async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
-    """The queue of an etcd cluster, an empty one when there is none; None when it does not answer in time."""
+    """Read the queue of an etcd cluster; an empty one if there is none, None if it does not answer in time."""
     from datetime import timedelta
 
     from temporalio.client import WorkflowQueryFailedError
@@ -42,10 +42,10 @@ async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
 
 
 def place_of(queue: ChangeQueueState | None, chain_id: str) -> str:
-    """Where an operation stands, in words; empty when it stands in no queue, `?` when that is not known.
+    """Describe an operation's place; empty if it is in no queue, `?` if that is unknown.
 
     Args:
-        queue: The queue; None when it is not known.
+        queue: The queue; None if it is unknown.
         chain_id: ID of the operation's first run.
     """
     from etcd_handoff.operation.change_queue import waiters

@@ -1,4 +1,4 @@
-"""What a removal would do now, from what etcd and EtcdMembers say. Pure."""
+"""Plan a removal from the state of etcd and EtcdMembers. Pure."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PlanFacts:
-    """What a plan is made from.
+    """The facts that a plan is made from.
 
     Attributes:
         view: What etcd says.
-        cluster_id: The cluster that the profile names; empty if it names none.
-        min_voters: The profile's.
+        cluster_id: The cluster ID in the profile; empty if it has none.
+        min_voters: `min_voters` of the profile.
         has_kubernetes: The profile has a Kubernetes.
-        claims: What EtcdMembers say; None if they could not be read.
-        claims_error: Why they could not be read.
-        denied: Why etcd would refuse us a change of the membership; empty if it would not, or if that is unknown.
-        dry_run: The command that plans through the workers of all nodes, if the profile names this node's member alone.
-        opens: When the profile lets it begin, in words; empty if it may begin now.
+        claims: What EtcdMembers say; None if they cannot be read.
+        claims_error: Why they cannot be read.
+        denied: Why etcd would refuse us a membership change; empty if it would not, or if that is unknown.
+        dry_run: The command that plans through the workers of all nodes, if the profile names only this node's member.
+        opens: When the next change window opens, in words; empty if changes may begin now.
     """
 
     view: ClusterView
@@ -64,8 +64,8 @@ class Denied:
     """A removal would fail at once with PermissionDenied.
 
     Attributes:
-        seen: etcd's own words.
-        remedy: What gives the right.
+        seen: etcd's message.
+        remedy: How to get the permission.
     """
 
     seen: str
@@ -74,11 +74,11 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """What a removal would do cannot be told here: other members answer on their own nodes alone.
+    """This node cannot plan the removal, because other members answer only on their own nodes.
 
     Attributes:
-        seen: Who is seen from here, and who is not.
-        remedy: The command that tells it.
+        seen: Which members this node sees, and which it does not.
+        remedy: The command that can plan it.
     """
 
     seen: str
@@ -87,15 +87,15 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class RemovalPlan:
-    """What a removal would do.
+    """The plan of a removal.
 
     Attributes:
-        member_id: ID of the member; empty if it is not clear which one is meant.
+        member_id: ID of the member; empty if the name is unknown or ambiguous.
         label: Its name for people.
-        decision: What would be done first; None if the member has left, or if it is not clear which one is meant.
-        steps: What would be done, in words.
-        warnings: What else to know before it.
-        text: What is printed in place of a decision.
+        decision: The first step; None if the member has left, or if the name is unknown or ambiguous.
+        steps: The steps, in words.
+        warnings: What to know before the removal.
+        text: The text in place of a decision.
     """
 
     member_id: str
@@ -106,7 +106,7 @@ class RemovalPlan:
     text: str = ""
 
     def with_cluster(self, cluster: str) -> RemovalPlan:
-        """The same plan, whose commands name the cluster profile."""
+        """Return the same plan with the cluster profile in its commands."""
         decision = self.decision
         match decision:
             case Blocked():
@@ -117,7 +117,7 @@ class RemovalPlan:
 
     @property
     def word(self) -> str:
-        """The decision in one word: `done` if the member has left, `unknown` if it is not clear which one is meant."""
+        """The decision in one word: `done` if the member has left, `unknown` if the name is unknown or ambiguous."""
         if self.decision is None:
             return "done" if self.member_id else "unknown"
         return type(self.decision).__name__.lower()
@@ -129,7 +129,7 @@ class RemovalPlan:
 
 
 def plan_removal(facts: PlanFacts, request: RemovalRequest) -> RemovalPlan:
-    """Return what this removal would do now."""
+    """Return the plan of this removal."""
     view, claims = facts.view, facts.claims or ()
     warnings = cluster_warnings(view)
     if facts.claims_error:
@@ -153,7 +153,7 @@ def _goal(facts: PlanFacts, target_id: str) -> MemberAbsent:
 
 
 def _unseen(facts: PlanFacts) -> Unseen | None:
-    """Return what this node alone does not show; None if it shows all members."""
+    """Return which members this node cannot see; None if it sees all of them."""
     here = [m.label for m in facts.view.members if m.reachable]
     elsewhere = [f"{m.label} ({m.note})" for m in facts.view.members if m.name and not m.reachable]
     if not elsewhere:
@@ -165,7 +165,7 @@ def _unseen(facts: PlanFacts) -> Unseen | None:
 def _plan_without_target(
     facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous, warnings: Sequence[str]
 ) -> RemovalPlan:
-    """Return the plan for a name or ID that no member has, or more than one."""
+    """Return the plan for a name or ID that fits no member, or several."""
     view, claims, member = facts.view, facts.claims or (), request.member
     claim = claim_for(claims, member) if isinstance(target, NotFound) else None
     departed = [claim.member_id] if claim else []
@@ -186,7 +186,7 @@ def _decided(
 
 
 def _not_found(facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous) -> str:
-    """Return which members there are, in the workflow's words."""
+    """Return which members exist, in the workflow's words."""
     if isinstance(target, Ambiguous):
         return f"{ambiguous(request.member, target).text}, or the host and port of its peer URL"
     because = "no EtcdMember describes it"
@@ -208,7 +208,7 @@ def _absent(member: str, claim: ResourceClaim) -> str:
 
 
 def _steps(facts: PlanFacts, target: MemberView, decision: Decision | Denied | Unseen) -> list[str]:
-    """Return what a removal would do, in the workflow's words; empty if it is blocked, refused or denied."""
+    """Return the steps in the workflow's words; empty if the removal is blocked, refused or denied."""
     if isinstance(decision, Denied | Unseen):
         return []
     steps = list(plan_lines(decision, target.label, facts.view.label))

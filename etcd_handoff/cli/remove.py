@@ -1,4 +1,4 @@
-"""`remove`: start a removal, or attach to the one that runs, and follow it.
+"""`remove`: start a removal, or attach to a running one, and follow it.
 
 Its options are declared in `etcd_handoff.cli.change_options`.
 """
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def remove_command(args: argparse.Namespace) -> int:
-    """Print progress and the result. Exit 0 if the member has left, otherwise as the failure says; 130 on Ctrl-C."""
+    """Print progress and the result.
+
+    Returns:
+        The exit status: 0 if the member has left, 130 on Ctrl-C, otherwise the exit status of the failure.
+    """
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
@@ -35,7 +39,7 @@ def remove_command(args: argparse.Namespace) -> int:
 
 
 def ends() -> Ends:
-    """Return how the ends of a removal are told."""
+    """Return the texts for each way a removal can end."""
     from etcd_handoff.cli.render.removal_result import removal_exit, removal_lines
     from etcd_handoff.cli.shapes.operations import RemoveOutput
     from etcd_handoff.contract import RemovalResult

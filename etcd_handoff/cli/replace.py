@@ -1,4 +1,4 @@
-"""`replace`: start the replacement of a member, or attach to the one that runs, and follow it.
+"""`replace`: start the replacement of a member, or attach to a running one, and follow it.
 
 Its options are declared in `etcd_handoff.cli.change_options`.
 """
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def replace_command(args: argparse.Namespace) -> int:
-    """Print progress and the result. Exit 0 if the member is replaced, otherwise as the failure says; 130 on Ctrl-C."""
+    """Print progress and the result.
+
+    Returns:
+        The exit status: 0 if the member is replaced, 130 on Ctrl-C, otherwise the exit status of the failure.
+    """
     from etcd_handoff.contract import TASK_QUEUE
 
     config = read_config(args)
@@ -31,7 +35,7 @@ def replace_command(args: argparse.Namespace) -> int:
 
 
 def _ends(on_progress: EnvironmentFile | None) -> Ends:
-    """Return how the ends of a replacement are told, and what writes what to start the new member's etcd with."""
+    """Return the texts for each way a replacement can end, and the writer of the environment file."""
     from etcd_handoff.cli.render.change_results import change_exit, replacement_lines
     from etcd_handoff.cli.shapes.operations import ReplaceOutput
     from etcd_handoff.contract import ReplacementResult
@@ -50,7 +54,7 @@ def _ends(on_progress: EnvironmentFile | None) -> Ends:
 
 
 def replacement_request(args: argparse.Namespace, cluster: str) -> ReplacementRequest:
-    """The checked input.
+    """Return the validated input.
 
     Raises:
         CommandError: A field is wrong; one line for each.

@@ -1,4 +1,4 @@
-"""Replacements by the member that joins: Temporal's lists know them by the one that leaves."""
+"""Find replacements by the member that joins. Temporal's lists have only the member that leaves."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.find_operation import FoundOperation
 
 MOST: Final = 20
-"""How many replacements are read, one event of each."""
+"""How many replacements are read, with one event of each."""
 
 
 async def replacements_by(client: Client, operations: Iterable[FoundOperation], member: str) -> list[FoundOperation]:
-    """Those replacements among the first operations that put this member in the place of another one."""
+    """Return the replacements by this member, among the first few."""
     import asyncio
 
     replacements = [run for run in operations if run.kind.command == "replace"][:MOST]
@@ -28,7 +28,7 @@ async def replacements_by(client: Client, operations: Iterable[FoundOperation], 
 
 
 async def _joining(client: Client, replacement: FoundOperation) -> str:
-    """The member that joins, by the input that stands in the history's first event; empty if that is gone."""
+    """Return the member that joins, from the history's first event; empty if that is gone."""
     from temporalio.service import RPCError
 
     from etcd_handoff.cli.audit.payloads import first

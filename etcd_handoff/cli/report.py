@@ -1,4 +1,4 @@
-"""`report`: one page on an operation, to attach to a change ticket."""
+"""`report`: one page on an operation, for a change ticket."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def report_command(args: argparse.Namespace) -> int:
-    """Print the page. Exit 0, however the operation has ended."""
+    """Print the page, and return 0 whatever the operation's end is."""
     import asyncio
 
     from etcd_handoff.cli.render.report import html_lines, markdown_lines

@@ -21,7 +21,14 @@ UNITS: Final = Path("/etc/systemd/system")
 
 
 def install_service_command(args: argparse.Namespace) -> int:
-    """Write the unit and the file with its environment, or print the unit. Exit 0; 2 if a file cannot be written."""
+    """Write the unit and its environment file, or print the unit.
+
+    Returns:
+        The exit status: 0.
+
+    Raises:
+        CommandError: A file cannot be written.
+    """
     from etcd_handoff.cli.service_unit import ENVIRONMENT, ENVIRONMENT_FILE, UNIT_NAME
 
     service = service_for(args)
@@ -46,7 +53,7 @@ def install_service_command(args: argparse.Namespace) -> int:
 
 
 def service_for(args: argparse.Namespace) -> Service:
-    """Return the service with these options of a worker.
+    """Return the service for a worker with these options.
 
     Raises:
         ConfigError: The options contradict each other, or the configuration is wrong.
@@ -68,7 +75,7 @@ def service_for(args: argparse.Namespace) -> Service:
 
 
 def _program() -> tuple[str, ...]:
-    """Return how this command line is started, whatever the current folder is."""
+    """Return the command that starts this program, independent of the current folder."""
     started = Path(sys.argv[0]).absolute()
     if started.name == "etcd-handoff" and started.is_file():
         return (str(started),)

@@ -1,4 +1,4 @@
-"""The worker as a service of systemd: the unit and the file with its environment, as text. Pure."""
+"""The worker as a systemd service: the unit and its environment file, as text. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ UNIT_NAME: Final = "etcd-handoff-worker.service"
 ENVIRONMENT_FILE: Final = "/etc/etcd-handoff/worker.env"
 HOMES: Final = ("/home/", "/root/")
 CAPABILITIES: Final[dict[str, str]] = {"rke2": "CAP_DAC_READ_SEARCH"}
-"""With RKE2's profile `cis` etcd's files belong to the user etcd (RKE2 `pkg/executor/staticpod/staticpod.go`, chownr);
-those of the others can be read by their owner root, or by its group."""
+"""With RKE2's profile `cis` etcd's files belong to the user etcd (RKE2 `pkg/executor/staticpod/staticpod.go`, chownr).
+Files of the other distributions can be read by their owner root, or by its group."""
 
 ENVIRONMENT: Final = """\
 # Where Temporal is: https://docs.temporal.io/develop/environment-configuration lists all variables.
@@ -95,10 +95,10 @@ class Service:
     """A worker as a service.
 
     Attributes:
-        program: The command line's program, in full, with what comes before its arguments.
-        preset: The distribution that set up this controller; None where there is a configuration file.
+        program: Absolute path of the program, with the arguments that come before its own.
+        preset: The distribution that set up this controller; None with a configuration file.
         options: Further options of the worker.
-        reads: The distribution whose files the configuration file leads to; None where there is none.
+        reads: The distribution whose files the configuration names; None if it names none.
     """
 
     program: tuple[str, ...]
@@ -126,6 +126,6 @@ class Service:
 
 
 def quoted(word: str) -> str:
-    """A word of a unit's command line, in which no character means more (systemd.service, "Command lines")."""
+    """Quote a word for a unit's command line (systemd.service, "Command lines")."""
     text = word.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"' if not text or any(c.isspace() or c in "\"'\\;" for c in text) else text

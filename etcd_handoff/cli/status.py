@@ -1,4 +1,4 @@
-"""`status`: members, what their EtcdMembers say, operations, workers, the watcher."""
+"""`status`: members, EtcdMembers, operations, workers and the watcher."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def status_command(args: argparse.Namespace) -> int:
-    """Print all parts that could be read. Exit 0; 4 if a server cannot be reached, 1 if etcd's answers contradict."""
+    """Print all parts that could be read.
+
+    Returns:
+        The exit status: 0, 4 if a server cannot be reached, or 1 if etcd's answers contradict each other.
+    """
     import asyncio
 
     from etcd_handoff.cli.render.status import status_lines, status_object
@@ -47,7 +51,7 @@ def status_exit(report: StatusReport) -> int:
 
 
 async def _read_report(args: argparse.Namespace, name: str, profile: ClusterProfile, task_queue: str) -> StatusReport:
-    """Read etcd, Kubernetes and Temporal at once; an error leaves out its part alone."""
+    """Read etcd, Kubernetes and Temporal in parallel; an error leaves out only its own part."""
     import asyncio
 
     from etcd_handoff.cli.etcdmembers import claims_of, doubt_of

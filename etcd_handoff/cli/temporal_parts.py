@@ -1,4 +1,4 @@
-"""What `status` reads from Temporal: open operations, how the last ones ended, the workers, the watcher."""
+"""Read what `status` shows from Temporal: operations, workers, the watcher."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.queue_state import ChangeQueueState
 
 LAST: Final = 5
-"""How many operations that have ended are shown."""
+"""Number of ended operations that are shown."""
 
 
 async def read_temporal(cluster: str, task_queue: str) -> TemporalParts:
-    """All parts; the places in the queue are not known yet.
+    """Read all parts, without the places in the queue.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -72,7 +72,7 @@ async def read_temporal(cluster: str, task_queue: str) -> TemporalParts:
 
 
 def _open(run: FoundOperation, answer: Progress | str, people: Behind) -> OpenOperation:
-    """An operation that runs, with its own word on where it stands or why it has none, and who is behind it."""
+    """Return a running operation with its progress, or why it has none, and the people behind it."""
     from etcd_handoff.cli.render.operations import OpenOperation
     from etcd_handoff.cli.render.progress import remedy_lines
     from etcd_handoff.contract import HandoffState
@@ -98,7 +98,7 @@ def _open(run: FoundOperation, answer: Progress | str, people: Behind) -> OpenOp
 
 
 async def with_places(parts: TemporalParts, cluster_id: str) -> TemporalParts:
-    """The same with each operation's place in the queue of this etcd cluster; empty where its ID is not known."""
+    """Add each operation's place in the queue of this etcd cluster; empty if the cluster's ID is unknown."""
     from dataclasses import replace
 
     if not parts.operations or parts.client is None:

@@ -1,4 +1,4 @@
-"""Output of the command line: results to standard output, everything else to standard error."""
+"""Output: results to standard output, everything else to standard error."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without pydantic.
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Return whether the stream is a terminal that moves its cursor."""
+    """Return whether the stream is a terminal that can move its cursor."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines to standard output at once, also into a pipe."""
+    """Print lines to standard output, and flush them even into a pipe."""
     for line in lines:
         print(line, flush=True)
 
@@ -30,7 +30,7 @@ def print_json(shape: type[BaseModel], value: Mapping[str, Any]) -> None:
     """Print one JSON document to standard output, with the version of its shape.
 
     Args:
-        shape: Its model; docs/schemas has the schema that is made from it.
+        shape: Its model, from which the schema in docs/schemas is made.
         value: The document without its version.
     """
     from etcd_handoff.cli.shapes.base import FORMAT

@@ -1,4 +1,4 @@
-"""`watch`: start, stop and look at the workflow that does what EtcdMembers ask for."""
+"""`watch`: start, stop and show the workflow that acts on EtcdMembers."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -31,7 +31,13 @@ K0S_ACTS: Final = (
 
 
 def watch_command(args: argparse.Namespace) -> int:
-    """`watch start|stop|status|resync`; the exit status, 3 when `status` shows that a doubt holds corrections back."""
+    """Run `watch start|stop|status|resync`, and return its exit status.
+
+    It is 3 if `status` shows that a doubt holds corrections back.
+
+    Raises:
+        CommandError: Temporal does not answer, or refuses.
+    """
     import asyncio
 
     from temporalio.service import RPCError
@@ -47,7 +53,7 @@ def watch_command(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, cluster: str, config: Config | None) -> None:
-    """Refuse what cannot be meant, before anything is asked.
+    """Refuse options that do not fit, before any server is asked.
 
     Raises:
         CommandError: An option belongs to another command, or the profile is missing or cannot be watched.
@@ -98,11 +104,11 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
 
 
 async def _running(cluster: str, resync_seconds: float | None) -> tuple[Watcher, str]:
-    """The watcher that runs already, and what to say of it.
+    """Return the running watcher, and a note on it.
 
     Args:
         cluster: Cluster profile.
-        resync_seconds: The interval that was asked for; None when none was.
+        resync_seconds: The requested interval; None if none was requested.
 
     Raises:
         CommandError: It has another interval, or does not say which.
@@ -173,9 +179,9 @@ async def _resync(args: argparse.Namespace, cluster: str, _: Config | None) -> i
 
 
 def _older_worker(cause: BaseException | None, request: ResyncRequest) -> str:
-    """Why a confirmation was not read; empty where it was, or its digest is not what is in the way.
+    """Return that the worker is too old for digests; empty if that is not the cause.
 
-    A worker from before digests refuses the field, as it refuses each that it does not know.
+    An older worker refuses any field that it does not know.
     """
     from temporalio.exceptions import ApplicationError
 
@@ -192,7 +198,7 @@ def _older_worker(cause: BaseException | None, request: ResyncRequest) -> str:
 
 
 def _doubt_to_confirm(status: ReconcilerStatus, digest: str) -> Doubt:
-    """The doubt that stands now; the watcher itself compares the digest with it.
+    """Return the present doubt; the watcher compares the digest with it.
 
     Raises:
         CommandError: There is none, or nobody says which one was seen.

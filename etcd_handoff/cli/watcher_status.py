@@ -1,4 +1,4 @@
-"""The watcher of a cluster, and what it says of itself: for `watch` and `status`."""
+"""The watcher of a cluster and its status, for `watch` and `status`."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -25,7 +25,9 @@ READ_LOGS: Final = "the logs of the workers say why"
 
 
 async def running_watcher(client: Client, cluster: str) -> Watcher:
-    """The watcher, which runs: Temporal takes a cancellation of one that has ended, too, and says nothing.
+    """Return the running watcher.
+
+    The check is needed because Temporal silently accepts a cancellation of one that has ended.
 
     Raises:
         CommandError: None runs.
@@ -51,7 +53,7 @@ async def running_watcher(client: Client, cluster: str) -> Watcher:
 
 
 async def health_of(client: Client, cluster: str) -> WatcherHealth:
-    """How the watcher of a cluster does, for `status`; one that cannot tell is in trouble.
+    """Return the watcher's health for `status`; a watcher without an answer counts as trouble.
 
     Raises:
         RPCError: Temporal cannot be asked.
@@ -72,7 +74,7 @@ async def health_of(client: Client, cluster: str) -> WatcherHealth:
 
 
 async def status_of(watcher: Watcher) -> ReconcilerStatus:
-    """What the watcher sees.
+    """Read the watcher's status.
 
     Raises:
         CommandError: It does not answer, or not so that this version can read it.
@@ -98,7 +100,7 @@ async def status_of(watcher: Watcher) -> ReconcilerStatus:
 
 
 def _refusal(error: RPCError) -> CommandError:
-    """Why there is no answer: no worker asks for work, the worker's decisions fail, or it is Temporal itself."""
+    """Return why there is no answer: no worker polls, the worker's decisions fail, or Temporal itself fails."""
     from temporalio.service import RPCStatusCode
 
     not_ready = error.status is RPCStatusCode.FAILED_PRECONDITION

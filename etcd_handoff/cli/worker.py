@@ -11,7 +11,11 @@ if TYPE_CHECKING:
 
 
 def worker_command(args: argparse.Namespace) -> int:
-    """Log to standard error until SIGTERM or Ctrl-C. Exit 0; 2 for a wrong configuration, 4 without a Temporal."""
+    """Run until SIGTERM or Ctrl-C, and log to standard error.
+
+    Returns:
+        The exit status: 0, 2 for a wrong configuration, or 4 if Temporal cannot be reached.
+    """
     import worker
 
     return worker.run(args)

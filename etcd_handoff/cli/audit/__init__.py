@@ -1,1 +1,1 @@
-"""The audit trail of an operation, read from Temporal's own records."""
+"""The audit trail of an operation, read from its Temporal histories."""

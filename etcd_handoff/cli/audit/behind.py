@@ -1,4 +1,7 @@
-"""Who is behind an operation that runs: two short reads, where its trail would be all events of all its runs."""
+"""Who started and approved a running operation.
+
+This takes two short reads. The whole trail would take all events of all runs.
+"""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -16,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class Behind(NamedTuple):
-    """Who is behind an operation.
+    """The people behind an operation.
 
     Attributes:
-        asked_by: Who asked for it; empty when no record tells.
+        asked_by: Who started it; empty if no record says.
         reason: Why.
-        approved_by: Who has approved it last; empty when nobody has.
-        dry_run: It is to change nothing, whatever its workflow ID.
-        began: When it was asked for, UTC, ISO 8601; empty when no record tells.
-        cluster_id: The etcd cluster that it has seen last; empty when it has seen none.
+        approved_by: Who approved it last; empty if it has no approval.
+        dry_run: The operation changes nothing, whatever its workflow ID is.
+        began: When it was started: UTC, ISO 8601; empty if no record says.
+        cluster_id: ID of the etcd cluster that it saw last; empty if it saw none.
     """
 
     asked_by: str = ""
@@ -36,7 +39,9 @@ class Behind(NamedTuple):
 
 
 async def people_of(client: Client, run: FoundOperation) -> Behind:
-    """Who asked for it, by the start of its first run, and who has approved it, by the events of the last one.
+    """Read who started an operation, and who approved it.
+
+    The first run's start names the requester. The last run's events name the approver.
 
     Raises:
         RPCError: Temporal does not answer.
@@ -47,7 +52,7 @@ async def people_of(client: Client, run: FoundOperation) -> Behind:
 
 
 async def _events(client: Client, workflow_id: str, run_id: str, most: int | None = None) -> list[HistoryEvent]:
-    """The events of a run, or the first ones of it; none if its retention is over."""
+    """Read the first `most` events of a run, or all of them; none once its retention is over."""
     from temporalio.service import RPCError
 
     from etcd_handoff.temporal.connection_failures import is_unknown_workflow
@@ -68,7 +73,7 @@ async def _events(client: Client, workflow_id: str, run_id: str, most: int | Non
 
 
 def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
-    """Who is behind an operation.
+    """Return the people behind an operation.
 
     Args:
         start: The first event of its first run, or of the first one that Temporal still has.
@@ -91,7 +96,7 @@ def behind(start: HistoryEvent, last: Sequence[HistoryEvent]) -> Behind:
 
 
 def _seen_cluster(events: Sequence[HistoryEvent]) -> str:
-    """The cluster that the last look among these events has seen; empty when there is none."""
+    """Return the ID of the cluster that the last look in these events saw; empty if there was no look."""
     from etcd_handoff.cli.audit.payloads import first
 
     answers = (first(event.activity_task_completed_event_attributes.result) for event in reversed(events))
@@ -100,7 +105,7 @@ def _seen_cluster(events: Sequence[HistoryEvent]) -> str:
 
 
 def _approved_before(carried: dict[str, Any]) -> str:
-    """Who had approved it before this run; empty when nobody had."""
+    """Return who approved the operation in an earlier run; empty if there was no approval."""
     from etcd_handoff.operation.people import PROGRAMS, named
 
     if not carried.get("approval"):

@@ -1,4 +1,4 @@
-"""Where an operation stands, by the last events of its history."""
+"""The current status of an operation, read from the last events of its history."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CurrentStatus:
-    """What the last events say.
+    """The status that the last events show.
 
     Attributes:
-        state: The last state that was published; empty where none was.
-        since: When that was.
-        view: The last view of the cluster; None where no step has answered with one.
-        view_at: When it was seen.
-        view_by: The node whose worker saw it.
+        state: The last published state; empty if none was.
+        since: When that state was published.
+        view: The last view of the cluster; None if no step returned one.
+        view_at: When the view was taken.
+        view_by: The node whose worker took it.
     """
 
     state: str = ""
@@ -37,7 +37,7 @@ class CurrentStatus:
 
 
 def current_status_of(events: Sequence[HistoryEvent]) -> CurrentStatus:
-    """Where it stands after these events, which may be those of several runs."""
+    """Return the status after these events, which may come from several runs."""
     state = since = view_at = view_by = ""
     view: ClusterView | None = None
     for event in events:

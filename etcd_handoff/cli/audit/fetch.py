@@ -1,4 +1,4 @@
-"""Reading the histories of operations from Temporal."""
+"""Read the histories of operations from Temporal."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 AT_ONCE: Final = 8
-"""Histories that are read side by side."""
+"""Number of histories that are read in parallel."""
 FORGOTTEN: Final = "earlier runs are missing: their retention is over"
 
 
 class ForgottenError(CommandError):
-    """Temporal listed the operation a moment ago, and its retention has ended since.
+    """Temporal listed the operation, but its retention ended before it was read.
 
     Args:
         workflow_id: Its workflow ID.
@@ -37,7 +37,9 @@ class ForgottenError(CommandError):
 
 
 async def trails(client: Client, operations: Iterable[FoundOperation]) -> list[Trail]:
-    """The trails of operations, in their order, without those whose retention has ended since they were listed.
+    """Read the trails of operations, in the same order.
+
+    Operations whose retention ended after they were listed are left out.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -47,7 +49,9 @@ async def trails(client: Client, operations: Iterable[FoundOperation]) -> list[T
 
 
 async def members_of(client: Client, operations: Iterable[FoundOperation]) -> list[Members]:
-    """Which members each operation is about, in their order; of one whose retention has ended nobody knows.
+    """Read which members each operation concerns, in the same order.
+
+    An operation whose retention has ended has no members.
 
     Raises:
         CommandError: Temporal does not answer, or refuses.
@@ -61,7 +65,7 @@ async def members_of(client: Client, operations: Iterable[FoundOperation]) -> li
 
 
 async def _each(operations: Iterable[FoundOperation], read: Callable[[FoundOperation], Awaitable[T]]) -> list[T | None]:
-    """What is read of each operation; None for one whose retention has ended since it was listed."""
+    """Read something of each operation; None for an operation whose retention ended after it was listed."""
     import asyncio
 
     places = asyncio.Semaphore(AT_ONCE)
@@ -77,7 +81,7 @@ async def _each(operations: Iterable[FoundOperation], read: Callable[[FoundOpera
 
 
 async def trail(client: Client, operation: FoundOperation) -> Trail:
-    """The trail of an operation, over all its runs that Temporal still has.
+    """Read the trail of an operation, over all runs that Temporal still has.
 
     Raises:
         ForgottenError: Temporal has none of them any more.
@@ -89,7 +93,9 @@ async def trail(client: Client, operation: FoundOperation) -> Trail:
 
 
 async def runs_of(client: Client, operation: FoundOperation) -> tuple[list[list[HistoryEvent]], str]:
-    """The events of all runs of an operation, the first run first, and what is missing before them.
+    """Read the events of all runs of an operation, and a note on what is missing before them.
+
+    The first run comes first.
 
     Raises:
         ForgottenError: Temporal has none of them any more.

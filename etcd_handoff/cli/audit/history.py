@@ -1,4 +1,4 @@
-"""From the histories of an operation's runs to its trail. Reads nothing itself."""
+"""Build an operation's trail from the histories of its runs. Pure."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
 
 OF_THE_QUEUE: Final = "rejoin"
-"""An update that no person sends."""
+"""An update that the queue sends, not a person."""
 NOTIFY: Final = "Notify"
 """The workflow that delivers an event to the webhook."""
 BLOCKED: Final = "blocked: "
-"""How the summary of a timer begins that ends a pause."""
+"""Start of the summary of a timer that ends a pause."""
 LASTING: Final = frozenset({"Queued", "AwaitingApproval", "AwaitingWindow", "Paused"})
-"""States that last, and that no other entry tells of."""
+"""States that last and that have no other entry."""
 NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
 OPTION_DEFAULTS: Final[dict[str, Any]] = {name: field.default for name, field in JoiningRequest.model_fields.items()}
 """The defaults of the options that operations have in common."""
 
 
 def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str = "", listed: str = "") -> Trail:
-    """The trail of an operation.
+    """Return the trail of an operation.
 
     Args:
         workflow_id: Its workflow ID.
-        runs: The events of each of its runs, the first run first.
-        note: What is missing before them.
-        listed: Its member as Temporal lists it: by name, once an operation that was started by ID knows that.
+        runs: The events of each run, the first run first.
+        note: What is missing before these runs.
+        listed: The member in Temporal's list. It is a name once an operation that was started by ID knows the name.
     """
     end = operation_end(runs[-1][-1])
     entries = in_order(entry for number, events in enumerate(runs) for entry in _entries(events, number))
@@ -65,7 +65,7 @@ def trail_of(workflow_id: str, runs: Sequence[Sequence[HistoryEvent]], note: str
 
 
 def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
-    """The trail as far as the start of its first run tells it."""
+    """Return the trail that the start of the first run describes."""
     started = event.workflow_execution_started_event_attributes
     request = first(started.input)
     kind = kind_of(started.workflow_type.name)
@@ -91,7 +91,7 @@ def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
 
 
 def _pinned(runs: Iterable[Sequence[HistoryEvent]]) -> str:
-    """The member's ID as the inputs of activities name it; empty where none does."""
+    """Return the member's ID from the inputs of activities; empty if none has it."""
     for events in runs:
         for event in events:
             given = first(event.activity_task_scheduled_event_attributes.input)
@@ -101,7 +101,7 @@ def _pinned(runs: Iterable[Sequence[HistoryEvent]]) -> str:
 
 
 def _entries(events: Sequence[HistoryEvent], number: int) -> list[Entry]:
-    """The entries of one run."""
+    """Return the entries of one run."""
     steps, entries = Steps(), list[Entry]()
     for event in events:
         if text := turn_text(event):
@@ -112,7 +112,7 @@ def _entries(events: Sequence[HistoryEvent], number: int) -> list[Entry]:
 
 
 def _entry(event: HistoryEvent, steps: Steps, number: int) -> Entry | None:
-    """What an event adds to the trail; None for one that tells people nothing."""
+    """Return the trail's entry for an event; None if the event means nothing to people."""
     at = moment(event.event_time)
     if event.WhichOneof("attributes") == "workflow_execution_started_event_attributes":
         return _begin(event, number)
@@ -120,7 +120,7 @@ def _entry(event: HistoryEvent, steps: Steps, number: int) -> Entry | None:
 
 
 def _stands(event: HistoryEvent, at: str) -> Entry | None:
-    """Where the operation stands: in a pause, in a state that lasts."""
+    """Return the entry for a pause or for a state that lasts."""
     match event.WhichOneof("attributes"):
         case "timer_started_event_attributes":
             text = summary(event)
@@ -133,7 +133,7 @@ def _stands(event: HistoryEvent, at: str) -> Entry | None:
 
 
 def _begin(event: HistoryEvent, number: int) -> Entry | None:
-    """The start of the first run; of a later one the end of the run before tells."""
+    """Return the entry for the start of the first run; None for a later run, whose predecessor's end has an entry."""
     if number:
         return None
     trail = _first_trail("", event)
@@ -143,7 +143,7 @@ def _begin(event: HistoryEvent, number: int) -> Entry | None:
 
 
 def _message(event: HistoryEvent, at: str) -> Entry | None:
-    """What people, or the queue, said to the operation."""
+    """Return the entry for a message from a person or from the queue."""
     match event.WhichOneof("attributes"):
         case "workflow_execution_update_accepted_event_attributes":
             return _updated(event, at)
@@ -160,7 +160,7 @@ def _message(event: HistoryEvent, at: str) -> Entry | None:
 
 
 def _updated(event: HistoryEvent, at: str) -> Entry | None:
-    """An update that the operation has accepted."""
+    """Return the entry for an accepted update; None if the queue sent it."""
     request = event.workflow_execution_update_accepted_event_attributes.accepted_request
     name, given = request.input.name, first(request.input.args)
     if name == OF_THE_QUEUE:
@@ -174,12 +174,12 @@ def _updated(event: HistoryEvent, at: str) -> Entry | None:
 
 
 def _named(by: str, identity: str) -> str:
-    """Who has sent an update: by the name that they give, and by the identity where that is another user's."""
+    """Return who sent an update: the name that they gave, with the identity if that is another user."""
     return f"{by} (as {identity})" if by and by != identity.partition("@")[0] else by or identity
 
 
 def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
-    """How a run has ended, what has gone on in another workflow, or that a worker could not go on."""
+    """Return the entry for the end of a run, for another workflow that continues, or for a worker's trouble."""
     match event.WhichOneof("attributes"):
         case "workflow_task_timed_out_event_attributes":
             return Entry(at, "trouble", "the worker that was to decide did not answer; another one takes over")

@@ -1,4 +1,4 @@
-"""What was seen when an operation looked, and what the queue told it, in words."""
+"""Put into words what an operation saw, and what the queue answered it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def view_of(result: dict[str, Any]) -> ClusterView | None:
-    """The view that an activity has answered with; None where it has none, or one that this version can't read."""
+    """Return the view in an activity's result; None if there is none, or if this version cannot read it."""
     if not isinstance(result.get("view"), dict):
         return None
     try:
@@ -24,7 +24,10 @@ def view_of(result: dict[str, Any]) -> ClusterView | None:
 
 
 def leader_of(view: ClusterView | None) -> tuple[str, int]:
-    """Who leads at which term, by name: by a majority's word, else by that of the members that answered the look."""
+    """Return the leader's name and its term.
+
+    A majority's word counts, otherwise the newest term among the members that answered.
+    """
     if view is None:
         return "", 0
     if view.leadership is not None:
@@ -34,7 +37,7 @@ def leader_of(view: ClusterView | None) -> tuple[str, int]:
 
 
 def look_text(name: str, step: dict[str, Any], view: ClusterView | None) -> str:
-    """What a look has seen: its own note, and who counts and who does not."""
+    """Describe a look: its note, which voters are healthy, and which members are not."""
     note = str(step.get("note", ""))
     if view is None:
         return note or f"{name}: {step.get('outcome', 'done')}"
@@ -45,14 +48,14 @@ def look_text(name: str, step: dict[str, Any], view: ClusterView | None) -> str:
 
 
 def done_text(what: str, step: dict[str, Any]) -> str:
-    """What a step was to do, and how it has ended."""
+    """Describe a step and its outcome."""
     outcome, note = str(step.get("outcome", "")), str(step.get("note", ""))
     more = f" ({note})" if note and note not in what else ""
     return f"{what}: {outcome}{more}" if outcome else what
 
 
 def seen(view: ClusterView) -> str:
-    """Who counts and who does not, in a few words."""
+    """List the healthy voters, then the other members."""
     healthy = view.healthy_voters
     parts = [f"healthy: {', '.join(sorted(m.label for m in healthy))}"] if healthy else ["no healthy voter"]
     for member in view.members:
@@ -63,7 +66,7 @@ def seen(view: ClusterView) -> str:
 
 
 def turn_text(event: HistoryEvent) -> str:
-    """What the queue has answered to a request for the turn, in a marker or in a step; empty for anything else."""
+    """Describe the queue's answer to a request for the turn; empty for any other event."""
     if event.HasField("activity_task_completed_event_attributes"):
         taken = first(event.activity_task_completed_event_attributes.result).get("turn")
         return position_text(taken.get("turn") or {}) if isinstance(taken, dict) else ""
@@ -76,7 +79,7 @@ def turn_text(event: HistoryEvent) -> str:
 
 
 def position_text(turn: dict[str, Any]) -> str:
-    """Where an operation stands in the queue; empty where it wants no turn."""
+    """Describe an operation's place in the queue; empty if it wants no turn."""
     if turn.get("granted"):
         return "first in the queue: it may change the cluster"
     behind = [str(who) for who in turn.get("behind") or ()]

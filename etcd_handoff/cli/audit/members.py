@@ -1,4 +1,7 @@
-"""Which members an operation is about, by its history: lists know one name of it. Reads nothing itself."""
+"""Which members an operation concerns, read from its history. Pure.
+
+Temporal's lists have only one name of a member.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,18 @@ if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
 
 NAMES: Final = ("name", "member", "member_name", "new_member_name")
-"""Where requests, results and inputs of activities have a member's name."""
+"""Fields with a member's name, in requests, results and inputs of activities."""
 IDS: Final = ("target_id", "member_id", "learner_id")
-"""Where inputs of activities have the member's ID; the first one counts, for a check asks other members too."""
+"""Fields with the member's ID, in inputs of activities. The first one counts, because a check also asks other
+members."""
 
 
 class Members(NamedTuple):
     """The members of an operation, names in lower case and IDs in hex without leading zeros.
 
     Attributes:
-        subjects: Those that it was to change or has changed, by name and by ID.
-        listed: All that the cluster was to have, by name; of a change of the whole membership.
+        subjects: Members that it was to change or has changed, by name and by ID.
+        listed: For a change of the whole membership: names of all members that the cluster was to have.
     """
 
     subjects: frozenset[str]
@@ -30,12 +34,12 @@ class Members(NamedTuple):
 
 
 def hex_key(member_id: str) -> str:
-    """A member ID as it is compared."""
+    """Return a member ID in the form that is compared."""
     return member_id.lower().lstrip("0")
 
 
 def members_in(runs: Sequence[Sequence[HistoryEvent]]) -> Members:
-    """The members of an operation.
+    """Return the members that an operation concerns.
 
     Args:
         runs: The events of each of its runs, the first run first.
@@ -66,12 +70,12 @@ def _id_of(record: dict[str, Any]) -> str:
 
 
 def _seen(answer: dict[str, Any]) -> dict[str, str]:
-    """The IDs of the members that a look has seen, by name."""
+    """Return the IDs of the members that a look saw, by name."""
     view = answer.get("view")
     members = _objects(view.get("members")) if isinstance(view, dict) else []
     return {_key(member["name"]): str(member.get("id", "")) for member in members if member.get("name")}
 
 
 def _objects(values: object) -> list[dict[str, Any]]:
-    """Those of some values of JSON that are objects."""
+    """Return those values that are JSON objects."""
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []

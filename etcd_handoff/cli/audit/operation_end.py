@@ -1,4 +1,4 @@
-"""How a run has ended, by its last event."""
+"""How a run ended, read from its last event."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CANCELLED: Final = "Cancelled"
 CHANGES: Final = frozenset({"promoted", "removed"})
-"""Outcomes of steps that have changed who has a vote."""
+"""Outcomes of steps that changed the voters."""
 
 
 class OperationEnd(NamedTuple):
@@ -23,11 +23,11 @@ class OperationEnd(NamedTuple):
 
     Attributes:
         outcome: The result's `outcome`, the failure's type, or Temporal's word; empty while it runs.
-        text: The same in words.
+        text: The outcome in words.
         at: When; empty while it runs.
-        by: Who ended it, where somebody did.
-        door: By which way they came.
-        result: The result; None where it has none.
+        by: Who ended it, if a person did.
+        door: How that person reached the operation.
+        result: The result; None if there is none.
     """
 
     outcome: str = ""
@@ -39,13 +39,13 @@ class OperationEnd(NamedTuple):
 
     @property
     def entry(self) -> Entry:
-        """The line of the trail."""
+        """The trail's entry for this end."""
         text = f"{self.outcome}: {self.text}" if self.text else self.outcome
         return Entry(self.at, "ended", text, by=self.by, door=self.door, outcome=self.outcome)
 
 
 def operation_end(event: HistoryEvent) -> OperationEnd:
-    """The end of an operation whose last event this is; an empty one while it runs."""
+    """Return the end that an operation's last event records; an empty one while it runs."""
     at = moment(event.event_time)
     match event.WhichOneof("attributes"):
         case "workflow_execution_completed_event_attributes":
@@ -66,13 +66,13 @@ def operation_end(event: HistoryEvent) -> OperationEnd:
 
 
 def after_parts(end: OperationEnd, entries: Iterable[Entry]) -> OperationEnd:
-    """The end of an operation of several parts: cancelled between two of them, it leaves what was done in place."""
+    """Add to the end of a cancelled operation which of its parts were done and stay done."""
     done = "; ".join(entry.text for entry in entries if entry.event == "did" and entry.outcome in CHANGES)
     return end._replace(text=f"after this was done: {done}") if end.outcome == CANCELLED and done else end
 
 
 def _of_result(result: dict[str, Any]) -> str:
-    """The rest of a result in words."""
+    """Describe a result: the plan of a dry run, or what was recorded."""
     if blocked := result.get("blocked_by"):
         return f"it would wait: {blocked}"
     if plan := result.get("plan"):

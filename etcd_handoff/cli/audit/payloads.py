@@ -1,4 +1,4 @@
-"""Reading what stands in a history: payloads, times, people and the ways by which they came."""
+"""Read payloads, times and people from history events."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
     from temporalio.api.history.v1 import HistoryEvent
 
 DOORS: Final = ((COMMAND_LINE, "command line"), (SCRIPT, "Python client"), (TEMPORAL_CLI, "Temporal CLI"))
-"""The ways by which people came whose identity begins so."""
+"""Prefixes of identities, and how people with such an identity reached the operation."""
 WATCHER: Final = "etcd-watch/"
 CARRIED: Final = "etcd-handoff-carried"
-"""The memo with what a run has handed on to the next one."""
+"""The memo with the state that a run hands on to the next one."""
 SCHEDULED_BY: Final = "TemporalScheduledById"
 
 
 def moment(stamp: Timestamp) -> str:
-    """A time as the trail has it: UTC, ISO 8601 with milliseconds."""
+    """Return a time as the trail has it: UTC, ISO 8601 with milliseconds."""
     time = datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1_000_000 * 1000)
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def value(payload: Payload) -> Any:
-    """What a payload holds; None for what is not JSON."""
+    """Return a payload's JSON value; None if it is not JSON."""
     if payload.metadata.get("encoding", b"") not in (b"json/plain", b"json/protobuf"):
         return None
     try:
@@ -39,23 +39,23 @@ def value(payload: Payload) -> Any:
 
 
 def first(payloads: Payloads) -> dict[str, Any]:
-    """The first of some payloads, if that is a JSON object; otherwise an empty one."""
+    """Return the first payload if it is a JSON object, otherwise an empty object."""
     found = value(payloads.payloads[0]) if payloads.payloads else None
     return found if isinstance(found, dict) else {}
 
 
 def summary(event: HistoryEvent) -> str:
-    """The one line for people that an event carries."""
+    """Return an event's summary line for people."""
     text = value(event.user_metadata.summary)
     return text if isinstance(text, str) else ""
 
 
 def person(event: HistoryEvent, identity: str) -> tuple[str, str]:
-    """Who somebody is, and by which way they came.
+    """Return a person's name, and how they reached the operation.
 
     Args:
-        event: What they have done. Where the server asks callers who they are, it says so.
-        identity: Who they say that they are.
+        event: The event that they caused. Servers with authentication record the caller's name in it.
+        identity: The identity that they claim.
     """
     name, door = identity, ""
     for prefix, way in DOORS:
@@ -66,16 +66,16 @@ def person(event: HistoryEvent, identity: str) -> tuple[str, str]:
 
 
 def carried_in(event: HistoryEvent) -> dict[str, Any]:
-    """What the run before has handed on to the one that begins so."""
+    """Return the state that the previous run handed on to the run that this event starts."""
     memo = event.workflow_execution_started_event_attributes.memo.fields
     carried = value(memo[CARRIED]) if CARRIED in memo else None
     return carried if isinstance(carried, dict) else {}
 
 
 def requester(event: HistoryEvent) -> str:
-    """Who has given the order on an EtcdMember for which a removal begins so; empty when that is not known.
+    """Return who set the order on the EtcdMember that caused this removal; empty if that is unknown.
 
-    Where the retention of its first run is over, the next one has it from what it was handed on.
+    A later run gets it from its predecessor, because the first run may be beyond its retention.
     """
     memo = event.workflow_execution_started_event_attributes.memo.fields
     found = value(memo[REQUESTER_MEMO]) if REQUESTER_MEMO in memo else carried_in(event).get("requester")
@@ -83,7 +83,7 @@ def requester(event: HistoryEvent) -> str:
 
 
 def asker(event: HistoryEvent, request: dict[str, Any]) -> tuple[str, str]:
-    """Who started a workflow with this request, and by which way."""
+    """Return who started a workflow with this request, and how."""
     started = event.workflow_execution_started_event_attributes
     parent = started.parent_workflow_execution.workflow_id
     if parent.startswith(WATCHER):

@@ -1,4 +1,4 @@
-"""What the activities of an operation say: what was seen, what was done, by which node."""
+"""Entries for the activities of an operation: what was seen, what was done, and by which node."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TIME_OUTS: Final = {
     3: "it was not done in time",
     4: "its worker sent no heartbeat in time",
 }
-"""By Temporal's number for a time-out (`TimeoutType`)."""
+"""Meaning of a time-out, by Temporal's number (`TimeoutType`)."""
 
 
 class Steps:
-    """The activities of one run, as their events come."""
+    """The activities of one run. Events are passed in order."""
 
     def __init__(self) -> None:
         self._scheduled: dict[int, HistoryEvent] = {}
         self._attempts: dict[int, int] = {}
 
     def entry(self, event: HistoryEvent) -> Entry | None:
-        """What an activity's event adds to the trail: its end does."""
+        """Return the entry for an activity's event; None unless the event ends the activity."""
         match event.WhichOneof("attributes"):
             case "activity_task_scheduled_event_attributes":
                 self._scheduled[event.event_id] = event
@@ -52,7 +52,7 @@ class Steps:
         return None
 
     def _completed(self, event: HistoryEvent) -> Entry | None:
-        """It has ended well."""
+        """Return the entry for a completed activity."""
         attributes = event.activity_task_completed_event_attributes
         scheduled = self._scheduled.get(attributes.scheduled_event_id)
         if scheduled is None:
@@ -77,7 +77,7 @@ class Steps:
         )
 
     def _ended_otherwise(self, event: HistoryEvent, scheduled_id: int, failure: Failure | None) -> Entry | None:
-        """All its attempts have failed, or it was cancelled."""
+        """Return the entry for an activity that was cancelled, or whose attempts all failed."""
         scheduled = self._scheduled.get(scheduled_id)
         if scheduled is None:
             return None
@@ -94,7 +94,7 @@ class Steps:
 
 
 def failure_text(failure: Failure) -> str:
-    """The words of a failure, with what caused it."""
+    """Return a failure's message, with its cause."""
     kind = failure.application_failure_info.type
     text = f"{kind}: {failure.message}" if kind else failure.message
     if failure.HasField("timeout_failure_info"):

@@ -1,4 +1,4 @@
-"""What an audit trail says: who asked for an operation and why, what was seen and done, by whom, with which result."""
+"""The audit trail: who started an operation and why, what was seen and done, by whom, and the result."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 PASSING: Final = frozenset({"looked", "waits", "state", "turn"})
 """Entries that an operation repeats while it waits."""
 ASKED_TO_CANCEL: Final = "cancellation asked for: "
-"""How the text of an entry begins that is a request to cancel; the rest says why."""
+"""Start of the text of an entry for a request to cancel; the reason follows."""
 REPEATED_WITHIN: Final = 4
-"""How many different entries a round of waiting has at most."""
+"""Largest number of different entries in one round of waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the trail.
+    """One entry of the trail.
 
     Attributes:
-        at: When, by the server's clock: UTC, ISO 8601 with milliseconds. Of a step, when it ended.
+        at: When, by the server's clock: UTC, ISO 8601 with milliseconds. For a step, when it ended.
         event: What kind of entry: `asked`, `looked`, `did`, `failed`, `turn`, `state`, `waits`, `approved`, `cancel`,
             `trouble`, `continued`, `ended`, or the name of an update.
         text: What happened, in words.
-        by: Who: a person by name or Temporal identity, or the node whose worker it was.
-        door: By which way a person came: `command line`, `Temporal CLI`, and so on.
+        by: A person's name or Temporal identity, or the node whose worker it was.
+        door: How a person reached the operation: `command line`, `Temporal CLI`, and so on.
         step: Activity type, for a step.
         outcome: How the step ended.
         began: When the step began.
-        milliseconds: How long its last attempt took, by the node's clock.
-        attempts: How many attempts it took.
-        leader: Who was seen to lead then, by name; empty where that is not known.
+        milliseconds: Duration of its last attempt, by the node's clock.
+        attempts: Number of attempts.
+        leader: Name of the leader that was seen; empty if that is unknown.
         term: The raft term then.
-        times: How often the same was repeated.
+        times: How often the same entry was repeated.
         until: When it was repeated last.
     """
 
@@ -57,7 +57,7 @@ class Entry:
     until: str = ""
 
     def repeats(self, other: Entry) -> bool:
-        """It says the same as another entry of a wait."""
+        """Return whether another entry of a wait says the same."""
         mine, its = ((e.event, e.text, e.by, e.step, e.outcome, e.leader, e.term) for e in (self, other))
         return self.event in PASSING and mine == its
 
@@ -72,21 +72,21 @@ class Trail:
         cluster: Cluster profile.
         member: The member as it was asked for.
         member_name: The member by name where a record has it, else as it was asked for.
-        member_id: The member's ID; empty where no record tells.
+        member_id: The member's ID; empty if no record has it.
         dry_run: It was to change nothing.
         asked_at: When it was asked for.
         asked_by: By whom.
-        door: By which way.
+        door: How the requester reached the server.
         reason: Why.
-        options: What else was asked for, by field; only what differs from the default.
+        options: Other options of the request, by field; only those that differ from the default.
         outcome: How it ended: the result's `outcome`, the failure's type, `Cancelled`, `Terminated`, `TimedOut`; empty
             while it runs.
-        outcome_text: The same in words.
+        outcome_text: The outcome in words.
         ended_at: When it ended; empty while it runs.
-        runs: How many runs of the workflow there are in the trail.
-        note: What is missing; empty when nothing is.
+        runs: Number of runs of the workflow in the trail.
+        note: What is missing; empty if nothing is.
         entries: The lines, in the order of time.
-        result: The result as it was recorded; None where it has none.
+        result: The recorded result; None if there is none.
     """
 
     workflow_id: str
@@ -111,40 +111,40 @@ class Trail:
 
     @property
     def whom(self) -> str:
-        """The member in a sentence: its name, and its ID or what else it was asked for by; empty where it has none."""
+        """The member for a sentence: its name, then its ID or the name in the request; empty if there is no member."""
         name, more = self.member_name or self.member, self.member_id or self.member
         return f"{name} ({more})" if name and name.casefold() != more.casefold() else name
 
     @property
     def label(self) -> str:
-        """The member in a table: its name, and what else it was asked for by; empty where it has none."""
+        """The member for a table: its name, then the name in the request; empty if there is no member."""
         name = self.member_name or self.member
         return f"{name} ({self.member})" if name.casefold() != self.member.casefold() else name
 
     @property
     def approved_by(self) -> str:
-        """Whose approval counted in the end; empty when nobody's did."""
+        """Whose approval was valid at the end; empty if there was none."""
         recorded = (self.result or {}).get("approved_by")
         return "" if recorded == "" else approver(self.entries) or str(recorded or "")
 
     @property
     def ended_badly(self) -> bool:
-        """It has ended without doing what was asked for, or it left a cluster that acknowledges no write."""
+        """Whether it ended without the requested change, or left a cluster that acknowledges no write."""
         if self.result is None:
             return bool(self.outcome) and self.outcome not in set(Outcome)
         return self.result.get("writes_acknowledged") is False
 
     def as_object(self) -> dict[str, Any]:
-        """The trail for JSON."""
+        """Return the trail for JSON."""
         return {"format": FORMAT, **asdict(self), "options": self.options or {}}
 
 
 def approver(entries: Iterable[Entry], before: str = "") -> str:
-    """Who has approved, as far as the entries tell; empty when nobody has, or it waits for an approval again.
+    """Return who approved the operation; empty if it has no approval, or waits for one again.
 
     Args:
-        entries: What happened, in the order of time.
-        before: Who had approved before the first of them.
+        entries: The entries, in the order of time.
+        before: Who had approved before the first entry.
     """
     for entry in entries:
         if entry.event == "approved":
@@ -155,7 +155,7 @@ def approver(entries: Iterable[Entry], before: str = "") -> str:
 
 
 def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The entries in the order of time, what a wait repeats only once, with how often and until when."""
+    """Sort the entries by time, and merge those that a wait repeats."""
     kept: list[Entry] = []
     for entry in sorted(entries, key=lambda entry: entry.at):
         last = len(kept) - 1

@@ -1,4 +1,4 @@
-"""How an addition ended."""
+"""Texts for the end of an addition."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DONE: Final = (Outcome.ADDED, Outcome.ALREADY_PRESENT)
 
 
 def addition_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
-    """Return the result of an addition in words.
+    """Return the result of an addition as text.
 
     Args:
         result: The result.
@@ -31,7 +31,7 @@ def addition_lines(result: AdditionResult, *, dry_run: bool) -> list[str]:
 
 
 def addition_exit(result: AdditionResult, *, dry_run: bool) -> int:
-    """Return the exit status of a command that ends with this result.
+    """Return the exit status for this result.
 
     Args:
         result: The result.

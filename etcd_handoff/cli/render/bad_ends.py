@@ -1,4 +1,4 @@
-"""What to type about an operation that has ended badly: a row of a table has no room for why."""
+"""The command to type about an operation that ended badly, since a table's row has no room for the reason."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 WHY: Final = "why and what to do"
 OF_PARTS: Final = frozenset(kind.noun for kind in KINDS if kind.of_parts)
-"""Operations that may be about more members than the one that they are listed for."""
+"""Operations that may concern more members than the one in their list entry."""
 
 
 class Known(NamedTuple):
-    """An operation, as far as `describe MEMBER` chooses by it.
+    """The facts by which `describe MEMBER` chooses an operation.
 
     Attributes:
-        rank: Whether it runs, whether it is no dry run, when it was asked for. The greatest is shown.
+        rank: Whether it runs, whether it is no dry run, and when it was started. The greatest rank is shown.
         workflow_id: Its workflow ID.
-        operation: What it is.
-        words: What its member is called, in lower case.
+        operation: Its kind.
+        words: Names of its member, in lower case.
     """
 
     rank: tuple[bool, bool, str]
@@ -35,7 +35,7 @@ class Known(NamedTuple):
 
 
 def known(trails: Iterable[Trail], running: Iterable[OpenOperation] = ()) -> list[Known]:
-    """Return what is known of all operations among which `describe` chooses."""
+    """Return these facts for all operations that `describe` may choose."""
     of_trails = (_known(t, t.member_name, t.member_id, runs=not t.outcome, began=t.asked_at) for t in trails)
     return [*of_trails, *(_known(operation) for operation in running)]
 
@@ -47,11 +47,11 @@ def _known(run: Trail | OpenOperation, *words: str, runs: bool = True, began: st
 
 
 def bad_end(trail: Trail, others: Iterable[Known]) -> str:
-    """Return the command that says why an operation has ended badly and what to do; empty if it has not.
+    """Return the command that explains a bad end and its remedy; empty if the operation ended well.
 
     Args:
         trail: The operation.
-        others: All that are known: `describe` may show another one of the same member.
+        others: All known operations. `describe` may show another one of the same member.
     """
     if not trail.ended_badly:
         return ""
@@ -65,12 +65,12 @@ def bad_end(trail: Trail, others: Iterable[Known]) -> str:
 
 
 def with_bad_ends(table: Sequence[str], trails: Sequence[Trail], running: Iterable[OpenOperation] = ()) -> list[str]:
-    """Return a table of operations, with a line below each that has ended badly.
+    """Add a line below each operation in a table that ended badly.
 
     Args:
         table: The heading, and one line for each trail.
         trails: The operations.
-        running: Others that run.
+        running: Other operations, which run.
     """
     others = known(trails, running)
     ends = [bad_end(trail, others) for trail in trails]

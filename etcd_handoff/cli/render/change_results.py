@@ -1,4 +1,4 @@
-"""How a replacement, or a membership that was applied, ended."""
+"""Texts for the end of a replacement or a membership change."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DONE: Final = (Outcome.REPLACED, Outcome.ALREADY_REPLACED, Outcome.APPLIED, Outc
 
 
 def replacement_lines(result: ReplacementResult, *, dry_run: bool) -> list[str]:
-    """Return the result of a replacement in words.
+    """Return the result of a replacement as text.
 
     Args:
-        result: Its result.
+        result: The result.
         dry_run: Whether only a dry run was asked for.
     """
     old = _who(result.member_name, result.member_id)
@@ -29,10 +29,10 @@ def replacement_lines(result: ReplacementResult, *, dry_run: bool) -> list[str]:
 
 
 def membership_lines(result: MembershipResult, *, dry_run: bool) -> list[str]:
-    """Return the result of a membership that was applied in words.
+    """Return the result of a membership change as text.
 
     Args:
-        result: Its result.
+        result: The result.
         dry_run: Whether only a dry run was asked for.
     """
     if result.outcome not in DONE:
@@ -44,7 +44,7 @@ def membership_lines(result: MembershipResult, *, dry_run: bool) -> list[str]:
 
 
 def change_exit(result: PartsResult, *, dry_run: bool) -> int:
-    """Return the exit status of a command that ends with this result.
+    """Return the exit status for this result.
 
     Args:
         result: The result.
@@ -62,7 +62,7 @@ def _not_done(result: PartsResult, what: str, undone: str, *, dry_run: bool) -> 
 
 
 def _parts(result: PartsResult) -> list[str]:
-    """What was done, part by part, and what people should know."""
+    """Describe each part and its notes."""
     lines = [_part_line(part) for part in result.parts]
     lines += results.people_lines(result)
     lines += [f"Snapshot: {result.snapshot}"] if result.snapshot else []

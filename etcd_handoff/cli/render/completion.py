@@ -1,4 +1,4 @@
-"""Completion for bash, zsh and fish."""
+"""Completion scripts for bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROGRAM = "etcd-handoff"
 
 
 def bash_lines(whole: CommandSpec, commands: Sequence[CommandSpec]) -> list[str]:
-    """Return a script for bash, to be sourced."""
+    """Return a bash script, to be sourced."""
     names = [command.name for command in commands]
     return [
         f"# bash completion for {PROGRAM}: source <({PROGRAM} completion bash)",
@@ -39,7 +39,7 @@ def bash_lines(whole: CommandSpec, commands: Sequence[CommandSpec]) -> list[str]
 
 
 def _bash_values(command: CommandSpec) -> Iterable[str]:
-    """What follows the options that take a value."""
+    """Return cases for the options that take a value."""
     for option in command.options:
         pattern = "|".join(f'"{command.name} {flag}"' for flag in option.flags)
         if option.choices:
@@ -51,7 +51,7 @@ def _bash_values(command: CommandSpec) -> Iterable[str]:
 
 
 def zsh_lines(whole: CommandSpec, commands: Sequence[CommandSpec]) -> list[str]:
-    """Return a file for zsh: `_etcd-handoff` in a folder of `fpath`."""
+    """Return a zsh file, to be saved as `_etcd-handoff` in a folder of `fpath`."""
     lines = [f"#compdef {PROGRAM}", "_etcd_handoff() {", "    local state", "    local -a commands=("]
     lines += [f"        {_quoted(f'{command.name}:{command.summary}')}" for command in commands]
     lines += ["    )", "    _arguments -C \\"]
@@ -68,7 +68,7 @@ def zsh_lines(whole: CommandSpec, commands: Sequence[CommandSpec]) -> list[str]:
 
 
 def _zsh_option(option: OptionSpec) -> Iterable[str]:
-    """An option, once for each way to write it."""
+    """Return the entries of an option, one for each spelling."""
     text = option.text.replace("[", "(").replace("]", ")").replace(":", " ")
     value = f":{option.metavar.lower() or 'value'}:" if option.metavar or option.choices else ""
     value += f"({' '.join(option.choices)})" if option.choices else ("_files" if option.path else "")
@@ -77,7 +77,7 @@ def _zsh_option(option: OptionSpec) -> Iterable[str]:
 
 
 def fish_lines(whole: CommandSpec, commands: Sequence[CommandSpec]) -> list[str]:
-    """Return a script for fish, to be sourced."""
+    """Return a fish script, to be sourced."""
     lines = [f"# fish completion for {PROGRAM}: {PROGRAM} completion fish | source", f"complete -c {PROGRAM} -f"]
     # Not __fish_use_subcommand, which takes the value of an option for a command.
     first = f"-n 'not __fish_seen_subcommand_from {' '.join(command.name for command in commands)}'"
@@ -105,10 +105,10 @@ def _flags(command: CommandSpec) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """A word of the shell, whatever it holds."""
+    """Quote a word for bash and zsh."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _fish_text(text: str) -> str:
-    """The same for fish, whose single quotes know a backslash."""
+    """Quote a word for fish, whose single quotes allow a backslash escape."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""What `describe` prints: one operation, with what to type next."""
+"""The output of `describe`: one operation, with commands to type next."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ GOES_ON: Final = "To go on: "
 
 @dataclass(frozen=True, slots=True)
 class PendingStep:
-    """An activity that runs or is tried again.
+    """An activity that runs or is being retried.
 
     Attributes:
         name: Activity type.
-        attempt: The attempt that runs, or comes next.
-        worker: Who took it last, by Temporal identity; empty when nobody has.
-        failure: Why the attempt before has failed; empty when none has.
-        kind: The type of that failure, such as `PermissionDenied`; empty where it has none.
+        attempt: The running attempt, or the next one.
+        worker: Temporal identity of the last worker; empty if no worker took it.
+        failure: Why the previous attempt failed; empty if none failed.
+        kind: Type of that failure, such as `PermissionDenied`; empty if it has none.
     """
 
     name: str
@@ -44,16 +44,16 @@ class PendingStep:
 
 @dataclass(frozen=True, slots=True)
 class OperationReport:
-    """What `describe` could read.
+    """The data that `describe` prints.
 
     Attributes:
         trail: The audit trail.
-        status: Its status by its history.
-        state: Where it stands by its own word, else by its history.
-        progress: Its own word; None when it has ended, or does not say.
-        trouble: Why it does not say, with what to do; empty when it does, or has ended.
-        pending: Activities that run or are tried again.
-        place: Where it stands in the queue; empty when it stands in none.
+        status: The status in its history.
+        state: The state that it reports, otherwise the state in its history.
+        progress: The progress that it reports; None if it has ended or does not answer.
+        trouble: Why it does not answer, with what to do; empty if it answers or has ended.
+        pending: Activities that run or are being retried.
+        place: Its place in the queue; empty if it is in no queue.
     """
 
     trail: Trail
@@ -66,14 +66,15 @@ class OperationReport:
 
     @property
     def runs(self) -> bool:
-        """It has not ended."""
+        """Whether it still runs."""
         return not self.trail.outcome
 
     @property
     def since(self) -> str:
-        """Since when it is in its state; empty where nobody knows.
+        """When its state began; empty if that is unknown.
 
-        Its own word comes first: what its history has of its states are search attributes, which a namespace may lack.
+        The operation's own answer comes first, because its history has states only in search attributes, which a
+        namespace may lack.
         """
         if self.progress is not None and (since := state_since(self.progress)):
             return f"{datetime.fromisoformat(since).astimezone(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
@@ -81,7 +82,7 @@ class OperationReport:
 
 
 def report_lines(report: OperationReport, now: datetime) -> list[str]:
-    """Return everything for people: the verdict, what to type next, then the rest."""
+    """Return the report for people: the state, commands to type next, then the rest."""
     rows = [*_now(report), *facts(report.trail), *([] if report.runs else result_facts(report.trail))]
     width = max(len(name) for name, _ in rows)
     lines = [_verdict(report, now), *(f"  {name:<{width}}  {text}" for name, text in rows)]
@@ -95,7 +96,7 @@ def report_lines(report: OperationReport, now: datetime) -> list[str]:
 
 
 def report_object(report: OperationReport) -> dict[str, Any]:
-    """Return everything for JSON."""
+    """Return the report for JSON."""
     status, progress = report.status, report.progress
     return {
         "state": report.state,
@@ -123,7 +124,7 @@ def _verdict(report: OperationReport, now: datetime) -> str:
 
 
 def _now(report: OperationReport) -> list[tuple[str, str]]:
-    """Return what is true of it now, each with its name."""
+    """Return the present facts, each with its name."""
     progress = report.progress
     if not report.runs:
         return []

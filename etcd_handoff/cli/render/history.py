@@ -1,4 +1,4 @@
-"""What `history` prints: the audit trail of operations."""
+"""The output of `history`: the audit trail of operations."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ HEADINGS: Final = (
 )
 INDENT: Final = "  "
 NAMES_WIDTH: Final = 11
-"""Columns of the names of facts, at least: most trails look alike then."""
+"""Smallest width of the column with the facts' names, so that most trails look alike."""
 
 
 def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
-    """Return one line for each operation, and what to type about each that has ended badly.
+    """Return one line for each operation, and the command to type for each that ended badly.
 
     Args:
         trails: Their trails.
-        nothing: What to say when there are none.
+        nothing: The text if there is no trail.
     """
     rows = [
         [
@@ -54,7 +54,7 @@ def history_object(trails: Iterable[Trail]) -> dict[str, Any]:
 
 
 def operation_name(run: Trail | OpenOperation) -> str:
-    """Return what it is; a dry run is never told as a change."""
+    """Return the name of its kind, which says if it is a dry run."""
     return f"dry run ({run.operation})" if run.dry_run else run.operation
 
 
@@ -65,12 +65,12 @@ def heading(trail: Trail) -> str:
 
 
 def of_whom(trail: Trail) -> str:
-    """Return whose operation it is, to follow its name; empty for one that is about no single member."""
+    """Return the member for after the operation's name; empty if it concerns several."""
     return f" of {trail.whom}" if trail.whom else ""
 
 
 def facts(trail: Trail) -> list[tuple[str, str]]:
-    """Return what is known of the operation as a whole, each with its name."""
+    """Return the facts about the operation as a whole, each with its name."""
     through = f", {trail.door}" if trail.door else ""
     given = [
         ("asked for", f"{readable(trail.asked_at)} by {trail.asked_by or 'unknown'}{through}"),
@@ -86,7 +86,7 @@ def facts(trail: Trail) -> list[tuple[str, str]]:
 
 
 def cancellations(trail: Trail) -> str:
-    """Return who has asked for its cancellation, when, by which way and why; empty if nobody has."""
+    """Return who asked to cancel it, when, how and why; empty if there was no such request."""
     return "; ".join(_cancellation(entry) for entry in trail.entries if entry.event == "cancel")
 
 
@@ -108,7 +108,7 @@ def trail_lines(trail: Trail) -> list[str]:
 
 
 def entry_text(entry: Entry) -> str:
-    """Return what happened, with what is known beside it."""
+    """Return the entry's text, with duration, attempts and repetitions."""
     more = [f"{entry.milliseconds:.0f} ms"] if entry.milliseconds is not None else []
     more += [f"{entry.attempts} attempts"] if entry.attempts > 1 else []
     more += [f"{entry.times} times until {entry.until[11:-1]}"] if entry.times > 1 else []
@@ -117,7 +117,7 @@ def entry_text(entry: Entry) -> str:
 
 
 def readable(time: str) -> str:
-    """Return a time of the trail as people write it."""
+    """Return a time of the trail in a readable form."""
     return time.replace("T", " ")
 
 

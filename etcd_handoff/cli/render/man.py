@@ -18,7 +18,7 @@ VARIABLES = (
 
 
 def man_lines(whole: CommandSpec, commands: Sequence[CommandSpec], version: str) -> list[str]:
-    """Return the page."""
+    """Return the manual page."""
     lines = [f'.TH ETCD-HANDOFF 1 "" "etcd-handoff {version}" "User Commands"']
     lines += [".SH NAME", f"etcd-handoff \\- {_text(whole.description.rstrip('.').lower())}"]
     lines += [".SH SYNOPSIS", ".B etcd-handoff", "[\\fIOPTIONS\\fR] \\fICOMMAND\\fR [\\fIARGUMENTS\\fR]"]
@@ -53,6 +53,6 @@ def _terms(terms: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _text(text: str) -> str:
-    """Text as roff takes it literally: no request, no escape, real hyphens."""
+    """Escape a text for roff: no request, no escape, real hyphens."""
     safe = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{safe}" if safe[:1] in {".", "'"} else safe

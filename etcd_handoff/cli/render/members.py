@@ -20,10 +20,10 @@ def cluster_line(cluster: str, view: ClusterView) -> str:
 
 
 def _leader(view: ClusterView) -> str:
-    """Return who leads.
+    """Return the leader.
 
-    Where a minority is reached, as on a controller of k0s, its word is told as such: a member that answers a
-    linearizable read has a leader and a quorum.
+    If only a minority is reached, as on a controller of k0s, the text names the members that report the leader. A
+    member that answers a linearizable read has a leader and a quorum.
     """
     if lead := view.leadership:
         return f"{view.label(lead.id)} leads at term {lead.term}"
@@ -34,7 +34,7 @@ def _leader(view: ClusterView) -> str:
 
 
 def seen_by_few(view: ClusterView) -> tuple[str, int, list[MemberView]] | None:
-    """Return leader and term by the word of the few that are reached from here, and these; None if that is not so."""
+    """Return leader, term and the members that report them, if only a minority is reached; otherwise None."""
     here = [m for m in view.voters if m.reachable and m.serves_reads]
     named = {(m.leader_id, m.term) for m in here if m.leader_id}
     if len(named) != 1 or sum(m.reachable for m in view.voters) >= quorum(len(view.voters)):
@@ -87,7 +87,7 @@ def health(view: ClusterView, member: MemberView) -> str:
 
 
 def is_healthy(view: ClusterView, member: MemberView) -> bool:
-    """Return whether the member counts towards the quorum; of a learner, whether it answers."""
+    """Return whether the member counts towards the quorum; for a learner, whether it answers."""
     return member in view.healthy_voters or (member.is_learner and member.reachable)
 
 
@@ -114,7 +114,7 @@ def cluster_object(cluster: str, view: ClusterView) -> dict[str, Any]:
 
 
 def alarm_lines(view: ClusterView) -> list[str]:
-    """Return all alarms, those of the whole cluster and of members that have left included."""
+    """Return all alarms, including those of the whole cluster and of members that have left."""
     alarms = [(m.label, kind) for m in view.members for kind in m.alarms]
     for alarm in view.alarms:
         owner = view.label(alarm.member_id) if alarm.member_id else "the whole cluster"
@@ -124,6 +124,6 @@ def alarm_lines(view: ClusterView) -> list[str]:
 
 
 def cluster_warnings(view: ClusterView) -> list[str]:
-    """Return what an operator must know of the cluster before any change."""
+    """Return warnings that an operator needs before any change."""
     corrupt = [line for line in alarm_lines(view) if line.endswith(f": {CORRUPT}")]
     return [*warnings(view), *(f"etcd has raised an alarm: {line}" for line in corrupt)]

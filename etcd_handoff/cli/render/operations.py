@@ -1,4 +1,4 @@
-"""What `status` prints of Temporal: open operations with what unblocks them, the last results, workers, watcher."""
+"""The Temporal part of `status`: open operations, the last results, workers, the watcher."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ START_WORKER: Final = f"{START_A_WORKER}; without a worker nothing goes on"
 
 @dataclass(frozen=True, slots=True)
 class OpenOperation:
-    """An operation that runs.
+    """A running operation.
 
     Attributes:
         workflow_id: Its workflow ID.
-        operation: What it is.
+        operation: Its kind.
         member: Its member.
         state: Its state.
         started: When its first run began, UTC, ISO 8601.
-        doing: What is happening, in words; empty when it does not say.
-        trouble: Why it does not say, with what to do; empty when it does.
-        waiting_for: What would unblock it; empty when nothing blocks.
+        doing: Its present activity, in words; empty if it does not answer.
+        trouble: Why it does not answer, with what to do; empty if it answers.
+        waiting_for: What would unblock it; empty if it is not blocked.
         next: What a person can do, with the commands.
-        queue: Its place in the queue; empty when it stands in none, `?` when that is not known.
+        queue: Its place in the queue; empty if it is in no queue, `?` if that is unknown.
         chain_id: ID of its first run.
-        asked_by: Who asked for it; empty when nobody is known.
+        asked_by: Who started it; empty if that is unknown.
         reason: Why.
-        approved_by: Whose approval lets it go on; empty when there is none.
-        dry_run: It is to change nothing.
+        approved_by: Whose approval is valid; empty if there is none.
+        dry_run: It changes nothing.
     """
 
     workflow_id: str
@@ -68,13 +68,13 @@ class OpenOperation:
 
 @dataclass(frozen=True, slots=True)
 class WatcherHealth:
-    """How the watcher does.
+    """The health of the watcher.
 
     Attributes:
-        runs: It stands in Temporal.
-        trouble: What is wrong with it; empty when nothing is.
-        resync_seconds: How often it compares everything; None when that is not known.
-        removing: How many removals that EtcdMembers have asked for are under way.
+        runs: Whether it runs.
+        trouble: What is wrong with it; empty if nothing is.
+        resync_seconds: Interval at which it compares everything; None if that is unknown.
+        removing: Number of running removals that EtcdMembers have asked for.
     """
 
     runs: bool = False
@@ -83,10 +83,10 @@ class WatcherHealth:
     removing: int = 0
 
     def line(self, options: str) -> str:
-        """The watcher in one line.
+        """Describe the watcher in one line.
 
         Args:
-            options: What names cluster and configuration on the command line.
+            options: The options that name cluster and configuration, for commands in messages.
         """
         if self.trouble:
             return f"! the watcher has a problem: {self.trouble}; see `etcd-handoff watch status {options}`"
@@ -99,17 +99,17 @@ class WatcherHealth:
 
 @dataclass(frozen=True, slots=True)
 class TemporalParts:
-    """What Temporal told.
+    """The answers of Temporal.
 
     Attributes:
-        client: The client that has asked; None in tests.
+        client: The client that read them; None in tests.
         task_queue: The task queue of the workers.
         operations: Open operations, the last one first.
-        last: Trails of the last ones that have ended, the very last one first.
-        workers: Workers that ask for work.
-        watcher: How the watcher does.
-        cluster_id: The etcd cluster, as an operation that runs has seen it last; empty where none has.
-        records: EtcdMembers that are still to be written, though their operation has ended, the oldest first.
+        last: Trails of the last ended operations, the very last one first.
+        workers: Workers that poll for work.
+        watcher: Health of the watcher.
+        cluster_id: The etcd cluster that a running operation saw last; empty if none has seen it.
+        records: EtcdMembers that are still to be written after their operation has ended, the oldest first.
     """
 
     client: Client | None
@@ -199,7 +199,7 @@ def _worker_lines(parts: TemporalParts) -> list[str]:
 
 
 def worker_warnings(workers: Sequence[LiveWorker]) -> list[str]:
-    """Return what to do about workers: builds or settings that differ between them, certificates that end."""
+    """Return warnings about workers: different builds or settings, certificates that expire."""
     builds, rules = {worker.build for worker in workers}, {worker.config for worker in workers if worker.config}
     warnings = [f"workers of {len(builds)} builds: finish the upgrade on all nodes"] if len(builds) > 1 else []
     if len(rules) > 1:
@@ -215,7 +215,7 @@ def worker_warnings(workers: Sequence[LiveWorker]) -> list[str]:
 
 
 def _certificates(worker: LiveWorker) -> str:
-    """`2027-11-28`, or by profile where they differ."""
+    """Return the expiry as a date, by profile if they differ."""
     dates = {end for _, end in worker.certificates}
     if len(dates) == 1 and len(worker.certificates) == len(worker.profiles):
         return dates.pop()

@@ -1,4 +1,4 @@
-"""What `plan` prints."""
+"""The output of `plan`."""
 
 from __future__ import annotations
 

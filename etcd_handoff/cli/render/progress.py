@@ -1,4 +1,4 @@
-"""Progress of an operation that a command follows."""
+"""The progress of an operation that a command follows."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ OTHERS_ARE_TRIED: Final = (
     "it is tried some times more, as another worker may have other credentials, and fails then; to end it now"
 )
 STATES_WITHOUT_LINE: Final = (HandoffState.CHECKING, HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED)
-"""Steps, or the end of the operation, say as much as these states."""
+"""States that steps or the operation's end already make clear."""
 
 
 def start_line(workflow_id: str, *, attached: bool) -> str:
-    """Return which operation is followed, and whether this command started it."""
+    """Return the line that names the operation, and says whether this command started it."""
     if attached:
         return f"Attached to {workflow_id}, which runs already; the options of this command are not used"
     return f"Started {workflow_id}"
 
 
 class ProgressLines:
-    """Turns successive answers of the query `progress` into lines, and repeats none.
+    """Turns successive answers of the query `progress` into lines, without repetitions.
 
     Args:
         workflow_id: The operation.
-        clock: Seconds that pass, whatever the time of day is.
-        now: The time of day, in seconds since 1970.
+        clock: Returns monotonic seconds.
+        now: Returns the time of day, in seconds since 1970.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class ProgressLines:
         self._remarks: set[str] = set()
 
     def steps(self, steps: Sequence[Step], left_out: int = 0) -> list[str]:
-        """Return lines for the steps that are new.
+        """Return lines for new steps.
 
         Args:
             steps: The first and the last steps.
-            left_out: How many between them are left out.
+            left_out: Number of steps between them that are left out.
         """
         total = len(steps) + left_out
         new, self._steps_shown = max(0, total - self._steps_shown), max(self._steps_shown, total)
@@ -69,7 +69,7 @@ class ProgressLines:
         return [f"  ({skipped} more steps)", *lines] if skipped > 0 else lines
 
     def progress(self, progress: Progress) -> list[str]:
-        """Return lines for what is new: steps that have ended, and the state if it changed."""
+        """Return lines for finished steps, and for the state if it changed."""
         lines = self.steps(progress.steps, progress.steps_left_out)
         if progress.part and progress.part != self._last_part:
             lines.append(f"  {progress.part}")
@@ -87,7 +87,7 @@ class ProgressLines:
         return lines
 
     def _reminder(self, progress: Progress) -> list[str]:
-        """Return that it is still in a state that lasts: after a minute, then after ever longer times."""
+        """Return a reminder that a state still lasts: after a minute, then at growing intervals."""
         passed = self._clock() - self._since
         if progress.state in STATES_WITHOUT_LINE or passed < self._reminder_seconds:
             return []
@@ -95,17 +95,17 @@ class ProgressLines:
         return [f"  still {progress.state} after {elapsed(self._lasted(progress))}: {progress.doing}"]
 
     def _lasted(self, progress: Progress) -> float:
-        """Return for how long it is in its state; where it does not say, for how long this command has seen that."""
+        """Return for how long the state has lasted, otherwise for how long this command has seen it."""
         if since := state_since(progress):
             return max(0.0, self._now() - datetime.fromisoformat(since).timestamp())
         return self._clock() - self._since
 
     def live(self, progress: Progress, step: str = "") -> str:
-        """Return all that matters now in one line, for a terminal that is written over.
+        """Return the present state in one line, for a terminal line that is overwritten.
 
         Args:
             progress: The last answer.
-            step: The step that runs, with its attempt; empty where that is not known.
+            step: The running step, with its attempt; empty if that is unknown.
         """
         waits = f"what unblocks it: {progress.waiting_for}" if progress.waiting_for else ""
         state = f"{progress.state} for {elapsed(self._lasted(progress))}"
@@ -113,9 +113,9 @@ class ProgressLines:
         return "; ".join(part for part in (state, leader_of(progress), step, progress.doing, waits) if part)
 
     def retried(self, step: PendingStep) -> list[str]:
-        """Return that a step is tried again and why, unless the same was told before.
+        """Return a line on a step that is being retried and why, unless it was printed before.
 
-        A refusal is told as what it is: the operation fails by it, once it is certain that no worker may do it.
+        A refusal is shown as one. The operation fails by it once no worker may do the step.
         """
         if step.kind != FailureType.PERMISSION_DENIED:
             return self.remark(f"{step.name} is tried again: {step.failure}")
@@ -123,32 +123,32 @@ class ProgressLines:
         return lines and [*lines, f"    {OTHERS_ARE_TRIED}: {command('cancel', '', '', self._workflow_id)}"]
 
     def remark(self, text: str) -> list[str]:
-        """Return the remark, unless it was made before."""
+        """Return the remark, unless it was printed before."""
         new = text not in self._remarks
         self._remarks.add(text)
         return [f"  {text}"] if new else []
 
 
 def state_since(progress: Progress) -> str:
-    """Return since when it is in its state, by its own word; empty where it does not say.
+    """Return when the state began, as the operation reports; empty if it does not.
 
-    While it looks, it tells since when it is in the state that the look interrupts.
+    While the operation looks at the cluster, this is the start of the state that the look interrupts.
     """
     return "" if progress.state == HandoffState.CHECKING else progress.since
 
 
 def leader_of(progress: Progress) -> str:
-    """Return who leads at which term, as the last step that has seen it says; empty where none has."""
+    """Return the leader and its term, as the last step that saw it reports; empty if none did."""
     notes = (LEADS.search(step.note) for step in reversed(progress.steps))
     return next((found[0] for found in notes if found), "")
 
 
 def remedy_lines(progress: Progress, workflow_id: str = "") -> list[str]:
-    """Return what a person can do now, each with the command to copy.
+    """Return what a person can do now, each line with its command.
 
     Args:
-        progress: Where it stands.
-        workflow_id: What names it where it is about several members.
+        progress: The operation's progress.
+        workflow_id: The workflow ID, which names an operation on several members in commands.
     """
     return [
         f"to {remedy.purpose}: {command(remedy.name, progress.cluster, progress.member, workflow_id)}"

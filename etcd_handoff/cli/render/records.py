@@ -1,4 +1,4 @@
-"""What `status` prints of EtcdMembers that are still to be written after their operation has ended."""
+"""The part of `status` on EtcdMembers that are still to be written after their operation has ended."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OpenRecord:
-    """A workflow `RecordStatus` that runs.
+    """A running workflow `RecordStatus`.
 
     Attributes:
         workflow_id: Its workflow ID.
-        member: The member, by name where that is known, else by ID.
+        member: The member's name, or its ID if the name is unknown.
         member_id: The member's ID.
         summary: What it is to record, in words.
         since: When it began, UTC, ISO 8601.
         until: When it gives up.
-        attempt: The attempt that runs, or comes next; 0 where no step is under way.
-        waiting_for: Why it has not been done yet, in words.
+        attempt: The running attempt, or the next one; 0 if no step runs.
+        waiting_for: Why it has not been written yet, in words.
         next: What a person can do, with the commands.
     """
 
@@ -40,12 +40,12 @@ class OpenRecord:
 
 
 def record_lines(records: Iterable[OpenRecord]) -> list[str]:
-    """Return each of them, with what it waits for; nothing where there is none."""
+    """Return lines for each of them, with what it waits for."""
     return [line for record in records for line in _lines(record)]
 
 
 def next_steps(cluster: str) -> tuple[str, ...]:
-    """Return what a person can do: it goes on by itself, once what keeps it is gone.
+    """Return what a person can do. The workflow continues once its obstacle is gone.
 
     Args:
         cluster: Cluster profile.

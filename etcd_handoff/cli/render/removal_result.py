@@ -1,4 +1,4 @@
-"""How a removal ended."""
+"""Texts for the end of a removal."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 DONE: Final = (Outcome.REMOVED, Outcome.ALREADY_ABSENT)
 LEADS: Final = re.compile(r"(.+?) leads at term (\d+)")
-"""How the note of a step begins that has seen the leader."""
+"""Start of the note of a step that saw the leader."""
 
 
 def removal_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
-    """Return the result of a removal in words.
+    """Return the result of a removal as text.
 
     Args:
         result: The result.
@@ -43,7 +43,10 @@ def removal_lines(result: RemovalResult, *, dry_run: bool) -> list[str]:
 
 
 def _successor(result: RemovalResult) -> str:
-    """Who leads now: by name too where a step has seen that at this term, in which nobody else can lead."""
+    """Return the present leader.
+
+    It has a name if a step saw a leader at this term, since a term has only one leader.
+    """
     notes = (LEADS.match(step.note) for step in reversed(result.steps))
     name = next((seen[1] for seen in notes if seen and int(seen[2]) == result.term_after), "")
     known = name and name != result.leader_after
@@ -51,7 +54,7 @@ def _successor(result: RemovalResult) -> str:
 
 
 def removal_exit(result: RemovalResult, *, dry_run: bool) -> int:
-    """Return the exit status of a command that ends with this result.
+    """Return the exit status for this result.
 
     Args:
         result: The result.

@@ -1,4 +1,4 @@
-"""What `report` prints: one page on an operation, in Markdown or HTML, that needs no other file."""
+"""The output of `report`: one self-contained page on an operation, in Markdown or HTML."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ STYLE: Final = (
 
 
 def summary(trail: Trail) -> list[tuple[str, str]]:
-    """Return all that is known of the operation as a whole, each fact with its name."""
+    """Return the facts about the operation as a whole, each with its name."""
     return [*facts(trail), *result_facts(trail)]
 
 
 def result_facts(trail: Trail) -> list[tuple[str, str]]:
-    """Return what the result, and the looks before it, say of the cluster."""
+    """Return the facts about the cluster from the result and from earlier looks."""
     result: dict[str, Any] = trail.result or {}
     seen = [(entry.leader, entry.term) for entry in trail.entries if entry.leader]
     writes = {True: "acknowledged", False: "NOT acknowledged by the members that remain"}
@@ -46,7 +46,7 @@ def result_facts(trail: Trail) -> list[tuple[str, str]]:
 
 
 def markdown_lines(trail: Trail) -> list[str]:
-    """Return the page in Markdown; the picture is an image with its data in the page."""
+    """Return the page in Markdown, with the picture embedded as data."""
     picture = base64.b64encode(timeline_svg(trail).encode()).decode()
     return [
         f"# {_md(_title(trail))}",
@@ -68,7 +68,7 @@ def markdown_lines(trail: Trail) -> list[str]:
 
 
 def html_lines(trail: Trail) -> list[str]:
-    """Return the page in HTML, with its style and its picture in it."""
+    """Return the page in HTML, with its style and its picture embedded."""
     verdict = ' class="bad"' if trail.ended_badly else ""
     return [
         "<!DOCTYPE html>",
@@ -107,7 +107,7 @@ def _took(trail: Trail) -> str:
 
 
 def _md(text: str) -> str:
-    """Text that breaks no table and starts no markup."""
+    """Escape a text so that it breaks no table and starts no markup."""
     flat = " ".join(text.split())
     for mark in ("\\", "|", "*", "_", "`", "[", "<"):
         flat = flat.replace(mark, f"\\{mark}")

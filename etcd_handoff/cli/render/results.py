@@ -1,4 +1,4 @@
-"""What the results of all operations have in common: their exit status, and what people are told of each."""
+"""Texts and exit statuses that the results of all operations share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def result_exit(result: OperationResult, good: Collection[str], *, dry_run: bool) -> int:
-    """Return 3 for a dry run that found the operation blocked, as `plan` does, and 1 unless all is well otherwise.
+    """Return 0 for success, 3 for a dry run that found the operation blocked, otherwise 1.
 
     A script that would wipe a member's node next must stop if the member was only planned for.
 
     Args:
         result: The result.
-        good: Outcomes with which such an operation has ended well.
+        good: Outcomes that count as success for this operation.
         dry_run: Whether only a dry run was asked for.
     """
     if result.outcome == Outcome.PLANNED and dry_run:
@@ -30,12 +30,12 @@ def result_exit(result: OperationResult, good: Collection[str], *, dry_run: bool
 
 
 def not_done_lines(result: OperationResult, what: str, undone: str, *, dry_run: bool) -> list[str]:
-    """Return what people are told where nothing was done: the plan, or that another outcome came than was asked for.
+    """Return the text for a result without change: the plan, or the unexpected outcome.
 
     Args:
-        result: The result, with an outcome that is none of the good ones.
+        result: The result, whose outcome is not one of the good ones.
         what: The operation with its article, such as `a removal of node0`.
-        undone: What has not happened, such as `node0 was NOT removed`.
+        undone: What did not happen, such as `node0 was NOT removed`.
         dry_run: Whether only a dry run was asked for.
     """
     dry = "Dry run, nothing was changed."
@@ -52,7 +52,7 @@ def not_done_lines(result: OperationResult, what: str, undone: str, *, dry_run: 
 
 
 def numbered_plan(result: OperationResult, *, dry_run: bool) -> list[str]:
-    """Return the steps that a dry run foresees, a line each; none where it would wait, or where none was asked for.
+    """Return the steps of a dry run's plan, one line each; empty if it would wait, or without a dry run.
 
     Args:
         result: The result.
@@ -63,10 +63,10 @@ def numbered_plan(result: OperationResult, *, dry_run: bool) -> list[str]:
 
 
 def people_lines(result: OperationResult) -> list[str]:
-    """Return who asked for an operation and why, and who approved it, as far as that is known.
+    """Return who started an operation and why, and who approved it, as far as that is known.
 
     Args:
-        result: Its result.
+        result: The result.
     """
     requester = f"Asked for by {result.asked_by}" if result.asked_by else "Asked for" if result.reason else ""
     lines = [": ".join(filter(None, (requester, result.reason)))] if requester else []
@@ -75,10 +75,10 @@ def people_lines(result: OperationResult) -> list[str]:
 
 
 def acknowledgement_lines(acknowledged: bool | None) -> list[str]:  # noqa: FBT001  # as results have it
-    """Return the warning that belongs below a change after which no write was committed.
+    """Return the warning for a change after which no write was committed.
 
     Args:
-        acknowledged: Whether one was; None where that is not known.
+        acknowledged: Whether a write was committed; None if that is unknown.
     """
     if acknowledged is not False:
         return []

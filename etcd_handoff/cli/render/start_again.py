@@ -1,4 +1,4 @@
-"""The command that starts an operation again that has ended without doing what was asked for."""
+"""The command that starts a failed operation again."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ FLAGS: Final = {
     "blocked_timeout_seconds": "--blocked-timeout",
     "reason": "--reason",
 }
-"""Options by the field of the request; `not_after` is not among them, since it may be why it has ended."""
+"""The option for each field of the request. `not_after` is missing, because it may be why the operation failed."""
 
 
 def start_again(noun: str, cluster: str, member: str, given: Mapping[str, Any], *, dry_run: bool) -> str:
     """Return the line with the command; empty for an operation that a file describes.
 
     Args:
-        noun: What the operation is.
+        noun: The operation's kind.
         cluster: Cluster profile.
-        member: Its member as it was asked for.
-        given: What else was asked for, by field.
-        dry_run: It was to change nothing.
+        member: Its member, as in the request.
+        given: Its other options, by field.
+        dry_run: It changes nothing.
     """
     kind = next((kind for kind in KINDS if kind.noun == noun and not kind.of_whole), None)
     if kind is None or not member:

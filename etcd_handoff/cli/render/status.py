@@ -1,4 +1,7 @@
-"""What `status` prints; its table of members, which `plan` prints too, is in `etcd_handoff.cli.render.members`."""
+"""The output of `status`.
+
+`etcd_handoff.cli.render.members` has the table of members, which `plan` prints too.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,17 @@ RESOURCE_HEADINGS: Final = ("ETCDMEMBER", "JOINED", "MEMBER ID", "MESSAGE")
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """What `status` could read.
+    """The data that `status` prints.
 
     Attributes:
         cluster: Cluster profile.
-        view: What etcd says; None if it could not be read.
-        resources: EtcdMembers as read; None if they could not be read, or the profile has no Kubernetes.
-        temporal: Operations, workers and watcher; None if Temporal could not be asked.
+        view: What etcd says; None if it cannot be read.
+        resources: EtcdMembers; None if they cannot be read, or if the profile has no Kubernetes.
+        temporal: Operations, workers and watcher; None if Temporal does not answer.
         errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
-        doubt: Why nothing may be concluded from the view; None if nothing contradicts it.
-        statuses: The exit status that each missing part calls for.
-        options: What names cluster and configuration on the command line, for commands to type.
+        doubt: Why the view cannot be trusted; None if nothing contradicts it.
+        statuses: The exit status for each missing part.
+        options: The options that name cluster and configuration, for commands in messages.
     """
 
     cluster: str
@@ -48,12 +51,12 @@ class StatusReport:
 
     @property
     def trusted_view(self) -> ClusterView | None:
-        """The view, if EtcdMembers may be compared with it."""
+        """The view, if EtcdMembers may be compared with it; otherwise None."""
         return None if self.doubt else self.view
 
 
 def status_lines(report: StatusReport) -> list[str]:
-    """Return all parts; a missing one says why in its place."""
+    """Return all parts, with an error in place of a missing one."""
     if report.view is None:
         lines = [f"cluster {report.cluster}: {report.errors.get('etcd', 'etcd was not read')}"]
     else:
@@ -89,7 +92,7 @@ def _temporal_lines(report: StatusReport) -> list[str]:
 
 
 def status_object(report: StatusReport) -> dict[str, Any]:
-    """Return all parts for JSON; a missing one is null, and `errors` says why."""
+    """Return all parts for JSON. A missing part is null, and `errors` has its error."""
     view, resources, doubt = report.view, report.resources, report.doubt
     return {
         **(cluster_object(report.cluster, view) if view else {"cluster": report.cluster, "members": None}),

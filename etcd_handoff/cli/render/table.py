@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 GAP: Final = 2
-"""Blanks between two columns."""
+"""Spaces between two columns."""
 FOLDED_WIDTH: Final = 20
-"""No column is folded to less; a time with its date has 19 letters."""
+"""Smallest width of a folded column. A time with its date has 19 characters."""
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return lines with columns as wide as their widest cell.
+    """Return a table, with each column as wide as its widest cell.
 
-    On a terminal that is narrower, long texts are folded within their columns, so that short columns stay aligned.
-    Elsewhere each row is one line, which a program can split.
+    On a narrow terminal, long texts are folded within their columns, so that short columns stay aligned. Elsewhere each
+    row is one line, which a program can split.
     """
     from rich.cells import cell_len
 
@@ -42,7 +42,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _room() -> int:
-    """Return how many letters a line of the terminal has; 0 where there is none, or one that knows no columns."""
+    """Return the width of the terminal; 0 without a terminal, or if it reports no width."""
     from rich.console import Console
 
     return Console().width if is_terminal(sys.stdout) else 0
@@ -53,9 +53,9 @@ def _laid_out(cells: Sequence[Sequence[str]], widths: Sequence[int], least: Sequ
 
     Args:
         cells: The rows, the headings first.
-        widths: How wide each column is where there is room.
-        least: How wide it is at least; the same for a column that is never folded.
-        width: How wide all of them may be together.
+        widths: Width of each column if there is room.
+        least: Smallest width of each column; the full width for a column that is never folded.
+        width: Width of the whole table.
     """
     from rich.console import Console
     from rich.table import Table
@@ -71,12 +71,12 @@ def _laid_out(cells: Sequence[Sequence[str]], widths: Sequence[int], least: Sequ
 
 
 def _in_one_line(cell: str) -> str:
-    """Return the cell without line ends and escape codes, which a message of somebody else's may hold."""
+    """Remove line ends and escape codes from a cell, which foreign messages may contain."""
     return "".join(c if c.isprintable() else " " for c in cell)
 
 
 def in_one_line(text: str) -> str:
-    """Return a text that somebody has written, as a cell of a table."""
+    """Return a person's text as a cell of a table."""
     return " ".join(text.split())
 
 
@@ -86,7 +86,7 @@ def count(number: int, noun: str) -> str:
 
 
 def elapsed(seconds: float) -> str:
-    """Return a time that has passed, as people say it."""
+    """Return a duration in a readable form."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:  # a minute

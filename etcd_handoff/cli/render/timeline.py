@@ -1,4 +1,4 @@
-"""The picture of an operation: its steps against time, over who led at which term. An SVG that needs nothing else."""
+"""The picture of an operation: its steps and leaders against time, as a self-contained SVG."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ BAR: Final = 14
 HEAD: Final = 8
 FOOT: Final = 40
 UNIT_SECONDS: Final = 0.02
-"""Up to about this, an interval is drawn in proportion; a longer one grows with its logarithm alone."""
+"""Intervals up to about this are drawn in proportion. Longer ones grow with their logarithm."""
 NARROWEST: Final = 3.0
 MOST_ENTRIES: Final = 400
 TICKS: Final = 6
 TEXT_WIDTH: Final = 6.2
-"""Of a letter, on average."""
+"""Average width of a character."""
 LEADERS: Final = ("#4c78a8", "#b279a2", "#9d755d", "#72b7b2", "#e0a93b", "#79706e")
 COLOURS: Final = {"looked": "#8aa8c0", "did": "#3f8f4f", "failed": "#c0392b", "waits": "#d9a441", "state": "#d9a441"}
 NOT_DONE: Final = frozenset({"refused-by-etcd", "transfer-failed", "not-recorded", "locked", "failed", "inconsistent"})
-"""Outcomes of steps that have changed nothing."""
+"""Outcomes of steps that changed nothing."""
 LEGEND: Final = (
     "blue: looked; green: done; red: not done; amber: waited. Time since it was asked for, long intervals shortened"
 )
 OF_THE_WORKFLOW: Final = frozenset({"turn", "continued", "told", "trouble", "ended"})
-"""Entries that no person and no step makes."""
+"""Entries that no person and no step causes."""
 PEOPLE: Final = "people"
 WAITS: Final = "waits"
 STYLE: Final = "font-family:sans-serif;font-size:11px;fill:#222"
 
 
 class Bar(NamedTuple):
-    """A bar of the picture: its row, its times in seconds since the start, its colour and what it says."""
+    """A bar of the picture: its row, its times in seconds since the start, its colour and its text."""
 
     row: str
     begins: float
@@ -54,7 +54,7 @@ class Bar(NamedTuple):
 
 
 def timeline_svg(trail: Trail) -> str:
-    """Return the picture."""
+    """Return the picture; empty without entries."""
     entries = _within_reason(trail.entries)
     if not entries:
         return ""
@@ -79,7 +79,7 @@ def timeline_svg(trail: Trail) -> str:
 
 
 class _Scale:
-    """Where a moment is drawn: long intervals in which nothing happens are shortened."""
+    """Maps moments to places, and shortens long intervals in which nothing happens."""
 
     def __init__(self, moments: Iterable[float]) -> None:
         self._moments = sorted(set(moments))
@@ -90,11 +90,11 @@ class _Scale:
         self._places = [LEFT + place * room for place in places]
 
     def place(self, moment: float) -> float:
-        """Where a moment lies that some bar begins or ends at."""
+        """Return the place of a moment at which some bar begins or ends."""
         return self._places[self._moments.index(moment)]
 
     def ticks(self) -> list[tuple[float, float]]:
-        """Some moments with their places, wide enough apart to be read."""
+        """Return some moments with their places, far enough apart to be readable."""
         distance, shown = (WIDTH - LEFT - RIGHT) / TICKS, [(self._moments[0], self._places[0])]
         for moment, place in zip(self._moments, self._places, strict=True):
             if place - shown[-1][1] >= distance:
@@ -103,7 +103,7 @@ class _Scale:
 
 
 def _bars(entries: Sequence[Entry], start: float) -> list[Bar]:
-    """One bar for each entry; a wait lasts until the next entry."""
+    """Return one bar for each entry. A wait lasts until the next entry."""
     bars = []
     for number, entry in enumerate(entries):
         at = _seconds(entry.at) - start
@@ -122,7 +122,7 @@ def _bars(entries: Sequence[Entry], start: float) -> list[Bar]:
 
 
 def _leaders(entries: Sequence[Entry], start: float, end: float) -> list[Bar]:
-    """Who led, from the moment at which that was seen until something else was."""
+    """Return a bar for each leader, from the moment when it was seen until another one was seen."""
     seen = [(_seconds(entry.at) - start, entry.leader, entry.term) for entry in entries if entry.leader]
     changes = [it for number, it in enumerate(seen) if not number or it[1:] != seen[number - 1][1:]]
     names = list(dict.fromkeys(leader for _, leader, _ in changes))
@@ -135,7 +135,7 @@ def _leaders(entries: Sequence[Entry], start: float, end: float) -> list[Bar]:
 
 
 def _drawn(bar: Bar, scale: _Scale, y: float) -> str:
-    """A bar, or a mark for what takes no time; a leader's bar has its name in it."""
+    """Return the SVG of a bar, or of a mark for what takes no time. A leader's bar contains its name."""
     x = scale.place(bar.begins)
     width = max(NARROWEST, scale.place(bar.ends) - x)
     title = f"<title>{escape(bar.text)}</title>"
@@ -150,7 +150,7 @@ def _drawn(bar: Bar, scale: _Scale, y: float) -> str:
 
 
 def _axis(scale: _Scale, y: float) -> list[str]:
-    """The time that has passed, and that the scale is not even."""
+    """Return the axis with the elapsed time, and the note that the scale is not even."""
     parts = []
     for moment, place in scale.ticks():
         parts.append(f'<line x1="{place:.1f}" x2="{place:.1f}" y1="{y}" y2="{y + 4}" stroke="#888"/>')
@@ -171,6 +171,6 @@ def _seconds(time: str) -> float:
 
 
 def _within_reason(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """The first and the last entries: more would be no picture."""
+    """Return the first and the last entries if there are too many for a picture."""
     half = MOST_ENTRIES // 2
     return entries if len(entries) <= MOST_ENTRIES else (*entries[:half], *entries[-half:])

@@ -1,4 +1,4 @@
-"""What is wrong with a cluster's members, and what to do about it: `status` and `doctor` say it in the same words."""
+"""What is wrong with a cluster's members and what to do, in the same words for `status` and `doctor`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NO_LEADER: Final = "no leader that a majority agrees on"
 NO_LEADER_REMEDY: Final = "read the logs of the members"
 ASTRAY: Final = "another cluster answers at a member's URL: stop what runs there, or correct that URL"
 FOREIGN: Final = "URL leads to another cluster"
-"""In the note of a member at whose URL a member of another cluster answers (`etcd_handoff.etcd.look`)."""
+"""Part of a member's note if another cluster answers at its URL (`etcd_handoff.etcd.look`)."""
 START_LEARNER: Final = "start the learner, or make it reachable from here; remove one that is lost for good"
 
 
 def alarm_remedy(view: ClusterView) -> str:
-    """Return what to do about all alarms; empty if there are none."""
+    """Return the remedy for all alarms; empty if there are none."""
     return "; ".join(REMEDY_OF_ALARM.get(kind, f"look up {kind} in etcd's documentation") for kind in _alarms(view))
 
 
@@ -39,11 +39,11 @@ def _alarms(view: ClusterView) -> list[str]:
 
 
 def member_remedy(members: Sequence[MemberView], options: str) -> str:
-    """Return what to do about members that do not work; empty if there are none.
+    """Return the remedy for members that do not work; empty if there are none.
 
     Args:
         members: The members.
-        options: What names cluster and configuration on the command line.
+        options: The options that name cluster and configuration, for commands in messages.
     """
     joining = [m.label for m in members if not m.name]
     joined = [m for m in members if m.name]
@@ -62,7 +62,7 @@ def member_remedy(members: Sequence[MemberView], options: str) -> str:
 
 
 def hangs(who: str) -> str:
-    """Return what to do about voters that answer no linearizable read.
+    """Return the remedy for voters that answer no linearizable read.
 
     Args:
         who: Their names.
@@ -71,7 +71,10 @@ def hangs(who: str) -> str:
 
 
 def _start(names: Sequence[str], options: str) -> str:
-    """What to do about voters that do not answer; the command changes nothing, as one may be well elsewhere."""
+    """Return the remedy for voters that do not answer.
+
+    The command in it changes nothing, because a voter may work where only other nodes reach it.
+    """
     plans = ", ".join(f"`etcd-handoff plan {shlex.quote(name)} {options}`" for name in names)
     them = "it" if len(names) == 1 else "them"
     lost = f"if {'it' if len(names) == 1 else 'one'} is lost for good, see what its removal does: {plans}"
@@ -84,14 +87,14 @@ def _apart(names: Sequence[str]) -> str:
 
 
 def trouble_lines(view: ClusterView, options: str, *, alarms_alone: bool = False) -> list[str]:
-    """Return alarms and members that do not work, each with what to do; nothing if all is well.
+    """Return alarms and members that do not work, each with its remedy; empty if all is well.
 
-    Members that only their own nodes reach are no trouble where one of the others answers a read that needs a quorum.
+    A member that only its own node reaches is no trouble if another member answers a read that needs a quorum.
 
     Args:
-        view: What was seen.
-        options: What names cluster and configuration on the command line.
-        alarms_alone: Leave out the members: nothing may be concluded from what is seen of them.
+        view: The view.
+        options: The options that name cluster and configuration, for commands in messages.
+        alarms_alone: Leave out the members, because their view cannot be trusted.
     """
     lines = [f"! {warning}" for warning in cluster_warnings(view)]
     if CORRUPT in _alarms(view):  # the warning of a full database ends with its remedy

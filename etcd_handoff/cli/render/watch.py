@@ -1,4 +1,4 @@
-"""What `watch status` says of a watcher. Pure; it prints nothing."""
+"""The output of `watch status`. Pure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def status_exit(status: ReconcilerStatus) -> int:
-    """3 when a doubt holds corrections back, 1 when anything else is wrong."""
+    """Return 3 if a doubt holds corrections back, 1 if anything else is wrong, otherwise 0."""
     if status.doubt is not None:
         return EXIT_REFUSED
     return EXIT_FAILED if status.trouble else EXIT_DONE
 
 
 def status_lines(status: ReconcilerStatus) -> list[str]:
-    """Trouble first, then all EtcdMembers, then what was corrected."""
+    """Return lines on trouble, then on all EtcdMembers, then on corrections."""
     lines = [f"cluster {status.cluster} is watched, every {status.resync_seconds:g} s"]
     if status.trouble:
         lines.append(f"trouble: {status.trouble}")
@@ -44,12 +44,12 @@ def status_lines(status: ReconcilerStatus) -> list[str]:
 
 
 def held_back(doubt: Doubt, cluster: str) -> str:
-    """What holds corrections back now, with the command that confirms just that where one does."""
+    """Describe what holds corrections back, with the command that confirms it if there is one."""
     return with_cluster(f"this holds corrections back: {drift.in_words(doubt)}", cluster)
 
 
 def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
-    """What an EtcdMember asks for."""
+    """Describe what an EtcdMember asks for."""
     about = status.about(resource)
     if about is None:
         return ""

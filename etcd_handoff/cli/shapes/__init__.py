@@ -1,1 +1,1 @@
-"""What each command prints with `-o json`: models by which the output is checked, and the schemas of docs/schemas."""
+"""Models of what each command prints with `-o json`, which check the output and make the schemas in docs/schemas."""

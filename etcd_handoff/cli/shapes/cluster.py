@@ -1,4 +1,4 @@
-"""Shapes of what is said of a cluster: `plan`, `doctor`."""
+"""Shapes of a cluster: `plan`, `doctor`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class SeenCluster(Shape):
     Attributes:
         cluster: Cluster profile.
         cluster_id: Cluster ID that etcd reports.
-        leader_id: Whom a majority calls the leader; null if there is none.
+        leader_id: ID of the leader that a majority names; null if there is none.
         term: Its raft term.
         foreign: Members of other clusters that have answered.
-        alarms: Alarms that etcd has raised: whose, and which.
+        alarms: Alarms that etcd has raised, each with its member.
         members: All members.
     """
 
@@ -32,16 +32,16 @@ class PlanOutput(SeenCluster, Document):
     """Printed by `plan`: the cluster, and what a removal would do now.
 
     Attributes:
-        member_id: The member; null if it is not clear which one is meant.
+        member_id: The member; null if the name is unknown or ambiguous.
         member_name: Its name.
-        decision: What would be done first, in one word: `transfer`, `remove`, `blocked`, `refused`, `denied`,
-            `unseen`, `done`, `unknown`. Words may be added.
-        steps: What would be done, in words.
-        warnings: What else to know before it.
+        decision: The first step, in one word: `transfer`, `remove`, `blocked`, `refused`, `denied`, `unseen`, `done`,
+            `unknown`. Words may be added.
+        steps: The steps, in words.
+        warnings: What to know before the removal.
         text: Why there is no decision.
         reason: Why it would wait, be refused or fail.
-        seen: What was seen of that.
-        unblocks: What would let it go on.
+        seen: What was seen that explains the reason.
+        unblocks: What would unblock it.
         remedy: What to do about it.
     """
 
@@ -62,9 +62,9 @@ class ShownCheck(Shape):
 
     Attributes:
         check: Its name.
-        ok: Nothing has to be done now.
+        ok: Whether nothing has to be done now.
         detail: What was found.
-        remedy: What to do about it; if `ok`, a hint that can wait.
+        remedy: How to fix it; if `ok`, a hint that is not urgent.
     """
 
     check: str
@@ -77,8 +77,8 @@ class DoctorOutput(Document):
     """Printed by `doctor`.
 
     Attributes:
-        cluster: Cluster profile; empty if the configuration does not say which one is meant.
-        checks: All checks, in their order.
+        cluster: Cluster profile; empty if the configuration does not decide it.
+        checks: All checks, in order.
     """
 
     cluster: str

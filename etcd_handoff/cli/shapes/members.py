@@ -1,4 +1,4 @@
-"""Shape of a member as `status` and `plan` show it. A field that `MemberView` gets appears there by itself."""
+"""Shape of a member in `status` and `plan`. New fields of `MemberView` appear there by themselves."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class ShownMember(MemberView):
     """A member of a cluster.
 
     Attributes:
-        role: What it is according to a majority.
-        healthy: It counts towards the quorum; of a learner, it answers.
-        lag: Entries that it is behind by; null if it does not answer.
+        role: Its role according to a majority.
+        healthy: Whether it counts towards the quorum; for a learner, whether it answers.
+        lag: Number of entries that it is behind by; null if it does not answer.
     """
 
     model_config = ConfigDict(extra="forbid")

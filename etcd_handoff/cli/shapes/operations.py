@@ -1,4 +1,4 @@
-"""Shapes of how operations end, and of what people say to them."""
+"""Shapes of operations' ends, and of requests to operations."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class StartedOutput(Document):
     Attributes:
         workflow_id: Its workflow ID.
         run_id: Its first run.
-        joined: It ran already.
+        joined: Whether it already ran.
     """
 
     workflow_id: str
@@ -75,12 +75,12 @@ class StartedOutput(Document):
 
 
 class FailureOutput(Document):
-    """An operation that has ended otherwise than well.
+    """An operation that did not end well.
 
     Attributes:
         failure: The type of its failure, or `Cancelled`, `Terminated`, `TimedOut`, `Failed`.
         message: What was seen, and what to do.
-        join_configuration: What etcd was to be started with; left out if nothing was.
+        join_configuration: Settings that the new member's etcd was to start with; left out if there are none.
     """
 
     failure: str
@@ -89,19 +89,19 @@ class FailureOutput(Document):
 
 
 class RemoveOutput(RootModel[RemovalOutput | StartedOutput | FailureOutput]):
-    """Printed by `remove`: its result, or what was started, or its failure."""
+    """Printed by `remove`: its result, its start, or its failure."""
 
 
 class AddOutput(RootModel[AdditionOutput | StartedOutput | FailureOutput]):
-    """Printed by `add`: its result, or what was started, or its failure."""
+    """Printed by `add`: its result, its start, or its failure."""
 
 
 class ReplaceOutput(RootModel[ReplacementOutput | StartedOutput | FailureOutput]):
-    """Printed by `replace`: its result, or what was started, or its failure."""
+    """Printed by `replace`: its result, its start, or its failure."""
 
 
 class ApplyOutput(RootModel[MembershipOutput | StartedOutput | FailureOutput]):
-    """Printed by `apply`: its result, or what was started, or its failure."""
+    """Printed by `apply`: its result, its start, or its failure."""
 
 
 class InterventionOutput(Document):
@@ -111,13 +111,13 @@ class InterventionOutput(Document):
         action: The command.
         workflow_id: The operation.
         run_id: Its run.
-        operation: What it is.
+        operation: Its kind.
         cluster: Cluster profile.
         member: Its member.
-        by: Who says so; of `approve`, `pause` and `resume`.
-        comment: Why; of `approve`.
-        reason: Why; of all others.
-        answer: What became of it.
+        by: Who sent it; only for `approve`, `pause` and `resume`.
+        comment: Why; only for `approve`.
+        reason: Why; for all others.
+        answer: The operation's answer.
     """
 
     action: Literal["approve", "recheck", "pause", "resume", "cancel"]

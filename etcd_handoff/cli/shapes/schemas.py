@@ -34,12 +34,12 @@ BY_COMMAND: Final[Mapping[str, type[BaseModel]]] = {
     "report": trails.TrailOutput,
     **dict.fromkeys(("approve", "recheck", "pause", "resume", "cancel"), operations.InterventionOutput),
 }
-"""What each command prints with `-o json`."""
+"""The model of each command's output with `-o json`."""
 ATTRIBUTE: Final = re.compile(r"^(\w+): (.*(?:\n +.*)*)", re.MULTILINE)
 
 
 def schema_of(command: str) -> dict[str, Any]:
-    """The JSON Schema of what a command prints: other fields than those that it lists may come at any time."""
+    """Return the JSON Schema of a command's output, which allows fields that it does not list."""
     model = BY_COMMAND[command]
     schema = model.model_json_schema(mode="serialization")
     models = {kind.__name__: kind for kind in _subclasses(BaseModel)}
@@ -58,7 +58,7 @@ def _subclasses(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
 
 
 def _tidy(part: dict[str, Any], model: type[BaseModel] | None) -> None:
-    """Describe fields as the docstrings do, drop what pydantic makes up, and forbid no field of a later version."""
+    """Take descriptions of fields from docstrings, drop pydantic's titles, and allow fields of a later version."""
     part.pop("title", None)
     part["description"] = " ".join(part.get("description", "").partition("\n\nAttributes:")[0].split())
     fields, descriptions = part.get("properties", {}), _descriptions(model) if model else {}
@@ -72,7 +72,7 @@ def _tidy(part: dict[str, Any], model: type[BaseModel] | None) -> None:
 
 
 def _descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """What the docstrings of a model, and of all that it is made of, say of its fields."""
+    """Return the descriptions of fields in the docstrings of a model and of its base classes."""
     found: dict[str, str] = {}
     for kind in model.__mro__:
         _, _, attributes = (kind.__doc__ or "").partition("Attributes:\n")
@@ -83,7 +83,7 @@ def _descriptions(model: type[BaseModel]) -> dict[str, str]:
 
 
 def files() -> dict[str, str]:
-    """Name and text of each file."""
+    """Return the name and the text of each schema file."""
     return {
         f"{command.replace(' ', '-')}.json": json.dumps(schema_of(command), indent=2, ensure_ascii=False) + "\n"
         for command in BY_COMMAND

@@ -1,4 +1,4 @@
-"""Shape of what `status` prints."""
+"""Shape of the output of `status`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from etcd_handoff.cli.shapes.members import ShownMember
 
 
 class ShownDoubt(Shape):
-    """Why nothing may be concluded from etcd's answers.
+    """Why etcd's answers cannot be trusted.
 
     Attributes:
         kind: The reason, in one word.
-        text: What contradicts what.
-        remedy: What would settle it.
+        text: The contradiction.
+        remedy: How to resolve it.
     """
 
     kind: str
@@ -24,7 +24,7 @@ class ShownResource(Shape):
     """An EtcdMember, compared with etcd.
 
     Attributes:
-        name: Its name, or that of the member that has none.
+        name: Its name, or the name of a member without an EtcdMember.
         joined: Its condition Joined; `-` for a member without an EtcdMember.
         member_id: The member ID in its status.
         message: Its message.
@@ -39,24 +39,24 @@ class ShownResource(Shape):
 
 
 class ShownOperation(Shape):
-    """An operation that runs.
+    """A running operation.
 
     Attributes:
         workflow_id: Its workflow ID.
-        operation: What it is.
-        dry_run: It is to change nothing.
+        operation: Its kind.
+        dry_run: Whether it changes nothing.
         member: Its member.
         state: Its state.
         started: When its first run began.
-        doing: What is happening; empty if it does not say.
-        trouble: Why it does not say, with what to do; empty if it does.
-        waiting_for: What would unblock it; empty if nothing blocks.
+        doing: Its present activity; empty if it does not answer.
+        trouble: Why it does not answer, with what to do; empty if it answers.
+        waiting_for: What would unblock it; empty if it is not blocked.
         next: What a person can do, with the commands.
-        queue: Its place in the queue; empty if it stands in none, `?` if that is not known.
+        queue: Its place in the queue; empty if it is in no queue, `?` if that is unknown.
         chain_id: ID of its first run.
-        asked_by: Who asked for it; empty if nobody is known.
+        asked_by: Who started it; empty if that is unknown.
         reason: Why.
-        approved_by: Whose approval lets it go on; empty if there is none.
+        approved_by: Whose approval is valid; empty if there is none.
     """
 
     workflow_id: str
@@ -77,16 +77,16 @@ class ShownOperation(Shape):
 
 
 class ShownRecord(Shape):
-    """An EtcdMember that is still to be written, though its operation has ended.
+    """An EtcdMember that is still to be written after its operation has ended.
 
     Attributes:
         workflow_id: ID of the workflow `RecordStatus` that writes it.
-        member: The member, by name if that is known, else by ID.
+        member: The member's name, or its ID if the name is unknown.
         member_id: The member's ID.
         summary: What is to be recorded.
-        since: Since when it is tried.
-        until: When it is given up.
-        attempt: The attempt that runs, or comes next; 0 if no step is under way.
+        since: When the first attempt began.
+        until: When it gives up.
+        attempt: The running attempt, or the next one; 0 if no step runs.
         waiting_for: Why it has not been written yet.
         next: What a person can do, with the commands.
     """
@@ -107,16 +107,16 @@ class EndedOperation(Shape):
 
     Attributes:
         workflow_id: Its workflow ID.
-        operation: What it was.
-        dry_run: It was to change nothing.
-        member: Its member, as it was asked for.
-        member_name: The same by name if that is known.
+        operation: Its kind.
+        dry_run: Whether it was to change nothing.
+        member: Its member, as in the request.
+        member_name: The member's name if it is known, otherwise as in the request.
         outcome: How it ended.
-        ended_at: When.
-        asked_by: Who asked for it.
+        ended_at: When it ended.
+        asked_by: Who started it.
         reason: Why.
-        approved_by: Whose approval counted in the end; empty if nobody's did.
-        next: The command that says why it has ended badly and what to do; none if it has ended well.
+        approved_by: Whose approval was valid at the end; empty if there was none.
+        next: The command that explains a bad end and its remedy; none if it ended well.
     """
 
     workflow_id: str
@@ -133,19 +133,20 @@ class EndedOperation(Shape):
 
 
 class ShownWorker(Shape):
-    """A worker that asks for work.
+    """A worker that polls for work.
 
     Attributes:
-        node: Its node; empty if it does not tell.
-        version: Its version; empty if it does not tell.
-        build: Digest of its code: workers with the same one decide alike.
+        node: Its node; empty if its identity does not name one.
+        version: Its version; empty if its identity does not contain one.
+        build: Digest of its code. Workers with the same digest decide alike.
         host: Its host.
-        asked_seconds_ago: When it asked for work last.
-        config: Digest of the settings that decide what is done, without paths and addresses; empty if it does not tell.
+        asked_seconds_ago: Seconds since its last poll.
+        config: Digest of the settings that affect decisions, without paths and addresses; empty if its identity does
+            not contain one.
         profiles: Its cluster profiles.
-        certificates: When the first certificate or token of each profile ends, as a date, by profile; without those
-            that have none.
-        expiring: Profiles with one that has ended, or ends within 30 days.
+        certificates: The earliest expiry of each profile's certificates and tokens, as a date, by profile; without
+            profiles that have none.
+        expiring: Profiles with a certificate or token that has expired, or expires within 30 days.
     """
 
     node: str
@@ -160,13 +161,13 @@ class ShownWorker(Shape):
 
 
 class ShownWatcher(Shape):
-    """How the watcher does.
+    """The health of the watcher.
 
     Attributes:
-        runs: It stands in Temporal.
+        runs: Whether it runs.
         trouble: What is wrong with it; empty if nothing is.
-        resync_seconds: How often it compares everything; null if that is not known.
-        removing: How many removals that EtcdMembers have asked for are under way.
+        resync_seconds: Interval at which it compares everything; null if that is unknown.
+        removing: Number of running removals that EtcdMembers have asked for.
     """
 
     runs: bool
@@ -176,24 +177,24 @@ class ShownWatcher(Shape):
 
 
 class StatusOutput(Document):
-    """Printed by `status`. A part that could not be read is null, and `errors` says why.
+    """Printed by `status`. A part that could not be read is null, and `errors` has its error.
 
     Attributes:
         cluster: Cluster profile.
-        cluster_id: Cluster ID that etcd reports; left out, as the next four, if etcd could not be read.
-        leader_id: Whom a majority calls the leader; null if there is none.
+        cluster_id: Cluster ID that etcd reports. This and the next four fields are left out if etcd cannot be read.
+        leader_id: ID of the leader that a majority names; null if there is none.
         term: Its raft term.
         foreign: Members of other clusters that have answered.
-        alarms: Alarms that etcd has raised: whose, and which.
+        alarms: Alarms that etcd has raised, each with its member.
         members: All members.
-        doubt: Why nothing may be concluded from etcd's answers; null if nothing contradicts them.
-        etcdmembers: All EtcdMembers, and all members that have none.
-        operations: Operations that run, the last one first.
-        records: EtcdMembers that are still to be written, though their operation has ended, the oldest first.
-        last: The last ones that have ended, the very last one first.
-        workers: Workers that ask for work.
-        watcher: How the watcher does.
-        errors: Why a part is missing, by `etcd`, `kubernetes`, `temporal`.
+        doubt: Why etcd's answers cannot be trusted; null if nothing contradicts them.
+        etcdmembers: All EtcdMembers, and all members without one.
+        operations: Running operations, the last one first.
+        records: EtcdMembers that are still to be written after their operation has ended, the oldest first.
+        last: The last ended operations, the very last one first.
+        workers: Workers that poll for work.
+        watcher: The health of the watcher.
+        errors: The error of each missing part, by `etcd`, `kubernetes`, `temporal`.
     """
 
     cluster: str

@@ -1,4 +1,4 @@
-"""Shapes of what is told of one operation: `describe`, `history`, `report`."""
+"""Shapes of one operation: `describe`, `history`, `report`."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from etcd_handoff.cli.shapes.cluster import SeenCluster
 
 
 class ShownEntry(Shape):
-    """One line of a trail.
+    """One entry of a trail.
 
     Attributes:
-        at: When, by the server's clock, in UTC. Of a step, when it ended.
-        event: What kind of entry it is. Kinds may be added.
+        at: When, by the server's clock, in UTC. For a step, when it ended.
+        event: Kind of the entry. Kinds may be added.
         text: What happened, in words.
-        by: Who: a person, or the node whose worker it was.
-        door: By which way a person came.
-        step: Activity type, of a step.
+        by: A person, or the node whose worker it was.
+        door: How a person reached the operation.
+        step: Activity type, for a step.
         outcome: How the step ended.
         began: When the step began.
-        milliseconds: How long its last attempt took; null if it was none.
-        attempts: How many attempts it took.
-        leader: Who led then; empty if that is not known.
+        milliseconds: Duration of its last attempt; null if there was none.
+        attempts: Number of attempts.
+        leader: The leader that was seen; empty if that is unknown.
         term: The raft term then.
-        times: How often the same was repeated.
+        times: How often the same entry was repeated.
         until: When it was repeated last.
     """
 
@@ -45,29 +45,29 @@ class ShownEntry(Shape):
 
 
 class TrailOutput(Document):
-    """Printed by `report`, and for each operation by `history`: who asked for it, what was seen and done.
+    """Printed by `report`, and for each operation by `history`: who started it, what was seen and done.
 
     Attributes:
         workflow_id: Its workflow ID.
-        operation: What it is.
+        operation: Its kind.
         cluster: Cluster profile.
-        member: Its member, as it was asked for.
-        member_name: The same by name if that is known.
-        member_id: The member's ID; empty if no record tells.
-        dry_run: It was to change nothing.
-        asked_at: When it was asked for.
-        asked_by: By whom.
-        door: By which way.
+        member: Its member, as in the request.
+        member_name: The member's name if it is known, otherwise as in the request.
+        member_id: The member's ID; empty if no record has it.
+        dry_run: Whether it was to change nothing.
+        asked_at: When it was started.
+        asked_by: Who started it.
+        door: How that person reached the server.
         reason: Why.
-        options: What else was asked for, by field; what differs from the default alone.
+        options: Other options of the request, by field; only those that differ from the default.
         outcome: How it ended: the result's outcome, the failure's type, `Cancelled`, `Terminated`, `TimedOut`; empty
             while it runs.
-        outcome_text: The same in words.
+        outcome_text: The outcome in words.
         ended_at: When it ended; empty while it runs.
-        runs: How many runs of its workflow there are.
+        runs: Number of runs of its workflow.
         note: What is missing; empty if nothing is.
-        entries: All lines, in the order of time.
-        result: Its result as it was recorded; null if it has none.
+        entries: All entries, in the order of time.
+        result: The recorded result; null if there is none.
     """
 
     workflow_id: str
@@ -95,21 +95,21 @@ class HistoryOutput(Document):
     """Printed by `history`.
 
     Attributes:
-        operations: The last one first.
+        operations: All operations, the last one first.
     """
 
     operations: tuple[TrailOutput, ...]
 
 
 class PendingStepOutput(Shape):
-    """A step that runs or is tried again.
+    """A step that runs or is being retried.
 
     Attributes:
         name: Activity type.
-        attempt: The attempt that runs, or comes next.
-        worker: Who took it last; empty if nobody has.
-        failure: Why the attempt before has failed; empty if none has.
-        kind: The type of that failure; empty if it has none.
+        attempt: The running attempt, or the next one.
+        worker: The last worker that took it; empty if none did.
+        failure: Why the previous attempt failed; empty if none failed.
+        kind: Type of that failure; empty if it has none.
     """
 
     name: str
@@ -123,18 +123,18 @@ class DescribeOutput(Document):
     """Printed by `describe`.
 
     Attributes:
-        state: Where the operation stands.
-        state_since: Since when; empty if that is not known.
-        doing: What is happening; empty if it does not say, or has ended.
-        trouble: Why it does not say, with what to do; empty if it does, or has ended.
-        waiting_for: What would unblock it; empty if nothing blocks.
-        point_of_no_return: It only rolls forward; null if that is not known.
-        join_configuration: What etcd is to be started with.
-        queue: Its place in the queue; empty if it stands in none.
-        pending: Steps that run or are tried again.
+        state: State of the operation.
+        state_since: When the state began; empty if that is unknown.
+        doing: Its present activity; empty if it does not answer, or has ended.
+        trouble: Why it does not answer, with what to do; empty if it answers, or has ended.
+        waiting_for: What would unblock it; empty if it is not blocked.
+        point_of_no_return: Whether it only rolls forward; null if that is unknown.
+        join_configuration: Settings that the new member's etcd is to start with.
+        queue: Its place in the queue; empty if it is in no queue.
+        pending: Steps that run or are being retried.
         next: What a person can do, with the commands.
-        seen_at: When the cluster was seen last; empty if it was not.
-        seen: The cluster as the operation saw it last.
+        seen_at: When the cluster was last seen; empty if it was not.
+        seen: The cluster as the operation last saw it.
         operation: Its trail.
     """
 

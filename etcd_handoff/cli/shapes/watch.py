@@ -1,4 +1,4 @@
-"""Shapes of what `watch` prints."""
+"""Shapes of the output of `watch`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class WatchStartOutput(Document):
     """Printed by `watch start`.
 
     Attributes:
-        workflow_id: The watcher.
-        run_id: Its run.
+        workflow_id: The watcher's workflow ID.
+        run_id: Its run ID.
         note: What was done.
-        warning: What to know about it; empty if nothing.
+        warning: What to know about it; empty if there is nothing.
     """
 
     workflow_id: str
@@ -30,8 +30,8 @@ class WatchStopOutput(Document):
     """Printed by `watch stop`.
 
     Attributes:
-        workflow_id: The watcher.
-        stopped: True.
+        workflow_id: The watcher's workflow ID.
+        stopped: Always true.
     """
 
     workflow_id: str
@@ -42,10 +42,10 @@ class WatchResyncOutput(Document):
     """Printed by `watch resync`.
 
     Attributes:
-        workflow_id: The watcher.
-        confirmed: What it held back was confirmed.
-        doubt: Kind of the contradiction that was confirmed; empty if there was none.
-        answer: What it answers.
+        workflow_id: The watcher's workflow ID.
+        confirmed: Whether the corrections that it held back were confirmed.
+        doubt: Kind of the confirmed contradiction; empty if there was none.
+        answer: The watcher's answer.
     """
 
     workflow_id: str
