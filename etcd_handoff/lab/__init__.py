@@ -1,4 +1,4 @@
-"""A real cluster on this machine: etcd, API servers, Temporal and workers, which can really be killed."""
+"""A real cluster on this machine: etcd, API servers, Temporal and workers, as processes that can be killed."""
 
 from etcd_handoff.lab.cluster import Lab, LabOptions
 from etcd_handoff.lab.nodes import Node, Role

@@ -1,4 +1,4 @@
-"""Backups of all members' data, and what becomes of a cluster that is restored from one."""
+"""Backups of all members' data, and a cluster that is restored from one."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """The data of all members at about one moment."""
+    """The data of all members at about the same moment."""
 
     data: dict[str, Path]
 
 
 async def back_up(lab: Lab, name: str = "backup") -> Backup:
-    """Copy the data of all members, which are stopped meanwhile."""
+    """Copy the data of all members. The members are stopped meanwhile."""
     running = [node.name for node in lab.nodes if lab.alive(Role.ETCD, node.name)]
     for node in running:
         lab.stop(Role.ETCD, node)
@@ -40,10 +40,9 @@ async def back_up(lab: Lab, name: str = "backup") -> Backup:
 
 
 async def restore(lab: Lab, backup: Backup) -> None:
-    """Give each member the data of the backup and start it: terms, indices and membership go back.
+    """Restore each member's data from the backup and start it: terms, indices and membership go back.
 
-    Cluster ID and member IDs are the same as ever, as after `etcdutl snapshot restore` with the initial cluster and
-    token that the cluster began with.
+    Cluster ID and member IDs stay the same, as after `etcdutl snapshot restore` with the initial cluster and token.
     """
     everybody = [n.name for n in lab.nodes]
     for node in everybody:

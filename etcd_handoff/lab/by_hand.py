@@ -1,4 +1,4 @@
-"""A cluster on this machine that nothing is done to: docs/tutorial.md says what somebody can do."""
+"""A cluster on this machine for the tutorial (docs/tutorial.md)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEW: Final = "node3"
 
 
 async def run_by_hand(say: Callable[[str], None]) -> int:
-    """Start the cluster, write `demo.env` here, and wait for Ctrl-C."""
+    """Start the cluster, write `demo.env` into this folder, and wait for Ctrl-C."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -41,7 +41,7 @@ async def run_by_hand(say: Callable[[str], None]) -> int:
 
 
 async def environment_of(lab: Lab) -> str:
-    """What commands need in a shell: where everything is, who leads now, and a node for a new member."""
+    """Return the shell variables that commands need: addresses, the present leader, and a node for a new member."""
     leader, new = lab.node(await lab.leader()), lab.new_foreign_node(NEW)
     binaries = locate_binaries()
     folders = dict.fromkeys(str(program.parent) for program in (binaries.etcd, binaries.etcdctl, binaries.kubectl))

@@ -1,6 +1,6 @@
-"""Certificates of a lab with TLS on every link: two authorities, one for servers and one for clients, both renewable.
+"""Certificates of a lab with TLS on every link.
 
-With two of them, what clients show can be renewed without what they check, and the other way round.
+One authority is for servers and one for clients, so that each side can be renewed without the other.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 HOSTS: Final = ("127.0.0.1", "localhost")
 CLIENT_HOST: Final = "localhost"
-"""Nobody asks for it, but Go refuses a certificate whose list of alternative names is empty."""
+"""A host name that no client uses. Go refuses a certificate without alternative names."""
 ROOT_USER: Final = "root"
-"""Common name of what API servers show, and the lab itself where it speaks gRPC."""
+"""Common name in the certificates of API servers, and of the lab itself for gRPC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A certificate and its key, as PEM files; `both` has one after the other."""
+    """A certificate and its key, as PEM files; `both` has both of them."""
 
     cert: Path
     key: Path
@@ -41,15 +41,15 @@ class Pair:
 
 
 class Certificates:
-    """All certificates of one lab; files are replaced as a whole, by renaming, when they are renewed.
+    """All certificates of a lab. Renewal replaces each file as a whole, by renaming.
 
     Args:
-        folder: Where they lie.
+        folder: Folder of the files.
 
     Attributes:
-        servers_ca: What clients, and members among themselves, check servers against.
-        clients_ca: What servers check clients against. It holds the servers' authority too, as etcd's JSON gateway
-            and its peers show the server's own certificate (etcd `server/embed/serve.go`).
+        servers_ca: The authority that clients, and members among each other, verify servers against.
+        clients_ca: Authorities that servers verify clients against. The servers' authority is among them, as etcd's
+            JSON gateway and its peers show the server's own certificate (etcd `server/embed/serve.go`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,16 +64,16 @@ class Certificates:
         self.root, self.nobody = self.client("root", ROOT_USER), self.client("nobody", None)
 
     def client(self, name: str, user: str | None, not_after: datetime | None = None) -> Pair:
-        """A client certificate, new or renewed, in files of this name; its common name is `user`, if any."""
+        """Issue or renew a client certificate, with `user` as common name if it is given."""
         self._known[name] = user
         pair = self._pair(name)
         self._write(pair, self._clients.issue_cert(CLIENT_HOST, common_name=user, not_after=not_after))
         return pair
 
     def renew_clients(self) -> None:
-        """A new authority for clients, and new certificates in the same files: the old ones are refused.
+        """Replace the clients' authority and all client certificates, so that servers refuse the old ones.
 
-        Servers read their authorities when they start.
+        Servers read their authorities only when they start.
         """
         self._clients = trustme.CA()
         self._write_authorities()
@@ -81,13 +81,13 @@ class Certificates:
             self.client(name, user)
 
     def renew_servers(self) -> None:
-        """A new authority for servers, and a new certificate in the same files: clients must read the authority."""
+        """Replace the servers' authority and certificate; clients must read the new authority."""
         self._servers = trustme.CA()
         self._write_authorities()
         self._issue_server()
 
     def etcd_flags(self) -> list[str]:
-        """The flags of etcd about certificates."""
+        """Return etcd's flags for certificates."""
         cert, key = self.server.cert, self.server.key
         return [
             f"--cert-file={cert}",
@@ -101,7 +101,7 @@ class Certificates:
         ]
 
     def apiserver_flags(self) -> list[str]:
-        """The flags of an API server about certificates."""
+        """Return an API server's flags for certificates."""
         return [
             f"--tls-cert-file={self.server.cert}",
             f"--tls-private-key-file={self.server.key}",

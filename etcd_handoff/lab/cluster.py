@@ -26,17 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Lab", "LabOptions", "wait_until"]
 
 HEALTH_INTERVAL_SECONDS: Final = 5.5
-"""etcd's `HealthInterval`, and some more until all peers are connected."""
+"""etcd's `HealthInterval`, with some time until all peers are connected."""
 NODE_BYTES: Final = 160 << 20
-"""What a node needs: two segments of 64 MB that a member preallocates (etcd `server/storage/wal/wal.go`), and logs."""
+"""Disk space for a node: two segments of 64 MB that a member preallocates (etcd `server/storage/wal/wal.go`), and
+logs."""
 UNSAID: Final = (Role.WORKER, Role.NAMESPACE)
-"""Roles that `progress` is not told of: workers start later, and a namespace is no server."""
+"""Roles that `progress` does not mention: workers start later, and a namespace is no server."""
 NOT_FOR_INSTALLING: Final = "exclude=poststarthook/rbac/bootstrap-roles"
-"""The last thing that an API server does when it starts, which an administrator need not wait for."""
+"""The last start-up step of an API server, which an administrator need not wait for."""
 
 
 class Lab(Commands):
-    """A running lab; use it with `async with`. Every process ends with it, and with this process.
+    """A running lab, for `async with`. Every process ends with it, and with this process.
 
     Raises:
         ValueError: The number of nodes is out of range.
@@ -52,7 +53,7 @@ class Lab(Commands):
     # start and end
 
     async def __aenter__(self) -> Self:
-        """Start everything; what has started ends again when something does not."""
+        """Start everything; if a start fails, end what has started."""
         try:
             await self._start()
         except BaseException:
@@ -63,11 +64,11 @@ class Lab(Commands):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End everything; data and logs stay after an error, but not after Ctrl-C."""
+        """End everything; keep data and logs after an error, but not after Ctrl-C."""
         await self.close(keep_files=isinstance(error, Exception))
 
     async def close(self, *, keep_files: bool = False) -> None:
-        """Kill all processes and free the ports; data and logs go too, unless they are to stay."""
+        """Kill all processes and free the ports; delete data and logs unless they are to be kept."""
         await self._end_all()
         if self._isolation is not None:
             await self._isolation.gone()
@@ -149,20 +150,20 @@ class Lab(Commands):
             self.options.progress(text)
 
     async def wait_for_health_interval(self) -> None:
-        """Wait until etcd takes changes of its membership, provided no member was restarted since the start.
+        """Wait until etcd accepts membership changes, if no member was restarted since the start.
 
-        It refuses them until its peers have been connected for 5 s (`HealthInterval` in etcd's
-        server/etcdserver/server.go), and nothing tells when that is so: hence a wait by the clock. The start of the
-        other processes takes most of it.
+        etcd refuses them until its peers have been connected for 5 s (`HealthInterval` in etcd's
+        server/etcdserver/server.go). No API shows when that is over, so this waits by the clock. The start of the other
+        processes takes most of the time.
         """
         await asyncio.sleep(max(0.0, self._peers_connected + HEALTH_INTERVAL_SECONDS - time.monotonic()))
 
     # a further member
 
     async def add_learner(self) -> Node:
-        """Add a node that runs a learner of etcd and nothing else, ready when this returns; it is the last of `nodes`.
+        """Add a node that runs only a learner of etcd, and return once it is ready; it is the last of `nodes`.
 
-        The product's configuration does not name it: such a member is found through the member list.
+        The product's configuration does not name it. Such a member is found through the member list.
 
         Raises:
             OSError: etcd refuses; it takes one learner at a time.
@@ -187,7 +188,7 @@ class Lab(Commands):
     # what is true of the cluster
 
     async def members(self, via: str | None = None) -> list[ListedMember]:
-        """The linearizable member list as the node `via` gives it; whoever answers first when left out.
+        """Return the linearizable member list from the node `via`, or from the first node that answers.
 
         Raises:
             OSError: Nobody answers.
@@ -195,7 +196,7 @@ class Lab(Commands):
         return await observer.patient_list([n.etcd_url for n in ([self.node(via)] if via else self.nodes)])
 
     async def member_id(self, node: str) -> str:
-        """ID of a node's member.
+        """Return the ID of a node's member.
 
         Raises:
             KeyError: It is no member.
@@ -203,12 +204,12 @@ class Lab(Commands):
         return {m.name: m.id for m in await self.members()}[node]
 
     async def leader(self) -> str:
-        """The node that a majority of the voters names as raft leader at one term; waited for."""
+        """Wait until a majority of the voters names one raft leader at one term; return its node."""
         name, _ = await self.leader_and_term()
         return name
 
     async def leader_and_term(self) -> tuple[str, int]:
-        """Like `leader`, with the term.
+        """Return the same, with the term.
 
         Raises:
             ProcessError: They do not agree within 30 s; the message has what each said.
@@ -216,7 +217,7 @@ class Lab(Commands):
         return await observer.leader_and_term({n.name: n.etcd_url for n in self.nodes})
 
     async def etcdmembers(self, context: str) -> dict[str, dict[str, Any]]:
-        """EtcdMembers by name as the API server of the node `context` has them.
+        """Return EtcdMembers by name, from the API server of the node `context`.
 
         Raises:
             ProcessError: It did not answer, or with an error.
@@ -224,9 +225,9 @@ class Lab(Commands):
         return await resources.read(self.node(context))
 
     async def joined(self, name: str, context: str) -> str:
-        """`True`, `False` or `Unknown`: the condition Joined of the EtcdMember `name` on that API server."""
+        """Return the condition Joined of an EtcdMember on that API server: `True`, `False` or `Unknown`."""
         return resources.joined((await self.etcdmembers(context))[name])
 
     async def install_resources(self) -> None:
-        """The CRD, and for each member an EtcdMember that says what k0s would say."""
+        """Install the CRD, and for each member an EtcdMember like k0s's."""
         await resources.install(self.nodes, await self.members(), self._members_joined)

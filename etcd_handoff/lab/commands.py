@@ -1,4 +1,4 @@
-"""The programs that people run against a lab: kubectl, the Temporal CLI, and our own command line."""
+"""Programs that people run against a lab: kubectl, the Temporal CLI, and our own command line."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ HANDOFF: Final = "from etcd_handoff.cli import main; main()"
 
 
 class Commands(Supervisor):
-    """Commands that end by themselves, with a lab's addresses and credentials."""
+    """Runs commands with a lab's addresses and credentials."""
 
     async def kubectl(self, *arguments: str, context: str, stdin: str | None = None, timeout: str = "10s") -> str:
-        """Output of the real kubectl.
+        """Run kubectl and return its output.
 
         Raises:
             ProcessError: It failed; the message is what it said.
@@ -32,16 +32,16 @@ class Commands(Supervisor):
         return output
 
     async def temporal(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit status, output and errors of the Temporal CLI."""
+        """Run the Temporal CLI, and return exit status, output and errors."""
         return await self.run([str(self._binaries.temporal), *arguments, "--address", self.temporal_address])
 
     async def handoff(self, *arguments: str, node: str = "", **variables: str) -> tuple[int, str, str]:
-        """Exit status, output and errors of our own command line.
+        """Run our own command line, and return exit status, output and errors.
 
         Args:
-            arguments: What follows `etcd-handoff`.
-            node: Where it runs; anywhere when it is empty.
-            variables: Environment variables that are otherwise than the lab has them.
+            arguments: The arguments after `etcd-handoff`.
+            node: The node to run it on; empty for none.
+            variables: Environment variables that differ from the lab's.
         """
         if self._forks:
             environment = {**os.environ, **(self.environment_on(node) if node else self.environment), **variables}
@@ -51,6 +51,6 @@ class Commands(Supervisor):
     async def run(
         self, command: list[str], stdin: str | None = None, node: str = "", **variables: str
     ) -> tuple[int, str, str]:
-        """Exit status, output and errors of a command that ends by itself, on a node where one is named."""
+        """Run a command until it ends, on a node if one is named; return exit status, output and errors."""
         environment = {**(self.environment_on(node) if node else self.environment), **variables}
         return await run([*self.inside(node), *command], environment, ROOT, stdin)

@@ -1,4 +1,4 @@
-"""Who may ask whom in a lab: certificates, etcd's users, and the product's account in Kubernetes."""
+"""Credentials in a lab: certificates, etcd's users, and the product's account in Kubernetes."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ PRODUCT: Literal["product"] = "product"
 
 
 class Credentials:
-    """All of them, as far as a lab's options ask for them.
+    """All credentials that a lab's options ask for.
 
     Args:
-        options: What is asked for.
-        folder: Where they lie.
+        options: The lab's options.
+        folder: Folder of the files.
 
     Attributes:
-        certificates: All certificates of a lab with TLS; None in others.
-        pki: All certificates of a lab of isolated nodes; None in others.
-        account: The product's account in Kubernetes; it exists with the option `rbac` alone.
-        profile: What the product's profile says of etcd's TLS and of its user there.
+        certificates: All certificates of a lab with TLS; None in other labs.
+        pki: All certificates of a lab of isolated nodes; None in other labs.
+        account: The product's account in Kubernetes; it exists only with the option `rbac`.
+        profile: The product's profile settings for etcd's TLS and user.
     """
 
     def __init__(self, options: LabOptions, folder: Path) -> None:
@@ -44,7 +44,7 @@ class Credentials:
         self._serving: list[str] = []
 
     def make(self) -> None:
-        """Files are there, and `certificates`, `pki` and `profile` have their values.
+        """Create the files, and set `certificates`, `pki` and `profile`.
 
         Raises:
             MissingBinaryError: TLS is asked for, and trustme is not installed.
@@ -73,24 +73,24 @@ class Credentials:
             self.profile |= {"username": user, "password_file": str(password_file)}
 
     def profile_on(self, node: str) -> dict[str, str]:
-        """What the product's profile on a node says of etcd's TLS and of its user there."""
+        """Return the product's profile settings for etcd's TLS and user on a node."""
         return self.pki.profile(node) if self.pki is not None else self.profile
 
     @property
     def ca_file(self) -> Path | None:
-        """What API servers are checked against; None where they are not."""
+        """Authority to verify API servers against; None if they are not verified."""
         if self.pki is not None:
             return self.pki.kubernetes_ca
         return self.certificates.servers_ca if self.certificates else None
 
     def etcd_flags(self, node: Node) -> list[str]:
-        """Flags of the node's etcd about certificates."""
+        """Return etcd's flags for certificates on the node."""
         if self.pki is not None:
             return self.pki.etcd_flags(node)
         return self.certificates.etcd_flags() if self.certificates else []
 
     def apiserver_flags(self, node: Node) -> list[str]:
-        """Flags of the node's API server about certificates and rights."""
+        """Return the API server's flags for certificates and authorization on the node."""
         roles = self._options.rbac or self._options.roles
         mode = f"--authorization-mode={'RBAC' if roles else 'AlwaysAllow'}"
         if self.pki is not None:
@@ -100,7 +100,10 @@ class Credentials:
         return [mode, *self._serving]
 
     def grant(self, node: Node) -> None:
-        """Requests of the lab itself to the node's etcd come from a user that may do all; the node has its files."""
+        """Let the lab's own requests to the node's etcd come from a user with all rights.
+
+        The node has its files by then.
+        """
         if self.pki is not None and node.is_isolated:
             self.pki.issue(node)
             http.grant(node.etcd_url, self.pki.access)
@@ -111,14 +114,14 @@ class Credentials:
             http.grant(node.etcd_url, access)
 
     async def prepare(self, kubectl: Kubectl, node: Node) -> None:
-        """Accounts and users are there; for when etcd and the node's API server serve."""
+        """Create accounts and users, once etcd and the node's API server serve."""
         if self._options.rbac:
             await self.account.install(kubectl, node)
         if self._options.etcd_user:
             await users.switch_authentication_on(node.etcd_url)
 
     def renew(self, group: CertificateGroup) -> None:
-        """New certificates from a new authority lie in the same files; servers still know the old authority.
+        """Replace certificates by those of a new authority, in the same files; servers still know the old one.
 
         Raises:
             ValueError: The lab was started without TLS.

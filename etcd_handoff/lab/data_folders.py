@@ -1,4 +1,4 @@
-"""The data directories of etcd members: copied and set aside."""
+"""Copy the data directories of etcd members, and set them aside."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def data_folder(lab: Lab, node: str) -> Path:
-    """What `etcd_command` makes its data directory."""
+    """Return the data directory that `etcd_command` uses."""
     return lab.directory / node / "etcd"
 
 
 def aside_of(lab: Lab, node: str) -> Path:
-    """Where they lie while the node is something else."""
+    """Return where a node's data is kept while the node is something else."""
     return data_folder(lab, node).with_suffix(".aside")
 
 
 async def set_aside(lab: Lab, node: str) -> None:
-    """End the node's etcd and move its data aside, where it has any."""
+    """End the node's etcd, and move its data aside if there is any."""
     await lab.kill(Role.ETCD, node)
     shutil.rmtree(aside_of(lab, node), ignore_errors=True)
     with contextlib.suppress(FileNotFoundError):
@@ -42,7 +42,7 @@ def copy_aside(lab: Lab, node: str) -> None:
 async def copy_folder(source: Path, target: Path) -> None:
     """Copy a data directory.
 
-    Sparse files stay sparse: most of a write-ahead log's 64 MB is room for later.
+    Sparse files stay sparse, because most of a write-ahead log's 64 MB is preallocated space.
 
     Raises:
         ProcessError: It could not be copied.

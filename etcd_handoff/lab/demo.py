@@ -1,4 +1,4 @@
-"""`make demo`: a leader leaves, a new member comes, workers are killed, no write is lost; then the naive way."""
+"""`make demo`: a leader is removed, a new member joins, workers are killed, no write is lost; then the naive way."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 HOLD_POINT: Final = "move_leader.after"
-"""Where the first worker is held until it is killed: leadership has moved, and Temporal does not know it yet."""
+"""Failpoint at which the first worker is held until it is killed: leadership has moved, and Temporal does not know it
+yet."""
 WRITE_INTERVAL_MS: Final = 4.0
 SECONDS_AROUND: Final = 1.0
-"""How long the writer goes on before and after, so that the longest gap has something to be compared with."""
+"""How long the writer runs before and after, so that the longest gap can be compared."""
 
 
 def run_demo(*, keep: bool = False, k0s: bool = False, by_hand: bool = False) -> int:
-    """Show the main job and the naive way.
+    """Show the safe removal, then the naive one.
 
     Args:
         keep: Leave the first cluster running until Ctrl-C.
-        by_hand: Show nothing: start a cluster for docs/tutorial.md.
-        k0s: Isolate the nodes, as k0s's controllers are: none reaches the etcd of another.
+        by_hand: Show nothing; start a cluster for docs/tutorial.md.
+        k0s: Isolate the nodes like k0s's controllers, so that none reaches the etcd of another.
 
     Returns:
         Exit status: 0 when all went as it should, 1 when not.
@@ -64,7 +65,7 @@ def run_demo(*, keep: bool = False, k0s: bool = False, by_hand: bool = False) ->
 
 
 async def _interruptible(work: Coroutine[None, None, int]) -> int:
-    """SIGTERM ends the demo as Ctrl-C does, so that the lab is cleaned up."""
+    """Run the demo so that SIGTERM ends it as Ctrl-C does, and the lab is cleaned up."""
     task = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task
@@ -90,7 +91,7 @@ async def _demo(*, keep: bool, k0s: bool) -> int:
 
 
 async def _show_durable_way(lab: Lab, client: Client, leader: str) -> bool:
-    """Return whether the leader is out, that is recorded, and no write is lost."""
+    """Return whether the leader was removed, its removal was recorded, and no write was lost."""
     survivor, other = (node.name for node in lab.others(leader))
     say(f"Web UI      {lab.ui_url}/namespaces/default/workflows")
     say(f"leader      {leader}, of {', '.join(node.name for node in lab.nodes)}")
@@ -122,10 +123,10 @@ async def _show_durable_way(lab: Lab, client: Client, leader: str) -> bool:
 async def _remove_while_worker_is_killed(
     lab: Lab, client: Client, leader: str, others: tuple[str, str]
 ) -> RemovalResult:
-    """The leader's own worker moves leadership away; it is killed when that is done.
+    """Remove the leader, and kill its own worker after that worker has moved leadership.
 
-    Where every worker reaches all members, it is the only worker until then, so that it must be the one. Isolated
-    members need a worker each to be seen at all.
+    If every worker reaches all members, it is the only worker until then, so that it does the step. Isolated members
+    can only be seen if each has a worker.
     """
     folder = lab.directory
 
@@ -153,7 +154,7 @@ async def _remove_while_worker_is_killed(
 
 
 async def connect_to(lab: Lab) -> Client:
-    """Return a client of the lab's Temporal, made from the same environment as all others."""
+    """Return a client of the lab's Temporal, made from the same environment as the others."""
     os.environ.update(lab.environment)
     return await connect()
 
@@ -183,7 +184,7 @@ async def _show_naive_way(lab: Lab) -> bool:
 
 
 async def _keep(lab: Lab) -> None:
-    """Say what can be tried on the cluster, and wait for Ctrl-C."""
+    """Print what can be tried on the cluster, and wait for Ctrl-C."""
     members = [node for node in lab.nodes if lab.process(Role.WORKER, node.name).alive]
     say()
     say("The cluster runs on. In another terminal:")

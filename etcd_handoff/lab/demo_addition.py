@@ -1,4 +1,4 @@
-"""The demo's second part: a new member takes the place of the one that has left, while a writer writes."""
+"""Second part of the demo: a new member replaces the one that has left, while a writer writes."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.cluster import Lab
 
 KILL_POINT: Final = "promote_member.after"
-"""Where a worker kills itself: the learner has its vote, and Temporal does not know it yet."""
+"""Failpoint at which a worker kills itself: the learner has its vote, and Temporal does not know it yet."""
 WRITE_INTERVAL_MS: Final = 4.0
 PATIENCE_SECONDS: Final = 60.0
 
 
 def failpoint(lab: Lab) -> dict[str, str]:
-    """Environment of the demo's workers: the one that promotes the learner kills itself."""
+    """Return environment variables for the demo's workers: the one that promotes the learner kills itself."""
     return {FAILPOINTS_VARIABLE: f"{KILL_POINT}=kill", FOLDER_VARIABLE: str(lab.directory)}
 
 
 async def show_new_member(lab: Lab, client: Client, name: str) -> bool:
-    """Add a member where one has left, as an operator does; a worker is killed meanwhile.
+    """Add a member like an operator; a worker is killed meanwhile.
 
     Returns:
         Whether it votes, its EtcdMember says so, and no write is lost.
@@ -69,7 +69,7 @@ async def show_new_member(lab: Lab, client: Client, name: str) -> bool:
 
 
 async def _join_configuration(addition: WorkflowHandle[Any, AdditionResult]) -> dict[str, str]:
-    """What the new member's etcd is to be started with, as `progress` says."""
+    """Wait for the settings of the new member's etcd in `progress`, and return them."""
     settings: dict[str, str] = {}
 
     async def has_settings() -> bool:
@@ -82,7 +82,7 @@ async def _join_configuration(addition: WorkflowHandle[Any, AdditionResult]) -> 
 
 
 async def _killed_worker(lab: Lab) -> str:
-    """The node whose worker has killed itself; all nodes had one."""
+    """Return the node whose worker has killed itself. All nodes had a worker."""
     dead: list[str] = []
 
     async def killed() -> bool:

@@ -1,4 +1,4 @@
-"""What the demo prints."""
+"""The output of the demo."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def say_steps(steps: Iterable[Step]) -> None:
 
 
 def say_writes(report: WriteReport, lost: dict[str, list[int]]) -> None:
-    """Print how many writes were acknowledged, and how long they stalled at most."""
+    """Print how many writes were acknowledged, and their longest stall."""
     say(
         f"writes: {len(report.acknowledged)} acknowledged, {len(report.failed)} failed, longest gap "
         f"{report.longest_gap_ms():.0f} ms, acknowledged writes lost: {sum(map(len, lost.values()))}"

@@ -1,4 +1,4 @@
-"""Faults of an etcd cluster other than dead processes: of disks, data, membership, alarms and certificates."""
+"""Faults other than dead processes: of disks, data, membership, alarms and certificates."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ PUT_BYTES: Final = 64
 PUTS_AT_ONCE: Final = 16
 SECONDS: Final = 30.0
 WHOLE_CLUSTER: Final = "0"
-"""The member ID under which etcd raises an alarm that is no single member's (etcd `server/etcdserver/corrupt.go`)."""
+"""The member ID of an alarm for the whole cluster (etcd `server/etcdserver/corrupt.go`)."""
 
 
 # disks
 
 
 def hang_disk(lab: Lab, node: str, what: str = disk.WRITE_AHEAD_LOG) -> None:
-    """Make the syncs of the node's etcd hang; the process runs on and answers what it has in memory.
+    """Make the syncs of the node's etcd hang. The process still answers from memory.
 
-    By default those of its write-ahead log, which it needs for every entry: that way also an etcd that asks its
-    backend for its status answers, as it does when the log is on a disk of its own.
+    By default only syncs of its write-ahead log hang, which it needs for every entry. So an etcd that asks its backend
+    for its status also answers, as it does when the log is on a disk of its own.
 
     Raises:
         ValueError: The lab was started without.
@@ -46,12 +46,12 @@ def hang_disk(lab: Lab, node: str, what: str = disk.WRITE_AHEAD_LOG) -> None:
 
 
 def heal_disk(lab: Lab, node: str) -> None:
-    """Let the disk go on."""
+    """Let the disk continue."""
     disk.control(lab.directory / node).unlink(missing_ok=True)
 
 
 async def fall_behind(lab: Lab, node: str, via: str, entries: int) -> None:
-    """Stop the node's etcd, write so many entries through another one, and let it go on."""
+    """Stop the node's etcd, write `entries` entries through another node, and let the etcd continue."""
     lab.stop(Role.ETCD, node)
     try:
         await load(lab, via, entries)
@@ -60,7 +60,7 @@ async def fall_behind(lab: Lab, node: str, via: str, entries: int) -> None:
 
 
 async def load(lab: Lab, via: str, entries: int) -> None:
-    """Write so many entries through this node, all to one key.
+    """Write `entries` entries through this node, all to one key.
 
     Raises:
         OSError: etcd takes them no more.
@@ -79,15 +79,15 @@ async def load(lab: Lab, via: str, entries: int) -> None:
 
 
 async def corrupt(lab: Lab, node: str, value: bytes) -> None:
-    """Change a stored value on this node alone, behind etcd's back: other members keep what was written.
+    """Change a stored value on this node only, without etcd's knowledge.
 
-    The bytes are changed in the database's file while etcd is down; pages with data have no checksum (bbolt
-    `internal/common/page.go`), so etcd serves what it finds.
+    The bytes are changed in the database's file while etcd is down. Pages with data have no checksum (bbolt
+    `internal/common/page.go`), so etcd serves the changed value.
 
     Args:
         lab: The lab.
-        node: The node whose copy goes bad.
-        value: What was put, and is nowhere else in the database.
+        node: The node whose copy is corrupted.
+        value: The stored value, which must occur only once in the database.
 
     Raises:
         TimeoutError: etcd has not stored it.
@@ -107,27 +107,27 @@ async def corrupt(lab: Lab, node: str, value: bytes) -> None:
 
 
 async def become_foreign(lab: Lab, node: str) -> None:
-    """Wipe the node and run its etcd as a cluster of its own on the old addresses.
+    """Wipe the node, and run its etcd as a cluster of its own on the old addresses.
 
-    Its API server runs on, and serves what it finds there: nothing.
+    Its API server runs on, and serves an empty cluster.
     """
     await set_aside(lab, node)
     await lab.start_etcd(lab.node(node), InitialCluster([lab.node(node)], token=FOREIGN_TOKEN))
 
 
 async def start_foreign_cluster(lab: Lab, name: str = "foreign") -> Node:
-    """Start another cluster, of one member, on addresses of its own."""
+    """Start another cluster with one member, on addresses of its own."""
     node = lab.new_foreign_node(name)
     await lab.start_etcd(node, InitialCluster([node], token=FOREIGN_TOKEN))
     return node
 
 
 async def force_new_cluster(lab: Lab, node: str) -> None:
-    """Make the node's etcd a cluster of itself alone, under the same cluster ID and with the same data.
+    """Make the node's etcd a cluster of one member, with the same cluster ID and data.
 
-    It listens for peers elsewhere, where the others do not find it: these would not leave it alone, and who does this
-    is cut off from them. What writes to it writes what the others do not know, so its API server is killed, as etcd's
-    documentation of disaster recovery asks for.
+    It listens for peers on another port, where the others do not find it, because they would contact it and the real
+    procedure cuts it off from them. Its API server is killed, as etcd's documentation of disaster recovery demands,
+    because its writes would be unknown to the others.
     """
     process = lab.process(Role.ETCD, node)
     if node in lab.nodes_with(Role.APISERVER):
@@ -145,7 +145,7 @@ async def force_new_cluster(lab: Lab, node: str) -> None:
 
 
 async def come_back(lab: Lab, node: str) -> None:
-    """Undo `become_foreign` or `force_new_cluster`: the node gets its data back and is a member as before."""
+    """Undo `become_foreign` or `force_new_cluster`: restore the node's data, and make it a member as before."""
     await lab.kill(Role.ETCD, node)
     shutil.rmtree(data_folder(lab, node))
     aside_of(lab, node).rename(data_folder(lab, node))
@@ -158,7 +158,7 @@ async def come_back(lab: Lab, node: str) -> None:
 
 
 async def rejoin(lab: Lab, node: str) -> str:
-    """Make a node whose member has left a member again, under its old name, with a new ID and new data.
+    """Make a node whose member was removed a member again, with its old name, a new ID and new data.
 
     Returns:
         The ID.
@@ -210,10 +210,10 @@ async def _alarm(lab: Lab, via: str, action: str, kind: str, member_id: str) -> 
 
 
 async def renew_certificates(lab: Lab, group: CertificateGroup) -> None:
-    """Replace the authority and the certificates of `clients` or `servers`; the old ones are refused from then on.
+    """Replace the authority and the certificates of `clients` or `servers`; the old ones are then refused.
 
-    All servers restart at once: who keeps a connection open would not notice. An API server whose etcd has ended,
-    because its member was removed, stays down: it would not start.
+    All servers restart, because open connections would not notice the change. An API server stays down if its etcd has
+    ended after the removal of its member, because it could not start.
     """
     lab.credentials.renew(group)
     for role in (Role.ETCD, Role.APISERVER):
@@ -224,7 +224,7 @@ async def renew_certificates(lab: Lab, group: CertificateGroup) -> None:
 
 
 def restart_api_servers(lab: Lab) -> None:
-    """Restart the API servers that run, and return at once, while they are not ready yet."""
+    """Restart the running API servers, and return before they are ready."""
     for node in lab.nodes_with(Role.APISERVER):
         if lab.alive(Role.APISERVER, node):
             lab.process(Role.APISERVER, node).start_over()

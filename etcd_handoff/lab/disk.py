@@ -1,14 +1,14 @@
-"""A disk that hangs while the process on it answers: an etcd whose syncs to disk can be held back, and nothing else.
+"""A disk that hangs: the syncs of an etcd can be held back while its process still answers.
 
-A stopped process is silent; one whose fsync hangs is not: it names its leader and keeps its connections, and takes no
-entry. Linux lets a process hand chosen system calls of its own to somebody who decides when they go on
-(seccomp_unotify(2), from Linux 5.9 on). So this needs neither root nor another build of etcd, and works with each.
+A stopped process is silent. A process whose fsync hangs is not: it names its leader and keeps its connections, but
+accepts no entry. On Linux a process can hand chosen system calls to another process, which decides when they continue
+(seccomp_unotify(2), from Linux 5.9). So this needs neither root nor a special build of etcd.
 
 Run as a file, `disk.py CONTROL PROGRAM ARGUMENTS...`, it leaves a guard behind and becomes the program. While the file
-CONTROL exists, the program's fsync and fdatasync wait if CONTROL's content stands in the path of what they sync. Once
-it is gone they go on.
+CONTROL exists, the program's fsync and fdatasync wait if CONTROL's content is in the path of the synced file. They
+continue once CONTROL is gone.
 
-As a file it starts quicker than as a module, which would load the whole lab first.
+It runs as a file, because a module would load the whole lab first.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Final
 
 WRITE_AHEAD_LOG: Final = "/wal/"
-"""In the path of what etcd must have on its disk before it acknowledges an entry."""
+"""Part of the path of the files that etcd must sync before it acknowledges an entry."""
 
 _NUMBERS: Final = {"x86_64": (317, (74, 75)), "aarch64": (277, (82, 83))}
-"""By processor: the numbers of seccomp(2), and of fsync(2) and fdatasync(2)."""
+"""Numbers of seccomp(2), and of fsync(2) and fdatasync(2), by processor."""
 _SET_FILTER: Final = 1
 _NEW_LISTENER: Final = 8
 _NO_NEW_PRIVILEGES: Final = 38
@@ -41,12 +41,12 @@ _GO_ON: Final = 1
 _RECEIVE: Final = 0xC0502100
 _SEND: Final = 0xC0182101
 _NOTIFICATION_BYTES: Final = 80
-"""`struct seccomp_notif`: id, process, flags, then the call: number, architecture, place, six arguments."""
+"""Size of `struct seccomp_notif`: id, process, flags, then the call: number, architecture, place, six arguments."""
 _LOOK_MS: Final = 5
 
 
 def control(folder: Path) -> Path:
-    """Where CONTROL is, for a node whose files are in this folder."""
+    """Return the path of CONTROL for a node whose files are in this folder."""
     return folder / "disk-hangs"
 
 
@@ -61,7 +61,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _listen() -> int:
-    """From now on this process's syncs wait for whoever holds the file descriptor that comes back."""
+    """Make this process's syncs wait, and return the file descriptor whose owner lets them continue."""
     numbers = _NUMBERS.get(platform.machine())
     if sys.platform != "linux" or numbers is None:
         sys.exit(f"a disk that hangs needs Linux on {' or '.join(_NUMBERS)}; this is {platform.platform()}")
@@ -79,7 +79,7 @@ def _listen() -> int:
 
 
 def _guard(listener: int, control: Path) -> None:
-    """Let syncs go on, at once or when the disk does, until the program has ended."""
+    """Let syncs continue, at once or when the disk does, until the program has ended."""
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     held: list[int] = []
@@ -121,7 +121,7 @@ def _go_on(listener: int, number: int) -> None:
 
 
 def main(control: str, program: list[str]) -> None:
-    """Become the program, with a guard beside it that ends with it."""
+    """Start a guard, and become the program. The guard ends with the program."""
     ours, guards = socket.socketpair()
     if os.fork() == 0:
         ours.close()

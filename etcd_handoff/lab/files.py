@@ -1,4 +1,4 @@
-"""The files of a lab: what API servers share, kubeconfig files, and the product's configuration."""
+"""The files of a lab: those that API servers share, kubeconfig files, and the product's configuration."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def write_shared_files(folder: Path) -> None:
-    """What all API servers share: the service accounts' key and the administrator's token.
+    """Write what all API servers share: the service accounts' key and the administrator's token.
 
-    The key is a fresh P-256 scalar in the DER of RFC 5915, which leaves the public half to the reader.
+    The key is a fresh P-256 scalar in the DER of RFC 5915. Readers derive the public half.
     """
     folder.mkdir(parents=True, exist_ok=True)
     scalar = bytes([secrets.randbelow(255)]) + secrets.token_bytes(31)
@@ -31,13 +31,15 @@ def write_shared_files(folder: Path) -> None:
 
 
 def write_kubeconfig(path: Path, servers: Mapping[str, str], user: dict[str, str], ca_file: Path | None = None) -> None:
-    """One context per API server; the API servers are verified where there is a `ca_file`.
+    """Write a kubeconfig with one context per API server.
+
+    With a `ca_file`, the API servers are verified.
 
     Args:
-        path: Where it goes.
-        servers: URLs of API servers by name of the context.
-        user: Who comes.
-        ca_file: Authorities of the API servers.
+        path: The file.
+        servers: URLs of API servers, by name of the context.
+        user: The user's credentials.
+        ca_file: Authorities to verify the API servers against.
     """
     names = list(servers)
     trust = {"certificate-authority": str(ca_file)} if ca_file else {"insecure-skip-tls-verify": True}
@@ -59,14 +61,14 @@ def write_config(
     kubernetes: Mapping[str, str | Sequence[str]] | None,
     nodes: Mapping[str, str],
 ) -> None:
-    """The product's configuration file for this cluster.
+    """Write the product's configuration file for this cluster.
 
     Args:
-        path: Where it goes.
-        options: What the lab is made of.
-        etcd: The table of that name.
-        kubernetes: The table of that name, if there is one.
-        nodes: The table of that name: nodes by member, as far as their names differ.
+        path: The file.
+        options: The lab's options.
+        etcd: The table `etcd`.
+        kubernetes: The table `kubernetes`; None without one.
+        nodes: The table `nodes`: nodes by member, if their names differ.
     """
     cluster = options.cluster
     tables = {

@@ -1,4 +1,4 @@
-"""What `etcd_handoff.lab.forks` starts: a process that imports the product, then forks for each request."""
+"""The process behind `etcd_handoff.lab.forks`: it imports the product, then forks for each request."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ PRELOADED: Final = (
     "etcd_handoff.cli.doctor",
     "etcd_handoff.lab.writer",
 )
-"""What a fork finds imported; no thread may run after it."""
+"""Modules that a fork finds imported. None of them may leave a thread running."""
 PR_SET_PDEATHSIG: Final = 1
 LARGEST_REQUEST: Final = 1 << 17
 
 
 def prctl(option: int, value: int) -> None:
-    """Linux's `prctl`.
+    """Call Linux's `prctl`.
 
     Raises:
         OSError: The kernel refuses.
@@ -38,7 +38,7 @@ def prctl(option: int, value: int) -> None:
 
 
 def serve(connection: socket.socket, parent: int) -> dict[str, Any]:
-    """Fork for each request; returns in the fork, with the request."""
+    """Fork for each request; return only in a fork, with its request."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(1)
@@ -77,7 +77,7 @@ def _become(connection: socket.socket, files: Sequence[int], parent: int) -> Non
 
 
 def _enter(namespace: str) -> None:
-    """Python has `os.setns` from 3.12 on."""
+    """Enter the namespace, without `os.setns`, which Python has from 3.12 on."""
     file = os.open(namespace, os.O_RDONLY)
     if ctypes.CDLL(None, use_errno=True).setns(file, 0) != 0:
         raise OSError(ctypes.get_errno(), f"setns {namespace}")
@@ -85,7 +85,7 @@ def _enter(namespace: str) -> None:
 
 
 def main() -> None:
-    """Serve, and in a fork run what was asked for."""
+    """Serve, and in a fork run the requested code."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     request = serve(connection, int(sys.argv[2]))
     for namespace in request["namespaces"]:

@@ -1,8 +1,7 @@
-"""Python processes as forks of one that has imported the product: they start in a tenth of the time and computing.
+"""Python processes as forks of one that has imported the product, which start in a tenth of the time.
 
 A fork runs the same code with the same arguments, environment and files as `python -c` would. It becomes a child of the
-process that asked for it, which is therefore told of its end as of any other child's, and it ends with that process.
-Linux only.
+process that asked for it, which learns of its end like that of any child. It ends with that process. Linux only.
 """
 
 from __future__ import annotations
@@ -33,27 +32,27 @@ AVAILABLE: Final = sys.platform == "linux"
 PR_SET_CHILD_SUBREAPER: Final = 36
 POLL_SECONDS: Final = 0.01
 PROGRAM: Final = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
-"""Code that becomes the program in its arguments."""
+"""Code that replaces the process with the program in its arguments."""
 
 
 class Fork:
-    """A process that was forked for us, with what `subprocess.Popen` calls the same."""
+    """A forked process, with the methods of `subprocess.Popen`."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._status: int | None = None
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs."""
+        """Return its exit status, negative for a signal; None while it runs."""
         return self._collect(os.WNOHANG)
 
     def wait(self) -> int:
-        """The same, once it has ended."""
+        """Wait for its end, and return its exit status."""
         status = self._collect(0)
         return 0 if status is None else status
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal; nothing when it has ended."""
+        """Send a signal; do nothing if it has ended."""
         if self.poll() is None:
             os.kill(self.pid, sig)
 
@@ -66,7 +65,7 @@ class Fork:
 
 
 class ForkServer:
-    """The process that forks; it ends with this one."""
+    """The process that forks. It ends with this one."""
 
     def __init__(self) -> None:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -84,7 +83,7 @@ class ForkServer:
         return self._server.pid
 
     def close(self) -> None:
-        """End it; forks live on."""
+        """End the server. Forks continue."""
         self._connection.close()
         self._server.wait()
 
@@ -100,10 +99,10 @@ class ForkServer:
 
         Args:
             code: As for `python -c`.
-            arguments: What follows.
-            files: Its standard output and errors; there is no input.
+            arguments: The arguments.
+            files: Its standard output and standard error; it has no input.
             env: Its whole environment.
-            namespaces: Files of namespaces in which it runs.
+            namespaces: Files of the namespaces to run it in.
 
         Raises:
             ProcessError: The server has ended.
@@ -121,7 +120,10 @@ class ForkServer:
     async def run(
         self, code: str, arguments: Sequence[str], env: Mapping[str, str], namespaces: Sequence[str] = ()
     ) -> tuple[int, str, str]:
-        """Exit status, output and errors of Python code that ends by itself; killed where we are cancelled."""
+        """Run Python code until it ends, and return exit status, output and errors.
+
+        The code is killed if the caller is cancelled.
+        """
         with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
             fork = self.start(code, arguments, (output, errors), env, namespaces)
             try:
@@ -135,15 +137,15 @@ class ForkServer:
 
 
 class ForkedProcess(Process):
-    """A process of a lab that runs Python code in a fork.
+    """A lab's process that runs Python code in a fork.
 
     Args:
-        name: For messages and for the log's name.
+        name: Its name, for messages and for the log.
         code: As for `python -c`.
-        arguments: What follows.
-        log: Its output goes here; restarts append.
-        env: Environment beyond ours.
-        namespaces: Files of namespaces in which it runs.
+        arguments: The arguments.
+        log: File for its output, to which restarts append.
+        env: Environment variables in addition to ours.
+        namespaces: Files of the namespaces to run it in.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # as of any process
@@ -165,13 +167,13 @@ class ForkedProcess(Process):
 
 @cache
 def fork_server() -> ForkServer:
-    """The one of this process, started when it is first asked for."""
+    """Return this process's fork server, which the first call starts."""
     return ForkServer()
 
 
 @contextmanager
 def _adopting() -> Iterator[None]:
-    """Meanwhile our descendants whose parent ends become our children, as a fork does before the server answers."""
+    """Let orphaned descendants become our children meanwhile, as a fork does before the server answers."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Plain HTTP to the lab's own processes, so that the lab observes the product without the product's gateways."""
+"""Plain HTTP to the lab's processes, so that the lab observes the product without the product's gateways."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 
 _UNVERIFIED: Final = ssl._create_unverified_context()  # noqa: S323, SLF001  # the lab's own self-signed certificates
 FAILURES: Final = (OSError, HTTPException, ValueError)
-"""What a request to a process that is starting, stopped or killed may raise."""
+"""Errors of a request to a process that is starting, stopped or killed."""
 PATIENCE_SECONDS: Final = 10.0
-"""How long an answer may take that is asked for once."""
+"""Time limit of a request that is not repeated."""
 ACCEPT: Final = {"Accept": "*/*"}
-"""By this header etcd knows that a call comes through its JSON gateway, whose own certificate is then not taken for the
-caller's (AuthInfoFromTLS in etcd's server/auth/store.go)."""
+"""This header tells etcd that a call comes through its JSON gateway. Then etcd does not take the gateway's own
+certificate for the caller's (AuthInfoFromTLS in etcd's server/auth/store.go)."""
 NO_TOKEN: Final = ("user name is empty", "invalid auth token")
-"""What etcd says to a request without a token, or with one that has expired or was given before its restart."""
+"""etcd's errors for a request without a token, or with one that expired or is older than etcd's restart."""
 
 
 @dataclass(slots=True)
 class Access:
-    """How to ask a server that wants to know who asks.
+    """Credentials for a server that authenticates callers.
 
     Attributes:
-        ca_file: Certificate authorities of the server.
-        cert_file: Our certificate, with its key in the same file; None where the server does not want one. It names no
-            user: etcd's JSON gateway refuses those that do (etcd `server/embed/serve.go`).
-        user_cert_file: The same for gRPC, where it names the user.
-        user: Name and password at etcd's own authentication; None while that is off.
-        headers: What goes along with each request: the token that `user` has got.
+        ca_file: Authorities to verify the server against.
+        cert_file: Our certificate and its key in one file; None if the server needs none. It names no user, because
+            etcd's JSON gateway refuses certificates that do (etcd `server/embed/serve.go`).
+        user_cert_file: The same for gRPC, with the user's name.
+        user: Name and password for etcd's own authentication; None while it is off.
+        headers: Headers of each request, such as the token of `user`.
     """
 
     ca_file: Path
@@ -48,7 +48,7 @@ class Access:
     headers: dict[str, str] = field(default_factory=dict)
 
     def context(self) -> ssl.SSLContext:
-        """Made for each request, as the files may have been renewed."""
+        """Return a TLS context, new for each request because the files may have been renewed."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
         if self.cert_file is not None:
             context.load_cert_chain(str(self.cert_file))
@@ -56,11 +56,11 @@ class Access:
 
 
 _ACCESS: Final[dict[str, Access]] = {}
-"""By host and port: requests name a URL alone, wherever they are made."""
+"""Credentials by host and port, so that requests need only a URL."""
 
 
 def grant(url: str, access: Access) -> None:
-    """Requests to the server of this URL are made like that from now on."""
+    """Use these credentials for all later requests to the server of this URL."""
     _ACCESS[urlsplit(url).netloc] = access
 
 
@@ -70,7 +70,7 @@ def forget(url: str) -> None:
 
 
 def access(url: str) -> Access | None:
-    """How the server of this URL is asked; None when it asks nobody for anything."""
+    """Return the credentials for the server of this URL; None if it needs none."""
     return _ACCESS.get(urlsplit(url).netloc)
 
 
@@ -82,7 +82,7 @@ async def request(
     headers: dict[str, str] | None = None,
     timeout_seconds: float = PATIENCE_SECONDS,
 ) -> tuple[int, str]:
-    """Status and text of the answer; an HTTP error is an answer too.
+    """Send a request, and return status and text of the answer; an HTTP error is an answer too.
 
     Raises:
         OSError: No connection, or no answer in time.
@@ -104,14 +104,14 @@ async def request(
 
 
 def _open(message: urllib.request.Request, seconds: float, context: ssl.SSLContext | None) -> HTTPResponse:
-    """Ask without any proxy that our environment may name: the lab's nodes are behind none."""
+    """Send the request, ignoring any proxy in our environment, because the lab's nodes are behind none."""
     handlers = (urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     answer: HTTPResponse = urllib.request.build_opener(*handlers).open(message, timeout=seconds)
     return answer
 
 
 async def post(url: str, body: dict[str, Any], timeout_seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
-    """The JSON answer of etcd's JSON gateway.
+    """Return the JSON answer of etcd's JSON gateway.
 
     Raises:
         OSError: No connection, no answer in time, or an error answer.
@@ -128,7 +128,7 @@ async def post(url: str, body: dict[str, Any], timeout_seconds: float = PATIENCE
 
 
 async def answers(url: str, headers: dict[str, str] | None = None, timeout_seconds: float = 2.0) -> bool:
-    """Whether it answers in time, with 200."""
+    """Return whether the server answers in time, with 200."""
     with contextlib.suppress(*FAILURES):
         status, _ = await request(url, headers=headers, timeout_seconds=timeout_seconds)
         return status == 200
@@ -136,7 +136,10 @@ async def answers(url: str, headers: dict[str, str] | None = None, timeout_secon
 
 
 async def _log_in(url: str, entry: Access, user: tuple[str, str]) -> None:
-    """Take a token from the server; its JSON gateway does not take a certificate's common name for a user."""
+    """Get a token from the server.
+
+    Its JSON gateway does not take a certificate's common name for a user.
+    """
     parts = urlsplit(url)
     name, password = user
     where = f"{parts.scheme}://{parts.netloc}/v3/auth/authenticate"

@@ -1,7 +1,7 @@
-"""Nodes as machines of their own: each has a network namespace, and all hang on one bridge with this machine.
+"""Nodes as separate machines: each has a network namespace, and one bridge connects them with this machine.
 
-The bridge is in a namespace too, and this machine has one end of a cable to it. So everything goes with the processes
-that hold the namespaces, and there is nothing to be cleaned up.
+The bridge has a namespace too, and one end of a cable to it is on this machine. All of it disappears with the processes
+that hold the namespaces, so there is nothing to clean up.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.ports import Ports
 
 BRIDGE: Final = "bridge"
-"""Name of the namespace that the bridge is in."""
+"""Name of the bridge's namespace."""
 FIRST_SUBNET: Final = 192
-"""Subnets are 10.192.0.0/24 and those that follow: no usual default of a cluster or a container engine is there."""
+"""Subnets are 10.192.0.0/24 and those that follow. No default of a cluster or container engine is there."""
 FIRST_HOST: Final = 11
 """Last number of node0's address."""
 GONE_SECONDS: Final = 20.0
@@ -40,22 +40,25 @@ PROBES: Final = (
     ("ip", "link", "add", "eh-try-{}", "type", "veth", "peer", "name", "eh-try-{}p"),
     ("ip", "link", "del", "eh-try-{}"),
 )
-"""What must work; `{}` is our process ID."""
+"""Commands that must work; `{}` is our process ID."""
 OWN_NAMESPACE: Final = ("unshare", "--map-root-user", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "-")
-"""What stands before a command that gets user and network namespaces of its own, in which it has root's rights."""
+"""Prefix of a command that runs it in new user and network namespaces, with root's rights in them."""
 MOVED: Final = "ETCD_HANDOFF_LAB_NAMESPACE"
-"""Environment variable: the process is in such namespaces already."""
+"""Environment variable that says that the process is in such namespaces already."""
 REMEDY: Final = f"run it as root, or in namespaces of your own: {shlex.join(OWN_NAMESPACE)} COMMAND"
 
 
 class IsolationError(RuntimeError):
-    """This machine cannot give nodes namespaces of their own; the text says why, and what to do."""
+    """This machine cannot give nodes namespaces of their own.
+
+    The text says why, and what to do.
+    """
 
 
 def obstacle() -> str:
-    """Why this machine cannot isolate nodes; empty when it can.
+    """Return why this machine cannot isolate nodes; empty if it can.
 
-    It is tried: root in a container has the rights or has not.
+    It tries, because root in a container may lack the rights.
     """
     if sys.platform != "linux":
         return "isolated nodes need Linux's network namespaces"
@@ -72,10 +75,10 @@ def _missing() -> list[str]:
 
 
 def enter_own_namespace() -> None:
-    """Go on in namespaces of our own where this machine isolates nodes there alone: the program starts anew in them.
+    """Restart the program in namespaces of our own, if this machine can isolate nodes only there.
 
-    It returns where nodes can be isolated already, and where the kernel lets nobody but root have namespaces. In them
-    there is no network but the lab's, and nobody else's programs reach it.
+    It returns if nodes can be isolated already, or if the kernel allows only root to have namespaces. In the namespaces
+    there is no network except the lab's, and foreign programs cannot reach it.
     """
     if not obstacle() or _missing() or os.environ.get(MOVED):
         return
@@ -87,7 +90,7 @@ def enter_own_namespace() -> None:
 
 
 def _failure(probe: Sequence[str]) -> str:
-    """Why a command fails; empty when it does not."""
+    """Return why a command fails; empty if it works."""
     tried = subprocess.run([word.format(os.getpid()) for word in probe], capture_output=True, text=True, check=False)
     return (tried.stderr.strip() or f"{probe[0]} failed") if tried.returncode else ""
 
@@ -96,7 +99,7 @@ class Isolation:
     """The namespaces of one lab's nodes.
 
     Args:
-        ports: One is leased that makes the lab's subnet its own.
+        ports: Source of a leased port, which reserves a subnet for the lab.
 
     Attributes:
         bridge_host: The address of the bridge's namespace, where Temporal runs.
@@ -117,38 +120,38 @@ class Isolation:
         self.bridge_host = f"{self._subnet}.2"
 
     def address(self, number: int) -> str:
-        """The address of the node with this number."""
+        """Return the address of the node with this number."""
         return f"{self._subnet}.{FIRST_HOST + number}"
 
     def holder(self, name: str, host_name: str, logs: Path, *ports: int) -> Process:
-        """The process that holds a namespace, which does not run yet.
+        """Return a process, not yet started, that holds a namespace.
 
         Args:
             name: Name of the node, or `BRIDGE`.
-            host_name: What the machine calls itself.
-            logs: Where its log goes.
-            ports: A port of this machine, and the one of the node's loopback interface that is reached there.
+            host_name: Host name in the namespace.
+            logs: Folder for its log.
+            ports: A port of this machine, and the port of the node's loopback interface that it leads to.
         """
         command = [sys.executable, "-I", "-S", namespace.__file__, host_name, *map(str, ports)]
         process = self._holders[name] = Process(f"namespace-{name}", command, logs / f"namespace-{name}.log")
         return process
 
     def has(self, name: str) -> bool:
-        """Whether the node, or `BRIDGE`, has a namespace."""
+        """Return whether the node, or `BRIDGE`, has a namespace."""
         return name in self._holders
 
     def inside(self, node: str) -> list[str]:
-        """What stands before a command that runs on the node, whose holder must run."""
+        """Return the prefix of a command that runs it on the node, whose holder must run."""
         net, uts = self.namespaces(node)
         return [shutil.which("nsenter") or "nsenter", f"--net={net}", f"--uts={uts}", "--"]
 
     def namespaces(self, node: str) -> list[str]:
-        """The files of the node's two namespaces, whose holder must run: that of its network, and of its host name."""
+        """Return the files of the node's network and host-name namespaces. Its holder must run."""
         folder = f"/proc/{self._holders[node].pid}/ns"
         return [f"{folder}/net", f"{folder}/uts"]
 
     async def connect_bridge(self) -> None:
-        """Lay the cable between this machine and the bridge.
+        """Connect this machine and the bridge.
 
         Raises:
             ProcessError: A command failed; the message is what it said.
@@ -161,7 +164,7 @@ class Isolation:
         await self._ip(self.inside(BRIDGE), on_bridge)
 
     async def connect(self, node: Node) -> None:
-        """Lay the node's cable: it reaches this machine and the other nodes, and nothing else.
+        """Connect the node to this machine and the other nodes, and to nothing else.
 
         Raises:
             ProcessError: A command failed; the message is what it said.
@@ -173,7 +176,7 @@ class Isolation:
         await self._ip(self.inside(node.name), ["link set lo up", address, "link set eth0 up"])
 
     async def gone(self) -> None:
-        """Wait until the kernel has taken the cable away, which it does once the namespaces' processes have ended.
+        """Wait until the kernel has removed the cable, after the namespaces' processes have ended.
 
         Raises:
             ProcessError: It is still there after 20 s.

@@ -40,34 +40,35 @@ LOOK_SECONDS: Final = 0.05
 RESYNC_SECONDS: Final = 10.0
 RESPAWN_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 5.0
-"""After which k0s sends SIGTERM once more, and an API server without its etcd ends by that alone."""
+"""Delay until k0s sends SIGTERM again. An API server without its etcd ends only then."""
 HAND_OVER_SECONDS: Final = 2.0
-"""How long nobody holds the lease when its holder gives it up; k0s's own takes up to 7 s."""
+"""Time without a holder after the holder gives up the lease. k0s's own takes up to 7 s."""
 REQUEST_SECONDS: Final = 2.0
 SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
 START_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
 RESOURCES: Final = "apis/etcd.k0sproject.io/v1beta1/etcdmembers"
 FROM_CACHE: Final = "?resourceVersion=0"
-"""As watchers see it (Kubernetes API concepts, "resource versions"): the API server answers without asking etcd."""
+"""Query as watchers see objects (Kubernetes API concepts, "resource versions"): the API server answers without asking
+etcd."""
 
 Release = Literal["v1.31", "v1.36"]
 FAILURES: Final = (TimeoutError, ProcessError, *http.FAILURES)
 
 
 class K0sStandIn:
-    """k0s on every node of a lab, for as long as the context lasts.
+    """k0s on every node of a lab, while the context lasts.
 
     Args:
         lab: A running lab.
-        release: Whose behaviour to show.
-        holder: The node that holds k0s's lease at first; node0 when left out.
-        hand_over_seconds: How long nobody holds the lease when its holder leaves.
+        release: The release whose behaviour it shows.
+        holder: The node that holds k0s's lease now; empty during a hand-over.
+        hand_over_seconds: Time without a holder when the holder leaves.
 
     Attributes:
         holder: The node that holds it now; empty while nobody does.
-        removed: Nodes whose member k0s has begun to take out.
+        removed: Nodes whose member k0s has begun to remove.
         stopped: Nodes whose API server and etcd k0s has stopped for good.
-        respawned: How often k0s has started a node's etcd again.
+        respawned: How often k0s has restarted a node's etcd.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class K0sStandIn:
         self.respawned: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
-        """Start reconciling; with v1.36 all EtcdMembers say by then which start of k0s they are of.
+        """Start reconciling; with v1.36, first label all EtcdMembers with their present start of k0s.
 
         Raises:
             ProcessError: The holder's API server did not answer, or refused that.
@@ -120,7 +121,7 @@ class K0sStandIn:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _remove(self, holder: Node, name: str, member_id: str) -> None:
-        """One attempt, as k0s makes it."""
+        """Try once to remove the member, as k0s does."""
         listed, error = await self._listed(holder), ""
         if name in listed:
             self.removed.append(name)
@@ -135,7 +136,7 @@ class K0sStandIn:
     # v1.36
 
     async def _label_who_asks(self) -> None:
-        """The holder only asks a node to go, and only while its member is listed."""
+        """Label EtcdMembers that ask to leave, only while their members are listed."""
         while True:
             holder = self._lab.node(self.holder)
             for name, resource in (await self._resources(holder)).items():
@@ -164,10 +165,11 @@ class K0sStandIn:
             raise ProcessError(f"{url}: {text}")
 
     async def _shut_down_when_labelled(self, node: Node) -> None:
-        """It watches its own API server, so it does not learn what is written once its member is out.
+        """Watch the node's own API server for the label, then shut the node down.
 
-        What that server has in its cache is what its watchers have been sent. A list without a version asks etcd first,
-        so it would miss a label that came just before the member went.
+        The node does not learn what is written after its member was removed. The API server's cache has what its
+        watchers have received. A list without a version asks etcd first, and would miss a label that came just before
+        the removal.
         """
         resource: dict[str, Any] = {}
         while _labels(resource).get(SHUTDOWN_LABEL) != self._starts[node.name]:
@@ -185,7 +187,7 @@ class K0sStandIn:
         await self._lab.terminate(Role.ETCD, node.name)
 
     async def _resync(self) -> None:
-        """Every 10 s the holder writes Joined=False for members that the list no longer has."""
+        """Write Joined=False every 10 s, as the holder, for members that are no longer listed."""
         while True:
             await asyncio.sleep(RESYNC_SECONDS)
             holder = self._lab.node(self.holder)
@@ -197,7 +199,7 @@ class K0sStandIn:
     # both
 
     async def _supervise(self, node: Node) -> None:
-        """Start an etcd that ended by itself 5 s later; one that was killed is left to whoever did that."""
+        """Restart an etcd 5 s after it ended by itself; leave one that was killed."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self._has_ended(node.name):
@@ -212,7 +214,7 @@ class K0sStandIn:
         return not (process.alive or killed or node in self.stopped)
 
     async def _resources(self, node: Node, query: str = "") -> dict[str, dict[str, Any]]:
-        """EtcdMembers by name as the node's own API server has them; none when it does not answer."""
+        """Return EtcdMembers by name from the node's own API server; empty if it does not answer."""
         with contextlib.suppress(*FAILURES):
             url = f"{node.api_url}/{RESOURCES}{query}"
             _, text = await http.request(url, headers=bearer(), timeout_seconds=REQUEST_SECONDS)
@@ -220,7 +222,7 @@ class K0sStandIn:
         return {}
 
     async def _listed(self, node: Node) -> set[str]:
-        """Names of the members as the node's own etcd has them; none when it does not answer."""
+        """Return names of the members from the node's own etcd; empty if it does not answer."""
         with contextlib.suppress(*FAILURES):
             return {m.name for m in await first_list([node.etcd_url])}
         return set()

@@ -1,8 +1,8 @@
-"""Certificates as k0s lays them out on a controller: one authority for etcd, one for Kubernetes, a folder a node.
+"""Certificates in k0s's layout on a controller: one authority for etcd, one for Kubernetes, a folder per node.
 
 Paths, names and hosts are those of k0s (`pkg/config/cfgvars.go`, `pkg/component/controller/etcd.go` and
-`cmd/controller/certificates.go` of v1.36). etcd's server certificate names this machine's
-loopback and nothing else, as long as no other node is to reach it.
+`cmd/controller/certificates.go` of v1.36). etcd's server certificate names only this machine's loopback address, unless
+other nodes are to reach it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 CLIENT_HOST: Final = "localhost"
-"""In certificates that only clients show: Go refuses one whose list of alternative names is empty."""
+"""Host name in certificates of clients. Go refuses a certificate without alternative names."""
 ANYWHERE: Final = "0.0.0.0"  # noqa: S104  # of the node's own namespace, as k0s has it
 KEY_MODE: Final = 0o640
-"""Of keys and of what k0s treats like one (`CertSecureMode` in `pkg/constant/constant.go`)."""
+"""Mode of keys and of similar files of k0s (`CertSecureMode` in `pkg/constant/constant.go`)."""
 OWNER_MODE: Final = 0o600
 
 
@@ -39,12 +39,12 @@ class K0sPki:
     """The certificates of a lab of isolated nodes.
 
     Args:
-        folder: The lab's folder; a node's certificates lie in `<folder>/<node>/pki`, as in k0s's `/var/lib/k0s/pki`.
+        folder: The lab's folder. A node's certificates are in `<folder>/<node>/pki`, like in k0s's `/var/lib/k0s/pki`.
 
     Attributes:
-        kubernetes_ca: What API servers are checked against.
-        etcd_ca: What members are checked against.
-        access: How the lab itself asks members.
+        kubernetes_ca: The authority to verify API servers against.
+        etcd_ca: The authority to verify members against.
+        access: The lab's own credentials for members.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,7 @@ class K0sPki:
         self.access = http.Access(self.etcd_ca, nobody, nobody)
 
     def issue(self, node: Node) -> None:
-        """The node has its folder with all that etcd, the API server and their clients need there."""
+        """Create the node's folder, with all files that etcd, the API server and their clients need."""
         pki = self.folder(node.name)
         (pki / "etcd").mkdir(parents=True, exist_ok=True)
         for name, authority in (("ca", self._kubernetes), ("etcd/ca", self._etcd)):
@@ -77,11 +77,11 @@ class K0sPki:
         _write_admin_kubeconfig(pki, f"https://localhost:{node.api_port}")
 
     def folder(self, node: str) -> Path:
-        """A node's certificates."""
+        """Return the folder of a node's certificates."""
         return self._folder / node / "pki"
 
     def profile(self, node: str) -> dict[str, str]:
-        """What a profile says of etcd's TLS on the node."""
+        """Return the profile settings for etcd's TLS on the node."""
         pki = self.folder(node)
         client = pki / "apiserver-etcd-client"
         files = {"ca_file": pki / "etcd" / "ca.crt"}
@@ -89,7 +89,7 @@ class K0sPki:
         return {key: str(path) for key, path in files.items()}
 
     def etcd_flags(self, node: Node) -> list[str]:
-        """The flags of etcd about certificates."""
+        """Return etcd's flags for certificates."""
         pki = self.folder(node.name) / "etcd"
         ca, server, peer = pki / "ca.crt", pki / "server", pki / "peer"
         return [
@@ -104,7 +104,7 @@ class K0sPki:
         ]
 
     def apiserver_flags(self, node: Node) -> list[str]:
-        """The flags of an API server about certificates."""
+        """Return an API server's flags for certificates."""
         pki = self.folder(node.name)
         etcd = self.profile(node.name)
         return [
@@ -129,7 +129,7 @@ def _write(path: Path, pem: trustme.Blob) -> None:
 
 
 def _write_admin_kubeconfig(pki: Path, server: str) -> None:
-    """`pki/admin.conf`: one context, on the API server of the node itself, with all credentials inside."""
+    """Write `pki/admin.conf`: one context, for the node's own API server, with all credentials embedded."""
 
     def encoded(name: str) -> str:
         return base64.b64encode((pki / name).read_bytes()).decode()

@@ -1,4 +1,4 @@
-"""Where everything of a lab is: nodes and their ports, addresses, files."""
+"""The places of a lab: its nodes with their ports, addresses and files."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from etcd_handoff.lab.ports import Ports
 MAX_NODES: Final = 7
 CONFIG: Final = "etcd-handoff.toml"
 FOREIGN: Final = 100
-"""Number of the first foreign node, by which it gets an address of its own where nodes are isolated."""
+"""Number of the first foreign node, which gives it an address where nodes are isolated."""
 
 
 class Layout:
-    """Nodes, addresses and files of a lab; nothing runs yet.
+    """Nodes, addresses and files of a lab. Nothing runs yet.
 
     Attributes:
-        options: What to start.
+        options: The lab's options.
         nodes: Its nodes, node0 first.
-        directory: Data, configuration and, in `logs`, one log for each process.
+        directory: Folder of data, configuration and, in `logs`, one log for each process.
         credentials: Certificates, etcd's users, and the product's account in Kubernetes.
 
     Raises:
@@ -68,17 +68,17 @@ class Layout:
 
     @property
     def config_path(self) -> Path:
-        """The product's configuration file, outside the nodes where these are isolated."""
+        """The product's configuration file; isolated nodes have their own."""
         return self.directory / CONFIG
 
     @property
     def kubeconfig_path(self) -> Path:
-        """The kubeconfig file with one context per node, of an administrator."""
+        """The administrator's kubeconfig, with one context per node."""
         return self.directory / "kubeconfig"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a worker, a client or the command line needs in its environment."""
+        """Environment variables that a worker, a client or the command line needs."""
         plain = {"ETCD_HANDOFF_CONFIG": str(self.config_path), "TEMPORAL_ADDRESS": self.temporal_address}
         if self._isolation is None:
             return plain
@@ -86,12 +86,15 @@ class Layout:
         return plain | {"NO_PROXY": direct, "no_proxy": direct}
 
     def environment_on(self, node: str) -> dict[str, str]:
-        """Return the same for a process on the node, which has a configuration of its own where it is isolated."""
+        """Return the environment variables for a process on the node.
+
+        An isolated node has its own configuration.
+        """
         own = self.directory / node / CONFIG
         return self.environment | ({"ETCD_HANDOFF_CONFIG": str(own)} if self.options.isolated else {})
 
     def node_name(self, member: str) -> str:
-        """Return what the node of a member calls itself."""
+        """Return the name that the member's node calls itself."""
         return self._node_names.get(member, member)
 
     def node(self, name: str) -> Node:
@@ -131,7 +134,7 @@ class Layout:
         return self._isolation
 
     def new_foreign_node(self, name: str) -> Node:
-        """Add a node that is none of `nodes` and runs nothing yet; `node` knows it."""
+        """Add a node that is not one of `nodes` and runs nothing yet; `node` finds it."""
         if self._isolation is not None:
             node = Node.isolated(name, self._isolation.address(FOREIGN + len(self._foreign_nodes)), self._ports)
         else:
@@ -153,7 +156,7 @@ class Layout:
 
     @property
     def _host(self) -> str:
-        """Where Temporal is."""
+        """Host of Temporal."""
         return HOST if self._isolation is None else self._isolation.bridge_host
 
     @property

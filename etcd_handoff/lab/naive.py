@@ -1,7 +1,7 @@
 """The naive way: remove a member through itself, then write its status through its own API server.
 
-This is what k0s's reconciler did before its first fix, and what a script does that asks the local endpoint.
-It is here to be measured against, and to prove that the lab shows the bug.
+k0s's reconciler did this before its first fix, and so does a script that uses the local endpoint. The lab compares the
+product with it, and proves by it that the lab shows the bug.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 STATUS_TIMEOUT_SECONDS: Final = 5.0
 CHANGE_ACCEPTED_SECONDS: Final = 20.0
-"""How long to wait until etcd, just started, takes a change of its membership."""
+"""Time limit for etcd, just started, to accept a membership change."""
 
 
 @dataclass(frozen=True, slots=True)
 class NaiveStep:
-    """One step of the naive way: what was done, how long it took, and the error, empty when it worked."""
+    """One step of the naive way: its name, its duration, and its error, empty if it worked."""
 
     what: str
     milliseconds: float
@@ -37,13 +37,13 @@ class NaiveStep:
 
 
 async def remove_through_itself(lab: Lab, name: str) -> list[NaiveStep]:
-    """Remove the node's member through its own endpoint and record that through its own API server."""
+    """Remove the node's member through its own endpoint, and record that through its own API server."""
     removed = await leave(lab, name)
     return [removed, await write_removed(lab.node(name), name)]
 
 
 async def leave(lab: Lab, name: str) -> NaiveStep:
-    """Remove the node's member through its own endpoint, once etcd takes changes of the membership.
+    """Remove the node's member through its own endpoint, once etcd accepts membership changes.
 
     Raises:
         KeyError: It is no member.
@@ -67,14 +67,14 @@ async def remove_once(name: str, member_id: str, via: Node) -> NaiveStep:
 
 
 async def write_removed(node: Node, name: str, message: str = "Member removed from cluster") -> NaiveStep:
-    """Record through the node's API server that a member is out."""
+    """Record a member's removal through the node's API server."""
     condition = {"type": "Joined", "status": "False", "message": message}
     status = {"conditions": [condition], "message": message, "reconcileStatus": "Success"}
     return await write_status(node, name, status, "Joined=False")
 
 
 async def write_status(node: Node, name: str, status: Mapping[str, object], what: str) -> NaiveStep:
-    """Write a status of an EtcdMember through the node's API server; `what` is in the step's name."""
+    """Write a status of an EtcdMember through the node's API server; `what` is part of the step's name."""
     url = f"{node.api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{name}/status"
     headers = {**bearer(), "Content-Type": "application/merge-patch+json"}
     request = _request(url, {"status": status}, headers, "PATCH", STATUS_TIMEOUT_SECONDS)
@@ -88,7 +88,7 @@ async def _timed(what: str, request: Coroutine[None, None, str]) -> NaiveStep:
 
 
 async def _request(url: str, body: dict[str, object], headers: dict[str, str], method: str, limit: float) -> str:
-    """Return an empty string on success, otherwise the error: the server's text, or ours if it does not answer."""
+    """Send a request, and return its error: the server's, or ours without an answer; empty if it worked."""
     try:
         status, text = await http.request(url, body, method=method, headers=headers, timeout_seconds=limit)
     except TimeoutError:

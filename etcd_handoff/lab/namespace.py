@@ -1,10 +1,10 @@
-"""A network namespace and a host name of its own, and one port through which this machine reaches what runs there.
+"""A new network namespace and host name, and one port through which this machine reaches it.
 
-Run as a file, `namespace.py NAME [PORT INSIDE]`, it listens on this machine's 127.0.0.1:PORT, leaves for a new
-namespace that is called NAME, and forwards each connection to 127.0.0.1:INSIDE there. The kernel removes the namespace
-with the last process in it, and with it the devices in it and their other ends: whatever is killed, nothing stays.
+Run as a file, `namespace.py NAME [PORT INSIDE]`, it listens on this machine's 127.0.0.1:PORT, moves to a new namespace
+with host name NAME, and forwards each connection to 127.0.0.1:INSIDE there. The kernel removes the namespace with its
+last process, and its devices with their other ends. So nothing is left even after a kill.
 
-As a file it starts quicker than as a module, which would load the whole lab first.
+It runs as a file, because a module would load the whole lab first.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _NEW_NETWORK: Final = 0x40000000
 """`CLONE_NEWUTS` and `CLONE_NEWNET`; Python has `os.unshare` from 3.12 on."""
 _CHUNK_BYTES: Final = 64 << 10
 _WAITING: Final = 100
-"""Connections that may wait to be accepted."""
+"""Number of connections that may wait to be accepted."""
 
 
 def move_out(name: str) -> None:
-    """From now on this process is in a namespace of its own; sockets that it has already stay where they are.
+    """Move this process to a new namespace; sockets that it has already stay in the old one.
 
     Raises:
         OSError: The kernel refuses.
@@ -40,7 +40,7 @@ def move_out(name: str) -> None:
 
 
 async def serve(listener: socket.socket | None, inside: int) -> None:
-    """Forward until killed; without a listener only hold the namespace."""
+    """Forward connections until killed; without a listener only hold the namespace."""
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ async def serve(listener: socket.socket | None, inside: int) -> None:
 
 
 async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, inside: int) -> None:
-    """One connection, which ends for both sides as soon as it ends for one."""
+    """Forward one connection, and close both sides as soon as one closes."""
     from_inside, to_inside = await asyncio.open_connection(HOST, inside)
     pumps = [asyncio.ensure_future(_pump(reader, to_inside)), asyncio.ensure_future(_pump(from_inside, writer))]
     try:

@@ -1,7 +1,7 @@
 """A network between the lab's nodes that can be cut and slowed: Toxiproxy on every link.
 
-Peers reach each other through a link for each ordered pair, everybody reaches a node's etcd and API server through
-one link each, and what runs on a node reaches its own etcd without any.
+Each ordered pair of peers has a link. All others reach a node's etcd and API server through one link each. Processes on
+a node reach its own etcd without a link.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.ports import Ports
 
 DROP_ALL: Final = {"type": "timeout", "attributes": {"timeout": 0}}
-"""The toxic of a link that drops everything and closes no connection, as when a cable is cut."""
+"""The toxic that drops everything and closes no connection, like a cut cable."""
 CONTROL_SECONDS: Final = 20.0
-"""How long Toxiproxy may take for a change: it waits until what is on its way in a slow link has arrived."""
+"""Time limit for a change. Toxiproxy waits until data on a slow link has arrived."""
 UPSTREAM, DOWNSTREAM = "upstream", "downstream"
-"""Toxiproxy's words: towards the server, and back to the client."""
+"""Toxiproxy's words for the directions to the server and to the client."""
 
 
 class Network:
     """The links between nodes.
 
     Args:
-        ports: Where its own ports come from.
-        nodes: All nodes that there will ever be.
+        ports: Source of its own ports.
+        nodes: All nodes, including later ones.
     """
 
     def __init__(self, ports: Ports, nodes: list[Node]) -> None:
@@ -54,7 +54,7 @@ class Network:
                     self._links[f"{node.name}-{other.name}"] = (routes[str(other.peer_port)], other.peer_port)
 
     def processes(self, logs: Path) -> dict[Role, Process]:
-        """Return the processes that make the network: Toxiproxy and the proxy between peers."""
+        """Return the processes of the network: Toxiproxy and the proxy between peers."""
         proxy = [str(locate(TOXIPROXY)), "-host", HOST, "-port", str(self._control)]
         proxies = [sys.executable, "-I", peer_proxy.__file__, json.dumps(self._routes)]
         return {
@@ -63,7 +63,7 @@ class Network:
         }
 
     def environment(self, node: str) -> dict[str, str]:
-        """Return the environment that makes the etcd member of a node dial its peers through the links."""
+        """Return the environment variables that make a node's etcd dial its peers through the links."""
         proxy_url = f"http://{HOST}:{self._peer_proxy_ports[node]}"
         return {"HTTP_PROXY": proxy_url, "http_proxy": proxy_url, "NO_PROXY": "", "no_proxy": ""}
 
@@ -81,23 +81,26 @@ class Network:
         await self._request("/populate", links)
 
     async def isolate(self, node: str) -> None:
-        """Cut the node off: no link carries anything to it or from it. What runs on the node still reaches its etcd."""
+        """Cut the node off from all others. Processes on it still reach its etcd."""
         for name in self._links_of(node):
             for stream in (UPSTREAM, DOWNSTREAM):
                 await self._add_toxic(name, stream, DROP_ALL)
 
     async def drop_outgoing(self, node: str) -> None:
-        """Drop everything that the node sends; it still receives."""
+        """Drop everything that the node sends. It still receives."""
         for name in self._links_of(node):
             await self._add_toxic(name, UPSTREAM if name.startswith(f"{node}-") else DOWNSTREAM, DROP_ALL)
 
     async def add_latency(self, milliseconds: int) -> None:
-        """Delay every answer on every link, and with that every message between peers, either way."""
+        """Delay every answer on every link, which delays messages between peers in both directions."""
         for name in self._links:
             await self._add_toxic(name, DOWNSTREAM, {"type": "latency", "attributes": {"latency": milliseconds}})
 
     async def heal(self) -> None:
-        """Restore all links. A link that dropped bytes closes its connections first: TCP never goes on after a gap."""
+        """Restore all links.
+
+        A link that dropped bytes closes its connections first, because TCP cannot continue after a gap.
+        """
         while self._dropping:
             await self._request(f"/proxies/{self._dropping.pop()}", {"enabled": False})
         await self._request("/reset", {})

@@ -16,25 +16,25 @@ if TYPE_CHECKING:
 TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
 HOST: Final = "127.0.0.1"
 PROXIED_HOST: Final = "0.0.0.0"  # noqa: S104  # nobody listens there
-"""Means this machine as well, but Go sends it through a proxy, as it never does with a loopback address."""
+"""This machine too, but Go uses a proxy for it, unlike for a loopback address."""
 READS: Final = "--dynamic-config-value=history.transferProcessorMaxPollRPS={}"
-"""How often a second the dev server reads the queue of tasks that it hands to workers; 20 for each shard by default,
-and it has one shard."""
+"""How often per second the dev server reads the queue of tasks for workers. The default is 20 per shard, and it has one
+shard."""
 WRITE_AHEAD: Final = "--sqlite-pragma=journal_mode=wal"
-"""One fsync for each transaction instead of several, with nothing less durable (SQLite, "Write-Ahead Logging")."""
+"""One fsync per transaction instead of several, with the same durability (SQLite, "Write-Ahead Logging")."""
 TUNING: Final = (READS.format(1000), WRITE_AHEAD)
-"""Where the lab's dev server departs from its defaults."""
+"""Settings of the lab's dev server that differ from the defaults."""
 ISOLATED_PORTS: Final = (2379, 2380, 6443)
-"""Of an isolated node: those of clients, peers and the API server, as in k0s."""
+"""Ports of an isolated node for clients, peers and the API server, as in k0s."""
 EVERYWHERE: Final = "0.0.0.0"  # noqa: S104  # of one namespace
-"""All addresses of a namespace, its loopback among them, as k0s's API server and Temporal's services need it."""
+"""All addresses of a namespace, with its loopback, as k0s's API server and Temporal's services need them."""
 CLUSTER_TOKEN: Final = "lab"  # noqa: S105  # tells clusters apart, and is no secret
 ROOT: Final = Path(__file__).resolve().parents[2]
-"""Where worker.py lies."""
+"""Folder of worker.py."""
 
 
 class Role(StrEnum):
-    """Which program a process of the lab runs."""
+    """The program that a process of the lab runs."""
 
     ETCD = "etcd"
     APISERVER = "apiserver"
@@ -50,17 +50,18 @@ class Node:
     """One node: the addresses of its processes.
 
     Attributes:
-        name: Its name and its member's.
-        client_port: Where its etcd member listens for clients.
-        peer_port: Where its etcd member listens for peers.
-        api_port: Where its API server listens.
-        advertised_client_port: Where others reach the client port; the same port unless a network lies between.
-        advertised_api_port: Where others reach the API server; likewise.
-        observed_client_port: Where the lab itself reaches the client port; the same port unless the node is isolated.
-        address: Where its peer port and its API server are.
-        peer_host: The host that its peer URL names.
-        secure: Whether its etcd member is asked over TLS.
-        shared: Whether other nodes reach its etcd member for clients too, where it is isolated.
+        name: Name of the node and of its member.
+        client_port: Port of its etcd member for clients.
+        peer_port: Port of its etcd member for peers.
+        api_port: Port of its API server.
+        advertised_client_port: Port where others reach its etcd member; the client port unless a network lies between.
+        advertised_api_port: Port where others reach the API server; the API port unless a network lies between.
+        observed_client_port: Port where the lab itself reaches its etcd member; the client port unless the node is
+            isolated.
+        address: Address of its peer port and its API server.
+        peer_host: Host in its peer URL.
+        secure: Whether its etcd member uses TLS.
+        shared: Whether other nodes reach the etcd member of this isolated node.
     """
 
     name: str
@@ -77,7 +78,7 @@ class Node:
 
     @classmethod
     def on(cls, name: str, ports: Ports, *, network: bool = False, secure: bool = False) -> Node:
-        """A node on fresh ports, reached directly or through a network."""
+        """Return a node on free ports, reached directly or through a network."""
         client_port, peer_port, api_port = ports.take(3)
         advertised_client_port, advertised_api_port = ports.take(2) if network else (client_port, api_port)
         own, advertised = (client_port, peer_port, api_port), (advertised_client_port, advertised_api_port)
@@ -86,7 +87,7 @@ class Node:
 
     @classmethod
     def isolated(cls, name: str, address: str, ports: Ports, *, shared: bool = False) -> Node:
-        """A node with a network namespace of its own, in which its ports are those of k0s."""
+        """Return a node with a network namespace of its own, with k0s's ports in it."""
         client_port, peer_port, api_port = ISOLATED_PORTS
         (observed,) = ports.take(1)
         own = (client_port, peer_port, api_port)
@@ -109,12 +110,12 @@ class Node:
 
     @property
     def advertised_url(self) -> str:
-        """Client URL of its etcd member for everybody else."""
+        """Client URL of its etcd member, for all others."""
         return f"{self._scheme}://{self.address if self.shared else HOST}:{self.advertised_client_port}"
 
     @property
     def client_listeners(self) -> str:
-        """Where its etcd member listens for clients."""
+        """Listener URLs of its etcd member for clients."""
         return f"{self.local_url},{self.advertised_url}" if self.shared else self.local_url
 
     @property
@@ -124,7 +125,7 @@ class Node:
 
     @property
     def peer_listener(self) -> str:
-        """Where its etcd member listens for peers."""
+        """Listener URL of its etcd member for peers."""
         return f"{self._scheme}://{self.address}:{self.peer_port}"
 
     @property
@@ -138,18 +139,18 @@ class Node:
 
 
 def bearer() -> dict[str, str]:
-    """The header that makes an API server take us for its administrator."""
+    """Return the header by which an API server takes us for its administrator."""
     return {"Authorization": f"Bearer {TOKEN}"}
 
 
 @dataclass(frozen=True, slots=True)
 class InitialCluster:
-    """What an etcd member without data takes for its cluster (etcd's flags `--initial-cluster...`).
+    """The cluster that an etcd member without data starts with (etcd's flags `--initial-cluster...`).
 
     Attributes:
-        nodes: All members that there are then, itself included.
-        state: `new`, or `existing` when it joins others.
-        token: What the cluster ID is made from beside the peer URLs.
+        nodes: All its members at that time, including this one.
+        state: `new`, or `existing` if it joins others.
+        token: Part of the cluster ID, beside the peer URLs.
     """
 
     nodes: Sequence[Node]
@@ -158,7 +159,7 @@ class InitialCluster:
 
     @classmethod
     def of(cls, settings: Mapping[str, str], nodes: Sequence[Node]) -> Self:
-        """What these environment variables of etcd say, of members that stand on these nodes."""
+        """Return the cluster in these environment variables of etcd, for members on these nodes."""
         by_url = {node.peer_url: node for node in nodes}
         pairs = [pair.split("=", 1) for pair in settings["ETCD_INITIAL_CLUSTER"].split(",")]
         return cls([replace(by_url[url], name=name) for name, url in pairs], settings["ETCD_INITIAL_CLUSTER_STATE"])
@@ -167,7 +168,7 @@ class InitialCluster:
 def etcd_command(
     binaries: Binaries, node: Node, initial: InitialCluster, folder: Path, flags: Sequence[str] = ()
 ) -> list[str]:
-    """A member of a cluster."""
+    """Return the command line of an etcd member."""
     return [
         str(binaries.etcd),
         f"--name={node.name}",
@@ -193,15 +194,15 @@ UNUSED_APIS: Final = (
     "autoscaling/v1=false,autoscaling/v2=false,batch/v1=false,certificates.k8s.io/v1=false,node.k8s.io/v1=false,"
     "flowcontrol.apiserver.k8s.io/v1=false,resource.k8s.io/v1=false,scheduling.k8s.io/v1=false,storage.k8s.io/v1=false"
 )
-"""Nothing in a lab asks for these, and an API server without them starts sooner."""
+"""APIs that no lab uses. An API server without them starts sooner."""
 APISERVER_ENVIRONMENT: Final = {"GOGC": "400"}
-"""An API server spends a quarter of its start on collecting garbage; to do it less often takes 70 MB more."""
+"""An API server spends a quarter of its start on garbage collection. Less of it takes 70 MB more memory."""
 
 
 def apiserver_command(
     binaries: Binaries, node: Node, folder: Path, shared: Path, flags: Sequence[str] = ()
 ) -> list[str]:
-    """An API server on this node's etcd member alone, as in k0s."""
+    """Return the command line of an API server that uses only this node's etcd member, as in k0s."""
     listener = [f"--bind-address={EVERYWHERE}", f"--advertise-address={node.address}"]
     return [
         str(binaries.kube_apiserver),
@@ -224,10 +225,11 @@ def apiserver_command(
 
 
 def temporal_command(binaries: Binaries, folder: Path, port: int, ui_port: int, listener: str = HOST) -> list[str]:
-    """Temporal's dev server with its Web UI, on a file, so that it survives its own restart.
+    """Return the command line of Temporal's dev server with its Web UI.
 
-    Left alone it reads the queue from which it hands tasks to workers 20 times a second for each history shard, and it
-    has one shard: after a burst of 20 every task waits for up to 50 ms.
+    It stores its data in a file, so that it survives its own restart. By default it reads the queue of tasks for
+    workers 20 times per second and shard, and it has one shard. After a burst of 20, every task would wait for up to 50
+    ms.
     """
     return [
         str(binaries.temporal),

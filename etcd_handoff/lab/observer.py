@@ -18,16 +18,16 @@ LEADER_SECONDS: Final = 30.0
 STATUS_SECONDS: Final = 0.5
 LIST_SECONDS: Final = 2.0
 CHANGE_SECONDS: Final = 8.0
-"""Longer than etcd's own 7 s, so that it is etcd which gives up."""
+"""Longer than etcd's own 7 s, so that etcd gives up first."""
 SLOW: Final = ("timed out", "leader changed")
-"""Words of a request that found the cluster busy, or without a leader for a moment."""
+"""Errors from a cluster that was busy, or without a leader for a moment."""
 UNHEALTHY_CLUSTER: Final = "unhealthy cluster"
-"""How etcd refuses a change of the membership in the first 5 s (`HealthInterval`); nothing is changed then."""
+"""etcd's refusal of a membership change in the first 5 s (`HealthInterval`). Nothing is changed then."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedMember:
-    """A member of etcd's list: ID in hex, name (empty until it has started), whether it is a learner."""
+    """A member of etcd's list: ID in hex, name (empty until it has started), and whether it is a learner."""
 
     id: str
     name: str
@@ -35,20 +35,20 @@ class ListedMember:
 
     @property
     def started(self) -> bool:
-        """Whether it has ever joined: etcd knows a member's name only from then on."""
+        """Whether it has ever joined. etcd knows a member's name only from then on."""
         return bool(self.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What a member says of the leader: its ID, empty when it knows none, and the term."""
+    """A member's report of the leader: its ID, empty if it knows none, and the term."""
 
     leader_id: str
     term: int
 
 
 async def list_members(url: str) -> list[ListedMember]:
-    """Return the linearizable member list that the member at `url` gives.
+    """Return the linearizable member list from the member at `url`.
 
     Raises:
         OSError: It does not answer, or there is no quorum.
@@ -58,7 +58,7 @@ async def list_members(url: str) -> list[ListedMember]:
 
 
 async def first_list(urls: Sequence[str]) -> list[ListedMember]:
-    """Return the linearizable member list of the member that answers first: the lists cannot differ.
+    """Return the linearizable member list from the first member that answers; the lists cannot differ.
 
     Raises:
         OSError: Nobody answers; the error is the last one's.
@@ -79,7 +79,7 @@ async def first_list(urls: Sequence[str]) -> list[ListedMember]:
 
 
 async def patient_list(urls: Sequence[str]) -> list[ListedMember]:
-    """Like `first_list`, asked again while the answer is only that it takes too long.
+    """Return the same as `first_list`, and ask again while members only take too long.
 
     Raises:
         OSError: Nobody answers, or nobody does in time.
@@ -97,7 +97,7 @@ async def patient_list(urls: Sequence[str]) -> list[ListedMember]:
 
 
 async def leader_and_term(urls: Mapping[str, str]) -> tuple[str, int]:
-    """Wait until a majority of the voters names one leader; return that member's name and the term.
+    """Wait until a majority of the voters names one leader; return its name and the term.
 
     Args:
         urls: Client URL of each member, by its name.
@@ -131,10 +131,10 @@ async def leader_and_term(urls: Mapping[str, str]) -> tuple[str, int]:
 
 
 async def serves(url: str) -> bool:
-    """Return whether the member at `url` serves all that it can.
+    """Return whether the member at `url` serves all requests.
 
-    /health holds its answer back while there is no leader, hence the short time-out. A learner is never well
-    to it, since it refuses linearizable reads.
+    /health does not answer while there is no leader, hence the short time-out. For it a learner is never healthy,
+    because a learner refuses linearizable reads.
     """
     if await http.answers(f"{url}/health", timeout_seconds=STATUS_SECONDS):
         return True
@@ -145,7 +145,7 @@ async def serves(url: str) -> bool:
 
 
 async def change_members(url: str, body: dict[str, object]) -> None:
-    """Change the membership; the request is repeated while etcd refuses changes after its start.
+    """Change the membership, and repeat the request while etcd refuses changes after its start.
 
     Raises:
         OSError: etcd refuses for another reason.
@@ -164,7 +164,7 @@ async def change_members(url: str, body: dict[str, object]) -> None:
 
 
 def hex_id(number: str | int) -> str:
-    """Return a member ID as etcdctl prints it; JSON carries it as a decimal string."""
+    """Return a member ID as etcdctl prints it. JSON has it as a decimal string."""
     return format(int(number), "x")
 
 

@@ -1,4 +1,4 @@
-"""What a lab is made of."""
+"""The options of a lab."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LabOptions:
-    """What to start.
+    """The options of a lab.
 
     Attributes:
-        nodes: How many nodes, 1 to 7.
+        nodes: Number of nodes, 1 to 7.
         workers: Names of the nodes whose worker starts with the lab.
         temporal: Whether a Temporal server is started.
         kubernetes: Whether API servers are started.
         cluster: Name of the cluster profile.
-        directory: Where data and logs go; left out, a temporary folder that goes when all went well.
-        worker_env: Environment of all workers beyond ours.
-        etcd_flags: Flags of all etcd members beyond ours, such as a shorter `--heartbeat-interval`.
-        temporal_flags: Flags of the Temporal server beyond ours, such as `--dynamic-config-value KEY=VALUE`.
+        directory: Folder of data and logs; by default a temporary folder, which is deleted after success.
+        worker_env: Environment variables of all workers, in addition to ours.
+        etcd_flags: Flags of all etcd members, in addition to ours, such as a shorter `--heartbeat-interval`.
+        temporal_flags: Flags of the Temporal server, in addition to ours, such as `--dynamic-config-value KEY=VALUE`.
         network: Whether a network lies between the nodes that `Lab.network` can cut and slow; needs Toxiproxy.
-        remover: Who takes members out, as in the cluster profile.
-        policies: What else the cluster profile has, such as `("four_eyes", True)`.
+        remover: The remover in the cluster profile.
+        policies: Other settings of the cluster profile, such as `("four_eyes", True)`.
         tls: Whether every link has TLS with verified certificates on both sides; needs trustme, and no `network`.
-        etcd_user: With `tls`: etcd's authentication is on, and the product comes as this user: with a password `root`
-            or `operator`, which may do all, or `reader`; by its certificate alone `certificate`, which may do all, or
-            `stranger`, whose certificate names a user that etcd does not know. Empty: it is off.
-        rbac: Whether the product comes to API servers with a token of the ServiceAccount of deploy/rbac.yaml in a file
-            of its own. Left out, it comes as their administrator.
-        roles: Whether API servers let each account do what roles allow it, as `rbac` needs. Left out, they let all do
-            everything whom they know: the roles that they come with take a third of their start.
-        isolated: Whether each node has a network namespace of its own, as controllers of k0s are machines of their own:
-            its etcd listens for clients on 127.0.0.1:2379 there alone, as all members advertise, with k0s's
-            certificates. Needs root, or namespaces in which it has root's rights
-            (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme, and no `network`.
-        node_names: With `isolated`: names of the nodes, where they are not those of their members.
-        shared: With `isolated`: names of the nodes whose etcd listens for clients on the node's address as well, which
-            it advertises.
-        hanging_disks: Whether the disks of etcd members can be made to hang; see `etcd_handoff.lab.disk`.
-        forked: Whether processes are started by one that has imported the product, of which workers and our command
-            line are forks: it takes less time and computing; see `etcd_handoff.lab.forks`.
-        progress: Told what is happening.
+        etcd_user: With `tls`: the product's user in etcd's authentication; empty if that is off. `root` and `operator`
+            have a password and all rights. `reader` has a password and may only read. `certificate` has a certificate
+            and all rights. `stranger` has a certificate whose user etcd does not know.
+        rbac: Whether the product uses a token of the ServiceAccount of deploy/rbac.yaml, in a file of its own. By
+            default it is the API servers' administrator.
+        roles: Whether API servers authorize by roles, as `rbac` needs. By default they allow everything to all users
+            that they know, because their built-in roles take a third of their start.
+        isolated: Whether each node has a network namespace, as controllers of k0s are separate machines. Its etcd
+            listens for clients only on 127.0.0.1:2379 there, which all members advertise, with k0s's certificates.
+            Needs root, or namespaces with root's rights (`etcd_handoff.lab.isolation.enter_own_namespace`), trustme,
+            and no `network`.
+        node_names: With `isolated`: names of the nodes, if they differ from those of their members.
+        shared: With `isolated`: names of the nodes whose etcd also listens for clients on the node's address, and
+            advertises it.
+        hanging_disks: Whether the disks of etcd members can hang; see `etcd_handoff.lab.disk`.
+        forked: Whether workers and our command line are forks of a process that has imported the product, which takes
+            less time; see `etcd_handoff.lab.forks`.
+        progress: Called with a line on each step.
     """
 
     nodes: int = 3
@@ -74,7 +74,7 @@ class LabOptions:
     progress: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        """What cannot go together is an error at once.
+        """Refuse options that do not fit together.
 
         Raises:
             ValueError: It says what lacks.

@@ -1,10 +1,10 @@
-"""An HTTP proxy between etcd members: it tells by the port which member a request comes from.
+"""An HTTP proxy between etcd members, which knows from the port which member a request comes from.
 
-All members dial the same peer URL, so a link between two of them can't be told from the others by its address. But
-etcd's peer transport takes its proxy from the environment (etcd `client/pkg/transport/transport.go`). Each member gets
-a port of its own here; that port and the one that it dials identify the link.
+All members dial the same peer URL, so the address alone does not identify a link between two of them. But etcd's peer
+transport takes its proxy from the environment (etcd `client/pkg/transport/transport.go`). Each member gets its own port
+here. That port and the dialled port identify the link.
 
-Runs as a file by itself: as a module it would load the whole lab first.
+It runs as a file, because a module would load the whole lab first.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ REFUSED: Final = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: 
 
 
 async def serve(routes: dict[str, dict[str, int]]) -> None:
-    """Forward until killed.
+    """Forward connections until killed.
 
     Args:
-        routes: For each port to listen on the ports that may be asked for, and the port where each is reached.
+        routes: For each port to listen on: the ports that may be dialled, and the real port behind each.
     """
     for port, links in routes.items():
         await asyncio.start_server(functools.partial(_answer, links), HOST, int(port), limit=HEAD_BYTES)
@@ -42,7 +42,7 @@ async def _answer(links: dict[str, int], reader: asyncio.StreamReader, writer: a
 
 
 async def _forward(links: dict[str, int], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One request on one connection: raft's streams never end, so there is nothing to win by keeping it."""
+    """Forward one request on one connection, which is not reused, because raft's streams never end."""
     line, _, rest = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
     dialled = urlsplit(line.split(b" ")[1]).port
     try:

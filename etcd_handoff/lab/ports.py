@@ -1,4 +1,4 @@
-"""Ports for a lab's processes that no other process takes meanwhile."""
+"""Ports for a lab's processes that no other process takes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import IO, Final
 
 FIRST_PORT: Final = 20_000
 PORT_COUNT: Final = 12_000
-"""Below the range that the kernel hands out for outgoing connections: one could take a port first."""
+"""Below the kernel's range for outgoing connections, which could take a port first."""
 
 
 class Ports:
     """Ports leased until `close`, or until this process ends.
 
-    A killed process frees its port until it is started again, so looking which ports are free is not enough
-    where several labs run: each port has a lock file, and the kernel drops the lock with its owner.
+    A killed process frees its port until its restart, so a check for free ports is not enough if several labs run. Each
+    port has a lock file, and the kernel drops the lock with its owner.
 
     Args:
-        host: The address that they are for.
+        host: The ports' address.
     """
 
     def __init__(self, host: str) -> None:
@@ -31,7 +31,7 @@ class Ports:
         self._leases: list[IO[bytes]] = []
 
     def take(self, count: int) -> list[int]:
-        """As many ports that nobody listens on and no other lab has leased."""
+        """Lease this many ports on which no process listens."""
         self._folder.mkdir(exist_ok=True)
         ports: list[int] = []
         while len(ports) < count:
@@ -41,7 +41,7 @@ class Ports:
         return ports
 
     def close(self) -> None:
-        """Give all of them back."""
+        """Return all ports."""
         while self._leases:
             self._leases.pop().close()
 

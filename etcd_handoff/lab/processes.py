@@ -1,4 +1,4 @@
-"""One supervised real process: started, killed, stopped, continued, and never outliving us."""
+"""One supervised process: it can be started, killed, stopped and continued, and never outlives us."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 
 LOG_TAIL_LINES: Final = 15
 READY_POLL_SECONDS: Final = 0.05
-"""Each question costs the process that starts a handshake, of the time that it takes for its start."""
+"""Interval of readiness checks. Each costs the starting process a handshake."""
 
 __all__ = ["Process", "ProcessError", "run"]
 
 
 class Child(Protocol):
-    """A process of ours that was started, as `subprocess.Popen` has it."""
+    """A started process, with the methods of `subprocess.Popen`."""
 
     pid: int
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs."""
+        """Return its exit status, negative for a signal; None while it runs."""
 
     def wait(self) -> int:
-        """The same, once it has ended."""
+        """Wait for its end, and return its exit status."""
 
     def send_signal(self, sig: int) -> None:
-        """Send a signal; nothing when it has ended."""
+        """Send a signal; do nothing if it has ended."""
 
 
 class Process:
     """A program with its log.
 
     Args:
-        name: For messages and for the log's name.
-        command: Program, by absolute path, and arguments.
-        log: Its output goes here; restarts append.
-        env: Environment beyond ours.
+        name: Its name, for messages and for the log.
+        command: Absolute path of the program, and arguments.
+        log: File for its output, to which restarts append.
+        env: Environment variables in addition to ours.
         cwd: Working directory.
     """
 
@@ -67,7 +67,7 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """Process ID while it runs."""
+        """Process ID; None if it does not run."""
         return self._popen.pid if self._popen is not None and self.alive else None
 
     @property
@@ -77,11 +77,15 @@ class Process:
 
     @property
     def exit_status(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs or before it did."""
+        """Exit status, negative for a signal; None while it runs or before its start."""
         return self._popen.poll() if self._popen is not None else None
 
     def start(self) -> None:
-        """Start it; a process that runs already is an error."""
+        """Start it.
+
+        Raises:
+            ProcessError: It already runs.
+        """
         if self.alive:
             msg = f"{self.name} runs already"
             raise ProcessError(msg)
@@ -102,7 +106,7 @@ class Process:
         )
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal by PID; nothing when it has ended."""
+        """Send a signal by PID; do nothing if it has ended."""
         if self._popen is not None and self.alive:
             self._popen.send_signal(number)
 
@@ -112,7 +116,7 @@ class Process:
         await self.ended()
 
     def start_over(self) -> None:
-        """Kill and start it in one call, so that nobody who waits for it sees it end."""
+        """Kill and start it in one call, so that no waiting task sees it end."""
         self.signal(signal.SIGKILL)
         if self._popen is not None:
             self._popen.wait()
@@ -124,7 +128,7 @@ class Process:
         await self.ended()
 
     async def ended(self, timeout_seconds: float = 30.0) -> int:
-        """Its exit status, once it has ended.
+        """Wait for its end, and return its exit status.
 
         Raises:
             ProcessError: It still runs after the time-out.
@@ -137,7 +141,7 @@ class Process:
         return self.exit_status or 0
 
     async def ready_when(self, check: Callable[[], Awaitable[bool]], timeout_seconds: float) -> None:
-        """Return once `check` is true of it.
+        """Return once `check` is true.
 
         Raises:
             ProcessError: It ended, or took too long; the message has the end of its log.
@@ -151,7 +155,7 @@ class Process:
         await wait_until(alive_and_ready, f"{self.name} is ready", timeout_seconds, self.tail, READY_POLL_SECONDS)
 
     def log_contains(self, text: str) -> bool:
-        """Return whether its log has the text since its last start."""
+        """Return whether its log since its last start contains the text."""
         if not self.log.exists():
             return False
         with self.log.open("rb") as log:
@@ -159,20 +163,23 @@ class Process:
             return text.encode() in log.read()
 
     def tail(self) -> str:
-        """The last lines of its log."""
+        """Return the last lines of its log."""
         if not self.log.exists():
             return "(no log)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
 
     def error(self, what: str) -> ProcessError:
-        """Return an error that says what is wrong with the process, with the last lines of its log."""
+        """Return an error about the process, with the last lines of its log."""
         return ProcessError(f"{self.name} {what}; the end of {self.log}:\n{self.tail()}")
 
 
 async def run(
     command: Sequence[str], env: Mapping[str, str], cwd: Path, stdin: str | None = None
 ) -> tuple[int, str, str]:
-    """Exit status, output and errors of a command that ends by itself, killed where we are cancelled."""
+    """Run a command until it ends, and return exit status, output and errors.
+
+    The command is killed if the caller is cancelled.
+    """
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE if stdin is not None else asyncio.subprocess.DEVNULL,

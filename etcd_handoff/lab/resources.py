@@ -1,6 +1,6 @@
-"""The EtcdMember resources of a lab, as k0s keeps them.
+"""The EtcdMembers of a lab, as k0s keeps them.
 
-Read and installed over plain HTTP: each start of kubectl costs a tenth of a second of computing.
+They are read and installed over plain HTTP, because each start of kubectl costs a tenth of a second of CPU time.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ SERVED_SECONDS: Final = 60.0
 REQUEST_SECONDS: Final = 10.0
 TOO_MANY_REQUESTS: Final = 429
 STARTING: Final = "before all known HTTP paths have been installed"
-"""What an API server answers that has just been started (Kubernetes `k8s.io/apiserver/pkg/server/routes`)."""
+"""An API server's answer just after its start (Kubernetes `k8s.io/apiserver/pkg/server/routes`)."""
 
 
 class Kubectl(Protocol):
     """Runs kubectl against the API server of one node."""
 
     async def __call__(self, *arguments: str, context: str, stdin: str | None = None) -> str:
-        """What it printed."""
+        """Return kubectl's output."""
 
 
 async def install(nodes: Sequence[Node], members: Sequence[ListedMember], joined_since: datetime) -> None:
-    """Every API server serves EtcdMembers, and each member has one that says what k0s would say.
+    """Install EtcdMembers on every API server, and for each member one with k0s's content.
 
     Args:
         nodes: All nodes.
@@ -61,7 +61,7 @@ async def install(nodes: Sequence[Node], members: Sequence[ListedMember], joined
 
 
 async def read(node: Node) -> dict[str, dict[str, Any]]:
-    """EtcdMembers by name as the API server of this node has them.
+    """Return EtcdMembers by name, from the API server of this node.
 
     Raises:
         ProcessError: It did not answer, or with an error.
@@ -97,7 +97,7 @@ async def _ask(node: Node, url: str, body: dict[str, Any] | None = None, **optio
 
 
 def joined(resource: dict[str, Any]) -> str:
-    """`True`, `False` or `Unknown`: the resource's condition Joined."""
+    """Return the resource's condition Joined: `True`, `False` or `Unknown`."""
     return _condition(resource, "Joined")
 
 
@@ -114,9 +114,10 @@ async def write_joined(kubectl: Kubectl, context: str, name: str, member_id: str
 
 
 async def _established(node: Node) -> bool:
-    """Asked without `kubectl wait`, which fails on a CRD without conditions, as a new one is for a moment.
+    """Return whether the CRD is established.
 
-    See kubectl's pkg/cmd/wait/condition.go.
+    `kubectl wait` is no help, because it fails on a CRD without conditions, as a new one is for a moment. See kubectl's
+    pkg/cmd/wait/condition.go.
     """
     with contextlib.suppress(*http.FAILURES):
         status, text = await http.request(f"{node.api_url}/{CRD_URL}", headers=bearer())
@@ -125,7 +126,7 @@ async def _established(node: Node) -> bool:
 
 
 async def _served(node: Node) -> None:
-    """Each API server learns of the CRD by itself, through its own watch."""
+    """Wait until the node's API server serves the CRD, of which it learns through its own watch."""
     url = f"{node.api_url}/{MEMBERS_URL}"
     await wait_until(lambda: http.answers(url, bearer()), f"{node.name} serves EtcdMembers", SERVED_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The certificate that API servers show where nobody has to check it."""
+"""The certificate that API servers show if nothing verifies it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 AUTHORITY: Final = "apiserver-ca.crt"
-"""File beside the certificate, for who checks it all the same."""
+"""File with the authority beside the certificate, for programs that verify it anyway."""
 
 
 def flags(folder: Path) -> list[str]:
-    """Flags of API servers that name a certificate in `folder`, which is written; none where trustme lacks.
+    """Write a certificate into `folder`, and return API servers' flags for it; none without trustme.
 
-    An API server without one makes an RSA key and an authority, which takes a quarter of its start.
+    Without one, an API server creates an RSA key and an authority, which takes a quarter of its start.
     """
     pems = _pems()
     if pems is None:
@@ -29,7 +29,7 @@ def flags(folder: Path) -> list[str]:
 
 @cache
 def _pems() -> tuple[bytes, bytes] | None:
-    """A certificate with its key, and its authority's certificate: the same for all labs of this process."""
+    """Return a certificate with its key, and its authority's certificate; the same for all labs of this process."""
     try:
         import trustme  # noqa: PLC0415  # a plain lab needs no trustme
     except ModuleNotFoundError:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.options import LabOptions
 
 READY_SECONDS: Final = 120.0
-"""Far beyond what a start takes, even on a busy machine: reaching it means that something is broken."""
+"""Time limit of a start, far above its duration even on a busy machine."""
 WORKER_CODE: Final = "from worker import main; main()"
 WORKER_READY: Final = "etcd-handoff worker ready"
 IP_REPAIR_FAILED: Final = "Running ipallocator repair failed with not retryable error"
@@ -55,11 +55,11 @@ class Supervisor(Layout):
         self._processes: dict[tuple[Role, str], Process] = {}
 
     def process(self, role: Role, node: str = "") -> Process:
-        """Return the process of a role on a node; Temporal has no node."""
+        """Return the process of a role on a node. Temporal has no node."""
         return self._processes[role, node]
 
     def nodes_with(self, role: Role) -> list[str]:
-        """Return the names of the nodes that have a process of this role, whether it runs or not."""
+        """Return the names of the nodes with a process of this role, running or not."""
         return [node for r, node in self._processes if r is role]
 
     def alive(self, role: Role, node: str = "") -> bool:
@@ -67,9 +67,9 @@ class Supervisor(Layout):
         return self.process(role, node).alive
 
     async def start(self, role: Role, node: str = "") -> None:
-        """Start it on the data and ports that it had, and wait until it is ready.
+        """Start it with its former data and ports, and wait until it is ready.
 
-        An etcd member is ready once there is a quorum: start those that make one by `asyncio.gather`.
+        An etcd member is ready once there is a quorum, so start several members with `asyncio.gather`.
         """
         self.process(role, node).start()
         await self.ready(role, node)
@@ -80,13 +80,13 @@ class Supervisor(Layout):
         await self.start(role, node)
 
     async def start_worker(self, node: str, env: Mapping[str, str] | None = None) -> None:
-        """Start the worker of a node, with more environment where given, and wait until it is ready."""
+        """Start the worker of a node, with additional environment if given, and wait until it is ready."""
         if env:
             self._add_worker(node, env)
         await self.start(Role.WORKER, node)
 
     async def start_etcd(self, node: Node, initial: InitialCluster) -> None:
-        """Start the etcd of a node, which goes on where it has data, and wait until it is ready."""
+        """Start the etcd of a node, on its data if it has any, and wait until it is ready."""
         await self.isolate(node)
         self._add_etcd(node, initial)
         await self.start(Role.ETCD, node.name)
@@ -123,7 +123,7 @@ class Supervisor(Layout):
         await self.process(role, node).terminate()
 
     def stop(self, role: Role, node: str = "") -> None:
-        """Send SIGSTOP and wait until it has taken effect: the process stays connected and answers nothing."""
+        """Send SIGSTOP, and wait until it takes effect. The process stays connected and answers nothing."""
         process = self.process(role, node)
         process.signal(signal.SIGSTOP)
         if process.pid is not None and hasattr(os, "waitid"):
@@ -162,7 +162,7 @@ class Supervisor(Layout):
         return self.process(role, node).log_contains(line)
 
     async def _end_all(self) -> None:
-        """Send SIGKILL to all: nothing here is kept, and an API server without its etcd ignores SIGTERM."""
+        """Send SIGKILL to all, because an API server without its etcd ignores SIGTERM."""
         for process in self._processes.values():
             process.signal(signal.SIGKILL)
         for process in self._processes.values():
@@ -185,11 +185,11 @@ class Supervisor(Layout):
         return self.options.forked and AVAILABLE
 
     def inside(self, node: str) -> list[str]:
-        """Return what stands before a command that runs on an isolated node, and nothing for other nodes."""
+        """Return the prefix of a command that runs it on an isolated node; empty for other nodes."""
         return self._isolation.inside(node) if self._isolation is not None and node else []
 
     def namespaces(self, node: str) -> list[str]:
-        """Return the files of an isolated node's namespaces, and nothing for other nodes."""
+        """Return the files of an isolated node's namespaces; empty for other nodes."""
         return self._isolation.namespaces(node) if self._isolation is not None and node else []
 
     def _add_etcd(self, node: Node, initial: InitialCluster) -> None:

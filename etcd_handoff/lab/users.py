@@ -1,4 +1,4 @@
-"""Users of a lab: those of etcd's authentication, and the ServiceAccount that a worker has in Kubernetes."""
+"""Users of a lab: those of etcd's authentication, and a worker's ServiceAccount in Kubernetes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.resources import Kubectl
 
 OPERATOR: Final = "operator"
-"""A user of the product alone, as docs/security.md asks for: its password and its rights can change."""
+"""The product's own user, as in docs/security.md. Its password and its rights can change."""
 PASSWORDS: Final = {"root": "lab-root", "reader": "lab-reader", OPERATOR: "lab-operator"}
-"""Of users that come with a password: two that may do all, and one that may read all keys and do nothing else."""
+"""Users with a password: two have all rights, and one may only read all keys."""
 BY_CERTIFICATE: Final = ("certificate", "stranger")
-"""Users that come with a certificate alone; etcd knows the first, which may do all."""
+"""Users with only a certificate. etcd knows the first, which has all rights."""
 USERS: Final = (*PASSWORDS, *BY_CERTIFICATE)
 
 ACCOUNT: Final = "etcd-handoff"
 """Name of the ServiceAccount and of its namespace in deploy/."""
 _RBAC: Final = (ROOT / "deploy" / "namespace.yaml", ROOT / "deploy" / "rbac.yaml")
 _ALL: Final = "AA=="
-"""The key that is one zero byte, which begins and ends the range of all keys."""
+"""The key of one zero byte, which is both ends of the range of all keys."""
 _NUMBERS: Final[Iterator[int]] = itertools.count()
 
 
 async def switch_authentication_on(url: str) -> None:
-    """Users and roles are there, and etcd asks everybody who they are.
+    """Create users and roles, and switch etcd's authentication on.
 
     Raises:
         OSError: etcd refuses.
@@ -52,7 +52,7 @@ async def switch_authentication_on(url: str) -> None:
 
 
 async def change_password(url: str, password_file: Path) -> None:
-    """Give the operator a new password, in etcd and in its file: etcd refuses the old one and forgets its tokens."""
+    """Change the operator's password, in etcd and in its file; etcd then refuses its old tokens."""
     new = f"renewed-{next(_NUMBERS)}"
     await _ask(url, "user/changepw", name=OPERATOR, password=new)
     renewed = password_file.with_suffix(".new")
@@ -61,7 +61,7 @@ async def change_password(url: str, password_file: Path) -> None:
 
 
 async def take_rights(url: str) -> None:
-    """Leave the operator only the reader's rights."""
+    """Reduce the operator's rights to the reader's."""
     await _ask(url, "user/grant", user=OPERATOR, role="reader")
     await _ask(url, "user/revoke", name=OPERATOR, role="root")
 
@@ -79,7 +79,7 @@ class ServiceAccount:
     """The worker's account in Kubernetes, with exactly the rights of deploy/rbac.yaml.
 
     Args:
-        token_file: Where its token lies; kubeconfig files name it.
+        token_file: File of its token, which kubeconfig files name.
     """
 
     def __init__(self, token_file: Path) -> None:
@@ -88,20 +88,20 @@ class ServiceAccount:
 
     @property
     def user(self) -> dict[str, str]:
-        """The account as a user of a kubeconfig file."""
+        """The account as a user in a kubeconfig file."""
         return {"tokenFile": str(self.token_file)}
 
     async def install(self, kubectl: Kubectl, node: Node) -> None:
-        """It is there, with its rights and a token."""
+        """Create the account, with its rights and a token."""
         for manifest in _RBAC:
             await kubectl("apply", "--server-side", "-f", str(manifest), context=node.name)
         await self.renew(kubectl, node)
 
     async def renew(self, kubectl: Kubectl, node: Node) -> None:
-        """A new token lies in the file, and the old one is refused by every API server.
+        """Write a new token to the file, and make every API server refuse the old one.
 
-        A bound token goes with the Secret that it is bound to; API servers may believe in it for another 10 s (their
-        cache of tokens), but not those that have not seen it before.
+        A bound token ends with its Secret. API servers that have seen the token may accept it for another 10 s, from
+        their cache of tokens.
         """
         old, self._secret = self._secret, f"token-{next(_NUMBERS)}"
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self._secret}}
@@ -115,7 +115,7 @@ class ServiceAccount:
             await kubectl("-n", ACCOUNT, "delete", "secret", old, context=node.name)
 
     async def accepted(self, node: Node, token: str | None = None) -> bool:
-        """Whether the node's API server knows who comes with this token, by default with the present one."""
+        """Return whether the node's API server accepts this token, by default the present one."""
         review = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1"}
         spec = {"token": self.token_file.read_text() if token is None else token}
         url = f"{node.api_url}/apis/authentication.k8s.io/v1/tokenreviews"

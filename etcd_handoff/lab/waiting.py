@@ -1,4 +1,4 @@
-"""Waiting on conditions, never on time."""
+"""Wait for conditions, never for fixed times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ POLL_SECONDS: Final = 0.02
 
 
 class ProcessError(RuntimeError):
-    """The lab did not do what it must; the message carries what was seen, such as the end of a log."""
+    """The lab failed.
+
+    The message has what was seen, such as the end of a log.
+    """
 
 
 async def wait_until(
@@ -22,7 +25,7 @@ async def wait_until(
     seen: Callable[[], str] = lambda: "",
     poll_seconds: float = POLL_SECONDS,
 ) -> None:
-    """Return once `check` holds.
+    """Return once `check` returns true.
 
     Raises:
         ProcessError: It does not within the time-out; the message says what was waited for and what was seen.
@@ -41,7 +44,10 @@ async def wait_until(
 
 
 async def gather_all(*coroutines: Coroutine[None, None, None]) -> None:
-    """Run all at once; the first failure cancels the others and is raised as it is, not in a group."""
+    """Run all coroutines in parallel.
+
+    The first failure cancels the others, and is raised as it is, not in a group.
+    """
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
         await asyncio.gather(*tasks)

@@ -1,7 +1,7 @@
-"""An open-loop writer in a process of its own: a put every few milliseconds, whatever became of earlier ones.
+"""A writer in its own process: a put every few milliseconds, without waiting for earlier ones.
 
 Its arguments are URL INTERVAL_MS FILE [CA_FILE CERT_FILE]. It writes until SIGTERM, then stores one JSON line per put.
-It is a client of the cluster under test, hence alone in the lab in speaking gRPC.
+It is a client of the cluster under test, so it is the only part of the lab that uses gRPC.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "handoff-lab/"
 PUT_TIMEOUT_SECONDS: Final = 8.0
-"""Longer than etcd's own 7 s, so that every put ends with etcd's word on it."""
+"""Longer than etcd's own 7 s, so that every put ends with etcd's answer."""
 READY: Final = "writing"
 CODE: Final = "from etcd_handoff.lab.writer import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """One put: its number, when it was sent and answered (monotonic seconds), why it failed, else its revision."""
+    """One put: its number, when it was sent and answered (monotonic seconds), its error, or its revision."""
 
     number: int
     sent: float
@@ -51,34 +51,34 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class WriteReport:
-    """What a writer did: its puts, and what stands before their numbers in the keys."""
+    """The puts of a writer, and the prefix of its keys."""
 
     puts: tuple[Put, ...]
     prefix: str
 
     @property
     def acknowledged(self) -> list[Put]:
-        """Puts that etcd confirmed."""
+        """Puts that etcd acknowledged."""
         return [p for p in self.puts if not p.error]
 
     @property
     def failed(self) -> list[Put]:
-        """Puts that ended otherwise; they may have taken effect."""
+        """Puts that failed; they may have taken effect."""
         return [p for p in self.puts if p.error]
 
     @property
     def reasons(self) -> Counter[str]:
-        """How often puts failed, by reason."""
+        """Number of failed puts, by reason."""
         return Counter(p.error for p in self.failed)
 
     def longest_gap_ms(self, since: float = -math.inf, until: float = math.inf) -> float:
-        """The longest time without an acknowledgement, in milliseconds, infinite when there was none at all.
+        """Return the longest time without an acknowledgement, in ms; infinite if there was none at all.
 
         A stall that the writer's end cuts off counts up to the last put that was sent.
 
         Args:
-            since: Only gaps that end at this monotonic time or later.
-            until: Only gaps that begin at this monotonic time or earlier.
+            since: Only count gaps that end at this monotonic time or later.
+            until: Only count gaps that begin at this monotonic time or earlier.
         """
         times = sorted(p.answered for p in self.acknowledged)
         if not times:
@@ -92,8 +92,8 @@ class OpenLoopWriter:
     """The writer's process.
 
     Args:
-        url: Client URL of the member to write through: one that stays.
-        folder: Where its log and its puts go.
+        url: Client URL of the member to write through. It must stay a member.
+        folder: Folder for its log and its puts.
         interval_ms: Pause between two puts.
         forked: Whether its process is a fork; see `etcd_handoff.lab.forks`.
     """
@@ -110,18 +110,18 @@ class OpenLoopWriter:
             self._process = Process("writer", [sys.executable, "-c", CODE, *arguments], log, cwd=ROOT)
 
     async def __aenter__(self) -> Self:
-        """It writes."""
+        """Start writing."""
         await self.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """It has ended; without `stop` its puts are lost."""
+        """End the writer; without `stop` its puts are lost."""
         await self._process.kill()
 
     async def start(self) -> None:
-        """It writes when this returns."""
+        """Start the process, and return once it writes."""
         self._process.start()
 
         async def writing() -> bool:
@@ -130,7 +130,7 @@ class OpenLoopWriter:
         await self._process.ready_when(writing, 30.0)
 
     async def stop(self) -> WriteReport:
-        """No further put; the report, once every put has its answer.
+        """Send no further put, wait for all answers, and return the report.
 
         Raises:
             ProcessError: The writer itself failed.
@@ -143,10 +143,10 @@ class OpenLoopWriter:
 
 
 async def missing(report: WriteReport, urls: Iterable[str]) -> dict[str, list[int]]:
-    """Acknowledged puts that a member does not have, by client URL of the member; empty when nothing is lost.
+    """Return acknowledged puts that a member lacks, by client URL of the member; empty if nothing is lost.
 
-    Each member is read for itself, by a serializable read, after a linearizable one through it has made sure
-    that it has caught up.
+    Each member is read alone, with a serializable read. A linearizable read through it comes first, to be sure that it
+    has caught up.
     """
     lost: dict[str, list[int]] = {}
     acknowledged = {p.number for p in report.acknowledged}
@@ -170,7 +170,7 @@ def _end(prefix: str) -> bytes:
 
 
 def _prefix(file: Path) -> str:
-    """Each run has keys of its own, so that a later writer's cannot stand in for an earlier one's."""
+    """Return a prefix for the keys of this run, so that keys of another run cannot be mistaken for its own."""
     return f"{PREFIX}{file.stem}/"
 
 
@@ -209,7 +209,7 @@ async def _write(url: str, interval_ms: float, file: Path) -> None:
 
 
 async def _at_intervals(put: Callable[[int], Coroutine[None, None, None]], seconds: float, stop: asyncio.Event) -> None:
-    """Puts 1, 2, ... have been sent at their times until `stop`, and all have ended."""
+    """Send puts 1, 2, ... at their times until `stop`, and return once all have ended."""
     pending: set[asyncio.Task[None]] = set()
     number, due = 1, time.monotonic()
     while not stop.is_set():

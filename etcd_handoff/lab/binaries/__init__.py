@@ -1,1 +1,1 @@
-"""The real programs that the lab starts: which ones, where they are, and how they are built."""
+"""The real programs that the lab starts: their versions, their places, and their builds."""

@@ -1,4 +1,4 @@
-"""`python -m etcd_handoff.lab.binaries`: build what is missing, and print where all is."""
+"""`python -m etcd_handoff.lab.binaries`: build missing programs, and print the path of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one path per line. Exit status 0, or 1 with a message that says what is missing."""
+    """Print one path per line.
+
+    Return exit status 0, or 1 with a message on what is missing.
+    """
     parser = argparse.ArgumentParser(prog="python -m etcd_handoff.lab.binaries", description=__doc__)
     parser.add_argument("--network", action="store_true", help="Toxiproxy too, for labs with a network")
     parser.add_argument("--checkers", action="store_true", help="promtool and compose-check too, which check deploy/")

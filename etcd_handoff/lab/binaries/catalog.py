@@ -1,6 +1,6 @@
-"""The programs that Go builds for the lab: which ones, in which version, and which other versions will do.
+"""The programs that Go builds for the lab: their versions, and other versions that are accepted.
 
-kubectl and temporal are not here: they come with the Python packages of requirements/dev.txt.
+kubectl and temporal are not here, because they come with the Python packages of requirements/dev.txt.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from typing import Final
 ASSETS: Final = "KUBEBUILDER_ASSETS"
 """Names a folder with etcd and kube-apiserver (the envtest convention)."""
 ETCD_CHOICE: Final = "ETCD_HANDOFF_LAB_ETCD"
-"""Names the etcd release that the lab runs: 3.5, 3.6 or 3.7; 3.6 when it is not set."""
+"""Names the etcd release that the lab runs: 3.5, 3.6 or 3.7. The default is 3.6."""
 ENVTEST: Final = "1.36.2"
-"""The release of envtest that is downloaded, and the version of its kube-apiserver."""
+"""The envtest release that is downloaded, which is also the version of its kube-apiserver."""
 ENVTEST_ETCD: Final = "3.6.8"
 """The version of the etcd in that release."""
 
 
 class MissingBinaryError(RuntimeError):
-    """A program that the lab needs is missing; the text says which, where we looked and what to do."""
+    """A program that the lab needs is missing.
+
+    The text names the program, the places that were searched, and the remedy.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """One program that Go builds: which versions will do, and how to build it."""
+    """A program that Go builds: its accepted versions and its build."""
 
     name: str
     version: str
@@ -35,19 +38,19 @@ class Binary:
     oldest: tuple[int, int]
     newest: tuple[int, int] | None
     estimate: str
-    """What the build takes on 2 cores with nothing cached."""
+    """Build time on 2 cores with empty caches."""
     version_argument: str = "--version"
     stamp: tuple[str, ...] = ()
-    """Go variables that carry the version, as `-X` takes them."""
+    """Go variables that `-X` sets to the version."""
     tags: str = ""
     """Build tags of Go, separated by commas."""
     in_envtest: str | None = None
-    """The version that the envtest archive carries, if it carries the program."""
+    """Its version in the envtest archive; None if the archive lacks it."""
     chosen: bool = False
-    """Whether `$ETCD_HANDOFF_LAB_ETCD` asks for this version; `$KUBEBUILDER_ASSETS` does not overrule it then."""
+    """Whether `$ETCD_HANDOFF_LAB_ETCD` asks for this version. Then `$KUBEBUILDER_ASSETS` does not override it."""
 
     def fits(self, version: tuple[int, int] | None) -> bool:
-        """Whether a program of that major and minor version will do."""
+        """Return whether a program of this major and minor version is accepted."""
         return version is not None and self.oldest <= version <= (self.newest or version)
 
 
@@ -137,7 +140,7 @@ COMPOSE_CHECK: Final = Binary(
     newest=None,
     estimate="about 10 seconds",
 )
-"""Our own lines round compose-go, whose version it has."""
+"""Our own program around compose-go, with the version of compose-go."""
 
 
 def chosen_etcd() -> Binary:

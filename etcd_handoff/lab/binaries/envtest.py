@@ -1,4 +1,4 @@
-"""etcd and kube-apiserver out of upstream's envtest archive, where it can be downloaded."""
+"""Download etcd and kube-apiserver from upstream's envtest archive."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _ENVTEST_SHA512: Final = {
 
 
 def download_from_envtest(binaries: list[Binary], progress: Callable[[str], None]) -> None:
-    """Put those of `binaries` that upstream's archive has into the cache; a failure is one line of progress.
+    """Put those of `binaries` that upstream's archive has into the cache.
 
-    Why no error: `go build` makes the same programs, only more slowly.
+    A failure is only a line of progress, because `go build` makes the same programs more slowly.
     """
     expected = _ENVTEST_SHA512.get(platform_name())
     if expected is None:
@@ -68,7 +68,7 @@ def download_from_envtest(binaries: list[Binary], progress: Callable[[str], None
 
 
 def _unpack(archive: Path, binaries: list[Binary]) -> None:
-    """Put those of `binaries` that the archive has in a version that fits into the cache."""
+    """Put those of `binaries` into the cache that the archive has in an accepted version."""
     by_name = {binary.name: binary for binary in binaries if binary.in_envtest}
     with tarfile.open(archive) as tar:
         for entry in tar:

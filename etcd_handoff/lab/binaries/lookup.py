@@ -1,4 +1,4 @@
-"""Where the programs of the lab are: `$KUBEBUILDER_ASSETS`, then PATH if the version fits, then our cache folder."""
+"""Find the lab's programs: in `$KUBEBUILDER_ASSETS`, on PATH if the version fits, then in our cache folder."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _MAKE: Final = {
     PROMTOOL.name: "make checkers",
     COMPOSE_CHECK.name: "make checkers",
 }
-"""By program: the target that builds it, where that is not `make parts`."""
+"""The make target that builds a program, if it is not `make parts`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """Every program that the lab starts by default, as paths of files that can be executed."""
+    """Paths of all programs that the lab starts by default."""
 
     etcd: Path
     etcdctl: Path
@@ -47,7 +47,7 @@ class Binaries:
 
 
 def locate_binaries() -> Binaries:
-    """Return where all of them are; nothing is built or downloaded.
+    """Return the paths of all programs, without building or downloading any.
 
     Raises:
         MissingBinaryError: One is missing.
@@ -62,7 +62,7 @@ def locate_binaries() -> Binaries:
 
 
 def cache() -> Path:
-    """Our cache folder; it need not exist."""
+    """Return our cache folder, which need not exist."""
     if named := os.environ.get("ETCD_HANDOFF_CACHE"):
         return Path(named).absolute()
     xdg = os.environ.get("XDG_CACHE_HOME")
@@ -70,23 +70,23 @@ def cache() -> Path:
 
 
 def platform_name() -> str:
-    """Operating system and processor in Go's words, such as `linux-amd64`."""
+    """Return operating system and processor in Go's words, such as `linux-amd64`."""
     machine = platform.machine().lower()
     return f"{sys.platform}-{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(machine, machine) }"
 
 
 def cached(binary: Binary, version: str | None = None) -> Path:
-    """Where the cache keeps that version of the program; the file need not exist."""
+    """Return the path of this version of the program in the cache; the file need not exist."""
     return cache() / f"{binary.name}-{version or binary.version}-{platform_name()}" / binary.name
 
 
 def runs(path: Path) -> bool:
-    """Whether there is a program that can be executed."""
+    """Return whether the path is a file that can be executed."""
     return path.is_file() and os.access(path, os.X_OK)
 
 
 def version_of(path: Path, argument: str) -> tuple[int, int] | None:
-    """Return the major and minor version that the program prints, or None when it prints none."""
+    """Return the major and minor version that the program prints; None if it prints none."""
     try:
         output = subprocess.run(
             [path, argument],
@@ -104,7 +104,7 @@ def version_of(path: Path, argument: str) -> tuple[int, int] | None:
 
 
 def find_binary(binary: Binary) -> tuple[Path | None, list[str]]:
-    """Return the program, or None, and the places that were searched before.
+    """Return the program, or None, and the places that were searched.
 
     Raises:
         MissingBinaryError: `$KUBEBUILDER_ASSETS` is set and lacks the program.
@@ -139,7 +139,7 @@ def find_binary(binary: Binary) -> tuple[Path | None, list[str]]:
 
 
 def locate(binary: Binary) -> Path:
-    """Return where a program is; nothing is built or downloaded.
+    """Return the path of a program, without building or downloading it.
 
     Raises:
         MissingBinaryError: It is missing; the message says what builds it.
@@ -154,7 +154,7 @@ def locate(binary: Binary) -> Path:
 
 
 def locate_from_wheel(name: str, package: str) -> Path:
-    """Return where a program is that a Python package brings: beside this interpreter, otherwise in PATH.
+    """Return the path of a program from a Python package: beside this interpreter, otherwise on PATH.
 
     Raises:
         MissingBinaryError: It is in neither.
@@ -171,6 +171,6 @@ def locate_from_wheel(name: str, package: str) -> Path:
 
 
 def place(built: Path, path: Path) -> None:
-    """Move the complete file `built` to `path`; nobody ever sees half a file there."""
+    """Move the complete file `built` to `path` at once, so that no process sees half a file there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     built.replace(path)
