@@ -124,7 +124,7 @@ async def _cancel(client: Client, args: argparse.Namespace) -> dict[str, Any]:
 
     Raises:
         CommandError: No operation is meant, or it has failed in another way meanwhile.
-        ClientError: It can't be cancelled any more, or nobody takes the request.
+        ClientError: It can't be cancelled any more, or no worker takes the request.
     """
     from etcd_handoff.client import OperationError
 

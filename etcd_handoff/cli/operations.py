@@ -103,7 +103,7 @@ async def _run(
 
                 run_id = operation.first_execution_run_id
                 print_json(StartedOutput, {"workflow_id": operation.id, "run_id": run_id, "joined": attached})
-            # Whoever does not follow it would not learn that nobody carries it out.
+            # A person who does not follow it would not see that no worker carries it out.
             if isinstance(silence := await Operation(operation).now_or_reason(), str):
                 print_progress([f"  ! {silence}"])
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])

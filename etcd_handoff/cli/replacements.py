@@ -38,5 +38,5 @@ async def _joining(client: Client, replacement: FoundOperation) -> str:
         async for event in handle.fetch_history_events(page_size=1):
             return str(first(event.workflow_execution_started_event_attributes.input).get("name", ""))
     except RPCError:
-        pass  # whoever asked for the operation hears of it from the next call
+        pass  # the next call reports it
     return ""

@@ -201,7 +201,7 @@ def _doubt_to_confirm(status: ReconcilerStatus, digest: str) -> Doubt:
     """Return the present doubt; the watcher compares the digest with it.
 
     Raises:
-        CommandError: There is none, or nobody says which one was seen.
+        CommandError: There is none, or no digest was given.
     """
     from etcd_handoff.cli.render.watch import held_back
 

@@ -191,7 +191,7 @@ class Lab(Commands):
         """Return the linearizable member list from the node `via`, or from the first node that answers.
 
         Raises:
-            OSError: Nobody answers.
+            OSError: No member answers.
         """
         return await observer.patient_list([n.etcd_url for n in ([self.node(via)] if via else self.nodes)])
 

@@ -55,7 +55,7 @@ async def show_new_member(lab: Lab, client: Client, name: str) -> bool:
     killed = await _killed_worker(lab)
     say(f"the learner has its vote; worker of {killed} killed with SIGKILL before it could say so")
     if lab.options.isolated:
-        await lab.start_worker(killed)  # nobody else reaches that member
+        await lab.start_worker(killed)  # no other worker reaches that member
     result = await addition.result()
     say(f"the addition went on elsewhere and ended {time.monotonic() - began:.1f} s after its start")
     report = await writer.stop()

@@ -98,7 +98,7 @@ def _receive(listener: int, control: Path, held: list[int]) -> None:
     buffer = bytearray(_NOTIFICATION_BYTES)
     try:
         fcntl.ioctl(listener, _RECEIVE, buffer)
-    except OSError:  # whoever asked has ended or was interrupted meanwhile
+    except OSError:  # the process that synced has ended or was interrupted
         return
     number, process = struct.unpack_from("QI", buffer)
     (descriptor,) = struct.unpack_from("Q", buffer, 32)

@@ -1,14 +1,15 @@
-"""A stand-in for k0s's own reconcilers and supervisors, one per node, as two of its releases behave.
+"""A stand-in for k0s's reconcilers and supervisors, one per node, with the behaviour of two releases.
 
-- `v1.31`: the controller that holds k0s's lease removes every member whose EtcdMember asks to leave, through its own
-  etcd, and writes the status through its own API server. Its own member it takes out too: then the write hangs, nobody
-  else has the lease, and the resource says Joined for ever. The node's supervisor restarts the removed etcd every 5 s.
-- `v1.36`: each controller labels its EtcdMember with its present start. The holder puts a second label with that start
-  on the EtcdMember that asks to leave while its member is listed; its own one waits until another controller has the
-  lease. The node that sees its start in it on its own API server stops that first, then takes its member out, and
-  starts its etcd no more. The holder's resync, every 10 s, writes what became of it.
+- `v1.31`: the controller that holds k0s's lease removes every member whose EtcdMember asks to leave. It removes the
+  member through its own etcd, and writes the status through its own API server. It also removes its own member. Then
+  the write hangs, no other controller has the lease, and the resource says Joined for ever. The node's supervisor
+  restarts the removed etcd every 5 s.
+- `v1.36`: each controller labels its EtcdMember with its present start. If an EtcdMember asks to leave and its member
+  is listed, the holder adds a second label with that start. The holder's own EtcdMember waits until another controller
+  has the lease. A node that sees its start in the second label, on its own API server, stops that API server, removes
+  its member, and does not start its etcd again. The holder's resync, every 10 s, writes the result.
 
-Facts by measurement of k0s's real reconcilers, and from their source
+These facts come from measurements of k0s's real reconcilers, and from their source
 (`pkg/component/controller/etcd_member_reconciler.go` and `etcd.go`, `pkg/supervisor/supervisor.go`).
 """
 
@@ -61,11 +62,11 @@ class K0sStandIn:
     Args:
         lab: A running lab.
         release: The release whose behaviour it shows.
-        holder: The node that holds k0s's lease now; empty during a hand-over.
+        holder: The node that holds k0s's lease at first; node0 by default.
         hand_over_seconds: Time without a holder when the holder leaves.
 
     Attributes:
-        holder: The node that holds it now; empty while nobody does.
+        holder: The node that holds it now; empty during a hand-over.
         removed: Nodes whose member k0s has begun to remove.
         stopped: Nodes whose API server and etcd k0s has stopped for good.
         respawned: How often k0s has restarted a node's etcd.

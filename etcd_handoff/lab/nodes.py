@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TOKEN: Final = "lab-admin"  # noqa: S105  # of an API server that lives for minutes on loopback
 HOST: Final = "127.0.0.1"
-PROXIED_HOST: Final = "0.0.0.0"  # noqa: S104  # nobody listens there
+PROXIED_HOST: Final = "0.0.0.0"  # noqa: S104  # no process listens there
 """This machine too, but Go uses a proxy for it, unlike for a loopback address."""
 READS: Final = "--dynamic-config-value=history.transferProcessorMaxPollRPS={}"
 """How often per second the dev server reads the queue of tasks for workers. The default is 20 per shard, and it has one

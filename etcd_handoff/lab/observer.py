@@ -61,7 +61,7 @@ async def first_list(urls: Sequence[str]) -> list[ListedMember]:
     """Return the linearizable member list from the first member that answers; the lists cannot differ.
 
     Raises:
-        OSError: Nobody answers; the error is the last one's.
+        OSError: No member answers; the error is the last one's.
     """
     failure: Exception = OSError("there is no etcd member to ask")
     tasks = [asyncio.ensure_future(list_members(url)) for url in urls]
@@ -82,7 +82,7 @@ async def patient_list(urls: Sequence[str]) -> list[ListedMember]:
     """Return the same as `first_list`, and ask again while members only take too long.
 
     Raises:
-        OSError: Nobody answers, or nobody does in time.
+        OSError: No member answers, or none does in time.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LEADER_SECONDS):

@@ -80,7 +80,7 @@ async def _ask(node: Node, url: str, body: dict[str, Any] | None = None, **optio
     status, text = 0, ""
 
     async def answers() -> bool:
-        """It neither asks to come again, as while it sets a resource's storage up, nor has it just been started."""
+        """Return whether the answer is final: no request to retry, and not from a server that has just started."""
         nonlocal status, text
         try:
             status, text = await http.request(f"{node.api_url}/{url}", body, timeout_seconds=REQUEST_SECONDS, **options)

@@ -80,7 +80,7 @@ def _resource_lines(report: StatusReport) -> list[str]:
         return [f"EtcdMembers: {report.errors.get('kubernetes', 'the cluster profile has no kubernetes')}"]
     compared = compare_resources(report.trusted_view, report.resources)
     rows = [[r.name, r.joined, r.member_id or "-", r.message or "-"] for r in compared]
-    # Below the table: beside a long message nobody would see what is wrong.
+    # Below the table, because a long message beside it would hide it.
     marks = [f"! {r.name}: {r.wrong}" for r in compared if r.wrong]
     return [*table(RESOURCE_HEADINGS, rows), *marks] if rows else ["EtcdMembers: none"]
 
