@@ -107,8 +107,8 @@ def _without_workers(report: StepResult, state: OperationState, now: float) -> S
 
 
 def _rested(silent: Mapping[str, float], node: str, now: float) -> bool:
-    """Whether a node whose worker took no look may be asked again."""
-    return node not in silent or now - silent[node] >= time_limits.OPERATION.ask_again_seconds
+    """Whether a node whose worker took no look may be asked again; a clock that was set back delays nothing."""
+    return node not in silent or not 0 <= now - silent[node] < time_limits.OPERATION.ask_again_seconds
 
 
 def _table(state: OperationState) -> Mapping[str, str]:

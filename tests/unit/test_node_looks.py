@@ -12,6 +12,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Command, StepFailure
 from etcd_handoff.operation.loop import decide
+from etcd_handoff.operation.node_looks import nodes_to_ask
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
@@ -216,6 +217,13 @@ def test_table_of_nodes_that_is_set_later_counts() -> None:
     pauses(removal.do(to.LookThroughNodes, (silent(), silent())), 20.0)
     removal.do(to.Observe, sees(LED_BY_B, B, traits={"nodes": {"node0": "rack0", "node2": "rack2"}}))
     assert asked(removal) == ["rack0", "rack2"]
+
+
+def test_clock_that_was_set_back_does_not_keep_a_node_from_being_asked() -> None:
+    """The server's clock gives the times of a workflow."""
+    first = sees(LED_BY_B, B)
+    assert nodes_to_ask(first, {}, {"node0": 1_000.0}, 1_001.0) == ("node2",)
+    assert nodes_to_ask(first, {}, {"node0": 1_000.0}, 400.0) == ("node0", "node2")
 
 
 def test_worker_that_took_the_look_and_saw_nothing_has_answered() -> None:
