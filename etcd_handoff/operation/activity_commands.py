@@ -1,4 +1,7 @@
-"""Commands that are activities: each has the activity's input as `ask` and a `summary` for people."""
+"""Define the commands that are activities.
+
+Each has the activity's input as `ask` and a `summary` for people.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,12 @@ from etcd_handoff.wire import Message
 
 
 class Activity(Message):
-    """Base of what an activity does.
+    """Base class of the commands that are activities.
 
     Attributes:
-        proposes: It proposes a change of the membership: until it has said what became of that, it may be pending.
+        proposes: It proposes a change of the membership. Until its result is known, the change may be pending.
         ask: The activity's input.
-        node: The node whose worker is to do it; empty for any worker.
+        node: The node whose worker carries it out; empty for any worker.
         summary: One line for people.
         resumable: A new run of the operation may begin in place of this command.
     """
@@ -43,8 +46,8 @@ class Observe(Activity):
     """Look at the cluster; the result is a `StepResult`.
 
     Attributes:
-        patient: It is the look that ends a wait.
-        before_change: It commits an entry because a change follows that no worker can judge alone.
+        patient: This look ends a wait.
+        before_change: The look commits an entry first. The change that follows is one that no worker can judge alone.
     """
 
     ask: CheckLeaderInput
@@ -56,7 +59,7 @@ class FindResource(Activity):
     """Find the EtcdMember of a member that no list shows; the result is a `FindResourceResult`.
 
     Attributes:
-        most_seconds: How long it is tried in all; None for no bound but that of its attempts.
+        most_seconds: Time limit over all attempts; None where only the attempts limit it.
     """
 
     ask: FindResourceInput
@@ -85,15 +88,15 @@ class TransferLeadership(Activity):
     """Move leadership away from the target; the result is a `MoveLeaderResult`.
 
     Attributes:
-        election: The command that follows when leadership has moved. Whoever drives the operation may begin it
-            beside the transfer, which saves a round trip.
+        election: The command that follows once leadership has moved. The driver may start it beside the transfer, which
+            saves a round trip.
     """
 
     ask: StepInput
     election: AwaitNewLeader
 
     def in_turn(self, turn: TakeTurnInput) -> TransferOnceGranted:
-        """The same, once the queue has granted the turn."""
+        """Return the transfer that takes the turn first."""
         ask = MoveLeaderInTurnInput(transfer=self.ask, turn=turn)
         return TransferOnceGranted(ask=ask, election=self.election, summary=self.summary)
 
@@ -101,7 +104,7 @@ class TransferLeadership(Activity):
 class TransferOnceGranted(Activity):
     """Take the turn, then move leadership away from the target; the result is a `MoveLeaderResult`.
 
-    Whoever drives the operation may carry this out in place of two commands, `AskQueue` and `TransferLeadership`.
+    The driver may carry this out in place of two commands, `AskQueue` and `TransferLeadership`.
 
     Attributes:
         election: As in `TransferLeadership`.
@@ -148,10 +151,10 @@ class RequestLeave(Activity):
 
 
 class WriteStatus(Activity):
-    """Write the EtcdMember; the result is a `UpdateStatusResult`.
+    """Write the EtcdMember; the result is an `UpdateStatusResult`.
 
     Attributes:
-        most_seconds: How long it is tried in all.
+        most_seconds: Time limit over all attempts.
     """
 
     ask: UpdateStatusInput
@@ -159,12 +162,12 @@ class WriteStatus(Activity):
 
 
 class ReleaseLock(Activity):
-    """Give back the lock in etcd that an attempt has left behind; the result is a `ReleaseLockResult`."""
+    """Release the lock in etcd that an attempt left behind; the result is a `ReleaseLockResult`."""
 
     ask: ReleaseLockInput
 
 
 class SeeDeparted(Activity):
-    """See whether the etcd of a member that is out still runs; the result is a `SeeDepartedResult`."""
+    """Check whether the etcd of a removed member still runs; the result is a `SeeDepartedResult`."""
 
     ask: SeeDepartedInput

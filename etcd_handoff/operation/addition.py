@@ -1,8 +1,8 @@
-"""The steps of an addition: a learner is added, and promoted when it has started and is in sync; then it must work.
+"""Decide the steps of an addition: add a learner, wait until it is in sync, promote it, verify it.
 
-Etcd gives no peer URL to two members, so an addition whose answer was lost is found again by its peer URLs. From then
-on the member's ID counts. A learner that nobody starts stays where it is when the addition fails: it has no vote and
-does no harm, but etcd takes no other learner beside it. One whose addition is cancelled leaves (`withdrawal`).
+Etcd gives no peer URL to two members, so a lost answer is recovered by the peer URLs. From then on the member's ID
+counts. When the addition fails, a learner that was never started stays. It has no vote, but etcd accepts no other
+learner beside it. A cancelled addition removes its learner (`withdrawal`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ REFUSAL: Final = FailureType.CHANGE_REFUSED
 
 
 def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocked | Refused | None:
-    """Pin the cluster, and the member's ID once it has one; None when there is nothing to do about it."""
+    """Pin the cluster, and the member's ID once it has one; return None when there is nothing to do."""
     if state.pinned is None:
         if doubt := identity.doubt(state, view, view_doubts.leaving(state)):
             return doubt
@@ -68,18 +68,18 @@ def resolve(state: OperationState, view: ClusterView) -> OperationState | Blocke
 
 
 def _name_taken(state: OperationState, view: ClusterView) -> Refused | None:
-    """Another member has the name; in a larger change that may be the one that leaves."""
+    """Return the refusal if another member has the name; in a larger change that may be the member that leaves."""
     name = learner.request_of(state).name
     return name_taken(view.members, name) if state.whole is None else None
 
 
 def goal(state: OperationState) -> MemberPresent:
-    """What is wanted, for the planner."""
+    """Return the goal for the planner."""
     return learner.goal(state, state.target.cluster_id)
 
 
 def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
-    """It waits; when that is for the member's start, it starts it where it can, and says how to where it cannot."""
+    """Wait; when the learner has not started, start it or describe how to start it."""
     settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
     if settings and gates.may_change(state) and (start := member_process.starting(state, settings)):
         return start
@@ -87,7 +87,11 @@ def blocked(state: OperationState, decision: Blocked) -> Decided | OperationStat
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
-    """The step that the planner has answered with; too many in a row are a reason to wait."""
+    """Carry out the planner's step, or wait after too many steps in a row.
+
+    Raises:
+        TypeError: The step is no step of an addition.
+    """
     if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
     if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
@@ -113,16 +117,16 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
 
 
 def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
-    """The state after an attempt to add the learner or to promote it, or after it was waited for."""
+    """Return the state after an attempt to add, promote or await the learner."""
     if isinstance(command, AwaitSync):
         return _awaited(state, command, report, now)
     step = report.step
     done = step.outcome in (StepOutcome.ADDED, StepOutcome.PROMOTED)
-    # A second attempt may come after one that has proposed it and could not say so.
+    # An earlier attempt may have proposed it without being able to report it.
     may_be_pending = not done and (report.proposed or step.attempts > 1)
     state = proposal.ended(state.with_step(step), now, may_be_pending=may_be_pending)
     if isinstance(command, AddTarget):
-        # Without etcd's own answer somebody else may have added the learner that is found, now or later.
+        # Without etcd's own answer, the learner that is found may have been added by another client.
         state = state.with_joining(sent=done and report.proposed)
     if done:
         state = state.changed(pending_since=None, lock_left=False)
@@ -137,7 +141,7 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
 
 
 def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now: float) -> OperationState:
-    """The state after the learner was waited for, which may have been in place of a pause."""
+    """Return the state after waiting for the learner, which may have replaced a pause."""
     merged, paused = state.view is not None and state.view.merged, state.blocked is not None
     state = state.with_step(report.step, instead_of_last=paused)
     state = blocked_pauses.paused(state, now) if paused else state
@@ -149,7 +153,7 @@ def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now:
 
 
 def done(state: OperationState, now: float) -> Decided | OperationState:
-    """It ends once the new voter has worked for a while: it is in every list, and answers linearizable reads itself."""
+    """Finish once the new voter has worked for a while: every list shows it, and it serves linearizable reads."""
     member = learner.member_of(state)
     if member is None or state.view is None:
         return state.finishing()
@@ -171,7 +175,7 @@ def done(state: OperationState, now: float) -> Decided | OperationState:
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
-    """The steps of an addition in words; none while it is blocked."""
+    """Return the steps of an addition in words; none while it is blocked."""
     if isinstance(decision, Blocked | Refused):
         return ()
     lines = []
@@ -187,7 +191,7 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 
 def is_reached(state: OperationState) -> bool:
-    """The last view, which nothing contradicts, shows the member with a vote, and it has been seen to work."""
+    """Whether the undoubted last view shows the member with a vote, and it has been seen to work."""
     view = view_doubts.undoubted(state)
     member = learner.member_of(state) if view else None
     if view is None or member is None or not member.name or member.is_learner:
@@ -197,7 +201,7 @@ def is_reached(state: OperationState) -> bool:
 
 
 def remains(state: OperationState) -> str:
-    """What an addition leaves behind that ends without its goal, in words; empty when that is nothing."""
+    """Return what an unfinished addition leaves behind, in words; empty when that is nothing."""
     if state.pending_since is not None:
         return "a change was proposed before that and may have taken place: `etcd-handoff status` shows the members"
     member_id = state.pinned.member_id if state.pinned and not state.pinned.present else ""
@@ -210,7 +214,7 @@ def remains(state: OperationState) -> str:
 
 
 def cancelled(state: OperationState) -> str:
-    """What is true of an addition that was cancelled, in words."""
+    """Return what is true of an addition that was cancelled, in words."""
     if state.pinned is not None and state.pinned.present:
         return f"cancelled: {state.label} was a voter already, and nothing was changed"
     left, end = remains(state), state.ending
@@ -220,18 +224,12 @@ def cancelled(state: OperationState) -> str:
 
 
 def ended(state: OperationState, written: str) -> str:
-    """How it ended well, in words."""
+    """Return how it ended well, in words."""
     return f"{state.label} is a voter; {written}"
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> AdditionResult:
-    """The result.
-
-    Args:
-        state: The state at the end.
-        outcome: How it ended; None for what follows from the state.
-        recorded: How it was recorded.
-    """
+    """Return the result; without `outcome`, the outcome follows from the state."""
     fields = {**recording.result_fields(state, recorded), "peer_urls": learner.request_of(state).peer_urls}
     return AdditionResult(
         outcome=outcome or (Outcome.ALREADY_PRESENT if state.target.present else Outcome.ADDED),

@@ -1,4 +1,4 @@
-"""What has become of a command: the state after it."""
+"""Apply the result of a command to the state."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 def apply(state: OperationState, command: Effect, result: Any, now: float) -> OperationState:
-    """The state after a command has been carried out.
+    """Return the state after a command was carried out.
 
     Args:
         state: The state that was decided, with what has reached the operation since.
@@ -90,7 +90,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
 
 
 def _acted(state: OperationState, command: Activity | HandRecordOver, result: Any, now: float) -> OperationState:
-    """The state after a change was made, or its effect recorded."""
+    """Return the state after a change was made, or its effect recorded."""
     match command:
         case ReadLeave():
             after = leave.read(state, result, now)

@@ -1,8 +1,9 @@
-"""Approvals: what is shown to whoever approves, who may, and how long an approval counts.
+"""Decide on approvals: what is shown, who may approve, and how long an approval counts.
 
-An approval is about what its page showed: the member, all members and who leads, and which changes follow. The choice
-of who takes leadership over is no part of that, since it follows from small lags and changes with every look. Once
-something was changed under it, what is seen is the operation's own doing, and time alone lets the approval lapse.
+An approval covers what its page showed: the member, all members, the leader, and the changes that follow. The
+transferee is not part of it: the choice follows from small lags and differs from look to look. Once something was
+changed under an approval, later differences are the operation's own changes. From then on only time lets the approval
+lapse.
 """
 
 from __future__ import annotations
@@ -36,15 +37,15 @@ CHANGES: Final = (TransferLeadership, RemoveTarget, AddTarget, PromoteTarget)
 CHANGED: Final = (StepOutcome.MOVED, StepOutcome.REMOVED, StepOutcome.ADDED, StepOutcome.PROMOTED)
 """Outcomes of steps that have changed the cluster."""
 LONGEST_REASON: Final = 300
-"""Characters of why an approval has lapsed: it is handed on from run to run."""
+"""Characters of the reason why an approval lapsed: it is handed on from run to run."""
 
 
 def change_of(state: OperationState, step: object) -> ApprovedChange:
-    """What an approval is about.
+    """Return the change that an approval covers.
 
     Args:
         state: The state, once the cluster has been seen.
-        step: What the planner has answered with.
+        step: The planner's answer.
     """
     view, target = state.view, state.subject
     members = view.members if view else ()
@@ -58,7 +59,7 @@ def change_of(state: OperationState, step: object) -> ApprovedChange:
 
 
 def _plan(state: OperationState, step: object) -> tuple[str, ...]:
-    """The changes that follow, in words."""
+    """Return the changes that follow, in words."""
     if state.whole is None or state.view is None:
         return (type(step).__name__,)
     parts = (stage.part for stage in outline(state.view, membership.goal(state)).stages)
@@ -69,7 +70,7 @@ def _plan(state: OperationState, step: object) -> tuple[str, ...]:
 
 
 def wait(state: OperationState, step: object, now: float) -> Decided:
-    """Wait until somebody has approved, with the turn given to others."""
+    """Wait for an approval, and give up the turn meanwhile."""
     doing = "everything is ready"
     if state.approval_lapsed:
         doing = f"{doing} again, and {state.approval_lapsed}"
@@ -88,12 +89,12 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
 
 
 def refusal(state: OperationState, approval: Approval, identity: str) -> str:
-    """Why it can't be approved so; empty when it can.
+    """Return why this approval is not accepted; empty when it is.
 
     Args:
         state: The state.
-        approval: What the approver says.
-        identity: Who Temporal has recorded as the approver.
+        approval: The approver's input.
+        identity: The identity that Temporal recorded for the approver.
     """
     if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
         noun = state.original_request.noun
@@ -105,14 +106,14 @@ def refusal(state: OperationState, approval: Approval, identity: str) -> str:
 
 
 def approved(state: OperationState, approval: Approval, identity: str, now: float) -> OperationState:
-    """The state once somebody has approved; time spent in waiting for a change window does not count."""
+    """Return the state after an approval; waiting for a change window does not use up its time."""
     change = state.to_approve or ApprovedChange()
     given = Approved(identity=identity, counts_from=schedule.opens_at(state, now), change=change)
     return state.changed(approval=approval, approved=given, approval_lapsed="")
 
 
 def _ends(state: OperationState) -> float:
-    """When the approval lapses by time, in seconds since 1970; 0 where it does not, or there is none."""
+    """Return when the approval lapses, in seconds since 1970; 0 where it never does or there is none."""
     given = state.approved
     if state.approval is None or given is None or not schedule.may_wait(state):
         return 0.0
@@ -124,7 +125,7 @@ def _lasts(state: OperationState) -> float:
 
 
 def without_lapsed_approval(state: OperationState, step: object, now: float) -> OperationState:
-    """The state without an approval that counts no more, which nothing half done needs."""
+    """Return the state without a lapsed approval, unless something is half done."""
     given = state.approved
     if state.approval is None or given is None or not schedule.may_wait(state):
         return state
@@ -139,7 +140,13 @@ def without_lapsed_approval(state: OperationState, step: object, now: float) -> 
 
 
 def bounded(decided: Decided | OperationState, before: OperationState, now: float) -> Decided | OperationState:
-    """The same, with how long its change may begin; `before` is the state in which it was decided."""
+    """Return the decision, with a limit on when its change may begin.
+
+    Args:
+        decided: The decision.
+        before: The state in which it was made.
+        now: Workflow time in seconds.
+    """
     if not isinstance(decided, Decided) or not isinstance(decided.command, CHANGES):
         return decided
     bounds = (schedule.begin_before(before, now), _ends(before))
@@ -151,7 +158,7 @@ def bounded(decided: Decided | OperationState, before: OperationState, now: floa
 
 
 def with_approval_used(state: OperationState, command: object, result: StepResult | StepFailure) -> OperationState:
-    """The state after a command: once a change was made, or may have been, the approval is about what has begun."""
+    """Return the state after a command, with the approval marked as used once a change may have been made."""
     given = state.approved
     if given is None or given.used or not isinstance(command, CHANGES):
         return state

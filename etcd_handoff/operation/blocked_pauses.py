@@ -1,4 +1,4 @@
-"""How an operation waits for what may pass by itself: pauses that grow, and the time in all after which it gives up."""
+"""Decide how long a blocked operation waits: pauses grow, and after a total time it gives up."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from etcd_handoff.planning import Blocked
 
 MOST_PAUSES: Final = 100
-"""From here on a pause grows no more; a power of many would be no number of seconds."""
+"""Number of pauses after which they grow no more; a larger power would overflow."""
 
 
 def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
-    """Pause, with the turn given to others; fail when the time for waiting is used up."""
+    """Pause and give up the turn, or fail when the time for waiting is used up."""
     state = _hurried(state)
     progresses = state.joining.progresses
     shown = HandoffState.SYNCING if progresses else HandoffState.BLOCKED
@@ -33,7 +33,7 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
         return state.failing(failures.blocked_too_long(blocked, waited, state.original_request.noun))
     silent = state.subject is None or state.change_pending or state.released
     if not silent and (state.holds_turn or not state.queue_knows):
-        # What it waits for may be the very removal that stands behind it; and the queue tells the EtcdMember.
+        # It may wait for the very removal that stands behind it. The queue also writes this on the EtcdMember.
         return queue_requests.ask(state, waits=False)
     longest = time_limits.OPERATION.blocked_longest_pause_seconds
     longest = longest if progresses else min(longest, state.blocked_seconds_left)
@@ -44,20 +44,20 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
 
 
 def _is_hurried(state: OperationState) -> bool:
-    """Somebody has cancelled an addition too late for its learner to be taken out again."""
+    """Whether an addition was cancelled too late to remove its learner again."""
     known = state.pinned is not None and bool(state.pinned.member_id)
     return state.cancel_requested and state.request.adds and known and state.point_of_no_return
 
 
 def _hurried(state: OperationState) -> OperationState:
-    """The state with so much time left for waiting as a cancellation leaves."""
+    """Return the state with the shorter time for waiting that a cancellation leaves."""
     if not _is_hurried(state) or state.blocked_seconds_left <= time_limits.OPERATION.cancelled_seconds:
         return state
     return state.changed(blocked_seconds_left=time_limits.OPERATION.cancelled_seconds)
 
 
 def paused(state: OperationState, now: float) -> OperationState:
-    """A pause has ended: somebody asked for another look, or it was over."""
+    """Return the state after a pause, which a `recheck` may have ended early."""
     rechecked, state = (
         state.recheck,
         state.changed(
@@ -70,7 +70,10 @@ def paused(state: OperationState, now: float) -> OperationState:
 
 
 def counted(state: OperationState, command: Effect, now: float) -> OperationState:
-    """A look between two pauses counts as they do: where nobody answers, it may take a minute."""
+    """Return the state with a look between two pauses counted as waiting.
+
+    Where no member answers, a look may take a minute.
+    """
     looks = isinstance(command, Observe | LookThroughNodes | FindResource)
     if not looks or state.handoff_state is not HandoffState.BLOCKED or state.ending is not None:
         return state
@@ -79,7 +82,7 @@ def counted(state: OperationState, command: Effect, now: float) -> OperationStat
 
 
 def pause_seconds(state: OperationState) -> float:
-    """How long the next pause is."""
+    """Return the length of the next pause."""
     limits = time_limits.OPERATION
     grown = limits.blocked_first_pause_seconds * limits.blocked_pause_growth ** min(state.pauses, MOST_PAUSES)
     longest = limits.blocked_longest_pause_seconds if state.joining.progresses else state.blocked_seconds_left
@@ -87,7 +90,7 @@ def pause_seconds(state: OperationState) -> float:
 
 
 def waited(state: OperationState, seconds: float, *, rechecked: bool) -> OperationState:
-    """What is left after a pause of so many seconds, which a `recheck` may have ended."""
+    """Return the state after a pause of `seconds`, which a `recheck` may have ended."""
     return state.changed(
         pauses=0 if rechecked else state.pauses + 1,
         blocked_seconds_left=state.blocked_seconds_left - max(0.001, seconds),

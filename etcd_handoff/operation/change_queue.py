@@ -1,4 +1,7 @@
-"""One change at a time per etcd cluster: what the queue does with a message, and a removal with an answer. Pure."""
+"""Decide the queue of one etcd cluster, where one change runs at a time. Pure.
+
+The first half is the queue's side, the second half the side of a removal in it.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +16,23 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesResult
 
 KEPT_SENTENCES: Final = 5
-"""Sentences of a removal that the queue remembers. Its EtcdMember may carry one of them when the removal ends."""
+"""Sentences of a removal that the queue remembers. Its EtcdMember may show one of them when the removal ends."""
 
 
 # --- the queue --------------------------------------------------------------------------------------------------------
 
 
 def start(state: ChangeQueueState) -> ChangeQueueState:
-    """The queue at its start. The removal that started it has the turn, and knows that without being told."""
+    """Return the queue at its start. The removal that started it has the turn and needs no message."""
     state = grant(state)
     return with_position(state, position_of(state, state.holder)) if state.holder else state
 
 
 def enqueue(state: ChangeQueueState, entry: QueueEntry) -> ChangeQueueState:
-    """The queue with `entry`: at its old place when it waited already, else at the end.
+    """Return the queue with `entry`: at its old place when it waited already, else at the end.
 
-    An entry that a later one of the same removal has overtaken changes nothing. An entry says nothing of other removals
-    under the same workflow ID: only Temporal tells that one of them has ended.
+    An entry changes nothing when a later one of the same removal came first. An entry does not end other removals under
+    the same workflow ID: only Temporal shows that one has ended.
     """
     before = next((e for e in state.entries if e.chain_id == entry.chain_id), None)
     if before is not None and before.request > entry.request:
@@ -43,7 +46,7 @@ def enqueue(state: ChangeQueueState, entry: QueueEntry) -> ChangeQueueState:
 
 
 def dequeue(state: ChangeQueueState, chain_id: str) -> ChangeQueueState:
-    """The queue without a removal that has ended."""
+    """Return the queue without a removal that has ended."""
     return state.model_copy(
         update={
             "entries": tuple(e for e in state.entries if e.chain_id != chain_id),
@@ -55,12 +58,15 @@ def dequeue(state: ChangeQueueState, chain_id: str) -> ChangeQueueState:
 
 
 def waiters(state: ChangeQueueState) -> tuple[QueueEntry, ...]:
-    """Operations that want the turn and do not have it, in the order in which they get it."""
+    """Return the operations that wait for the turn, in the order in which they get it."""
     return tuple(entry for entry in state.entries if entry.waits and entry.chain_id != state.holder)
 
 
 def grant(state: ChangeQueueState) -> ChangeQueueState:
-    """The queue after the free turn went to the first waiter, or to one that has it from the queue before."""
+    """Return the queue after granting a free turn.
+
+    It goes to an entry that held it in the queue before, else to the first waiter.
+    """
     if state.holder or state.possible_holders:
         return state
     waiting = waiters(state)
@@ -69,7 +75,7 @@ def grant(state: ChangeQueueState) -> ChangeQueueState:
 
 
 def recall(state: ChangeQueueState, answer: RecallEntriesResult) -> ChangeQueueState:
-    """The queue after it asked the open removals: those that had the turn or waited in the queue before still do."""
+    """Return the queue with what the open removals answered about their places in the queue before."""
     for entry in answer.entries:
         state = enqueue(state, entry)
     state = grant(state.model_copy(update={"possible_holders": answer.silent}))
@@ -80,7 +86,7 @@ def recall(state: ChangeQueueState, answer: RecallEntriesResult) -> ChangeQueueS
 
 
 def position_of(state: ChangeQueueState, chain_id: str) -> QueuePosition:
-    """Where a removal stands."""
+    """Return the position of a removal."""
     request = next((e.request for e in state.entries if e.chain_id == chain_id), 0)
     if state.holder == chain_id:
         return QueuePosition(granted=True, chain_id=chain_id, request=request)
@@ -94,12 +100,15 @@ def position_of(state: ChangeQueueState, chain_id: str) -> QueuePosition:
 
 
 def holder_label(name: str) -> str:
-    """One of `possible_holders`, for people."""
+    """Return one of `possible_holders` in words."""
     return name if name == LOST_HOLDER else f"{name}, which does not say whether it has the turn"
 
 
 def changed_positions(state: ChangeQueueState) -> tuple[tuple[QueueEntry, QueuePosition], ...]:
-    """The removals that have to be told their position: the turn is theirs, for their latest request, or they moved."""
+    """Return the removals to inform of their position.
+
+    They have the turn for their latest request, or their place has changed.
+    """
     last = {position.chain_id: position for position in state.positions}
     changed: list[tuple[QueueEntry, QueuePosition]] = []
     for entry in state.entries:
@@ -112,18 +121,18 @@ def changed_positions(state: ChangeQueueState) -> tuple[tuple[QueueEntry, QueueP
 
 
 def with_position(state: ChangeQueueState, position: QueuePosition) -> ChangeQueueState:
-    """The queue after a removal was told this position."""
+    """Return the queue after sending a removal this position."""
     others = (p for p in state.positions if p.chain_id != position.chain_id)
     return state.model_copy(update={"positions": (*others, position)})
 
 
 def progress_of(state: ChangeQueueState, chain_id: str) -> KnownProgress:
-    """What is known of a removal's progress."""
+    """Return the known progress of a removal."""
     return next((p for p in state.progress if p.chain_id == chain_id), KnownProgress(chain_id=chain_id))
 
 
 def with_progress(state: ChangeQueueState, progress: KnownProgress) -> ChangeQueueState:
-    """The queue with what is now known of a removal, if that is still in the queue."""
+    """Return the queue with the new progress of a removal, if the removal is still in the queue."""
     if all(entry.chain_id != progress.chain_id for entry in state.entries):
         return state
     others = (p for p in state.progress if p.chain_id != progress.chain_id)
@@ -135,23 +144,23 @@ def with_progress(state: ChangeQueueState, progress: KnownProgress) -> ChangeQue
 
 
 def latest_position(known: QueuePosition, received: QueuePosition, chain_id: str, request: int) -> QueuePosition:
-    """The position that counts for a removal after its queue has told it one.
+    """Return the position that counts for a removal after a message from its queue.
 
     Args:
-        known: What the removal knew.
-        received: What the queue says, in a signal or in an answer.
+        known: The position that the removal knew.
+        received: The position in the queue's signal or answer.
         chain_id: The removal's own chain.
-        request: The removal's last request. An answer to an older one does not count: the turn was given up, or asked
-            for again, since. A granted turn stays granted until the removal makes another request.
+        request: The removal's last request. An answer to an older one does not count: the removal has given up the
+            turn, or asked for it again, since. A granted turn stays granted until the removal makes another request.
     """
     other = received.chain_id != chain_id or received.request != request
     return known if other or (known.granted and known.request == request) else received
 
 
 def rejoin_pause(times: int) -> timedelta:
-    """How long a removal waits for news before it checks that it is still in the queue.
+    """Return how long a removal waits for news before it checks its place in the queue.
 
-    Each check costs events in both histories, and a history may not grow for ever.
+    Each check costs events in both histories, and a history must stay bounded.
 
     Args:
         times: How many checks it has made since it began to wait.
@@ -161,10 +170,10 @@ def rejoin_pause(times: int) -> timedelta:
 
 
 def start_delay(others: int) -> timedelta:
-    """Start delay of the queue workflow.
+    """Return the start delay of the queue workflow.
 
-    Its start alone gives the turn. Most removals end within the delay, and a queue that works meanwhile would only slow
-    them down. The next removal that asks for the turn ends the delay.
+    Its start alone grants the turn. Most removals end within the delay, and a running queue would only slow them down.
+    The next removal that asks for the turn ends the delay.
 
     Args:
         others: Removals that began lately on the same worker: the more there are, the later each ends.

@@ -1,4 +1,4 @@
-"""What a change of several members says of itself, before it begins and at its end, in words. Pure."""
+"""Describe a change of several members in words, before it begins and at its end. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def plan_lines(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
-    """What would be done, in order, after what people should know before it."""
+    """Return the warnings, then the planned parts in order."""
     foreseen = outline(view, goal)
     lines = [f"WARNING: {line}" for line in warnings(view, goal)]
     lines += [stage_line(view, goal, stage) for stage in foreseen.stages]
@@ -28,7 +28,7 @@ def plan_lines(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
 
 
 def records(whole: Whole) -> tuple[str, ...]:
-    """What would be written that was true before, in words."""
+    """Return the records that are missing for changes made before, in words."""
     return tuple(
         f"record on its EtcdMember that {target.member_name} ({target.member_id}) has left"
         for target in whole.left_before
@@ -50,13 +50,13 @@ def stage_line(view: ClusterView, goal: MembersChanged, stage: Stage) -> str:
 
 
 def _in_place_of(view: ClusterView, goal: MembersChanged, name: str) -> str:
-    """Which member a new one of the same name replaces: by the name alone nobody could tell the two apart."""
+    """Return which member a new one of the same name replaces; the name alone would not distinguish them."""
     old = (f"{m.name} ({m.id}) at {', '.join(m.peer_urls)}" for m in leaving(view, goal) if m.name == name)
     return "".join(f", in place of {member}" for member in old)
 
 
 def so_far(whole: Whole) -> str:
-    """What has been done, in words."""
+    """Return what has been done, in words."""
     done = {"add": "is a voter", "remove": "is out"}
     results = [
         f"{p.member_name or p.member_id} {done[p.kind]}{texts.no_writes(p.writes_acknowledged)}" for p in whole.ended

@@ -1,6 +1,7 @@
-"""What an operation can ask for: a small sealed set. Whoever drives it carries one out and tells the result.
+"""Define what an operation can ask for: a small sealed set of commands.
 
-A command for an activity has the activity's input as `ask` and a `summary` for people.
+The driver carries out a command and passes back its result. A command for an activity has the activity's input as `ask`
+and a `summary` for people.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an operation fails.
+    """A failure of an operation.
 
     Attributes:
         kind: Type of the failure, one of the contract's (`FailureType`).
@@ -82,14 +83,14 @@ class Failure:
     short: str = ""
 
     def with_cluster(self, cluster: str) -> Failure:
-        """The same failure, whose commands name the cluster profile."""
+        """Return the same failure, with the cluster profile named in its commands."""
         return replace(self, text=with_cluster(self.text, cluster), short=with_cluster(self.short, cluster))
 
 
 class LookThroughNodes(Message):
-    """Look at members that the worker of the last look does not reach, through the workers of their own nodes.
+    """Look at members that the worker of the last look does not reach, through their own nodes' workers.
 
-    The result is a tuple of a `StepResult` or a `StepFailure` for each node, or an empty one where nobody was asked.
+    The result is a tuple of a `StepResult` or a `StepFailure` for each node. It is empty where no node was asked.
 
     Attributes:
         looks: The looks, side by side, one for each node.
@@ -101,12 +102,12 @@ class LookThroughNodes(Message):
 class HashThroughNodes(Message):
     """Hash members' data through the workers of their own nodes.
 
-    The result is a tuple of a `StepResult` or a `StepFailure` for each member. It is a lone one, of all members that
-    one worker reaches, in a run that began before nodes were asked for hashes.
+    The result is a tuple of a `StepResult` or a `StepFailure` for each member. A run that began before nodes were asked
+    for hashes carries out `whole`: its result is one `StepResult` of all members that one worker reaches.
 
     Attributes:
         checks: The hashes, side by side, one for each member.
-        whole: What such a run does instead.
+        whole: The check that such an older run makes instead.
     """
 
     checks: tuple[CheckHash, ...]
@@ -114,18 +115,19 @@ class HashThroughNodes(Message):
 
 
 class DescribeWorker(Message):
-    """Ask this worker what it knows of the cluster profile; the result is a `WorkerInfo`."""
+    """Ask this worker for what it knows of the cluster profile; the result is a `WorkerInfo`."""
 
     cluster: str
 
 
 class AskQueue(Message):
-    """Tell the queue of the cluster whether a turn is wanted; the result is a `TakeTurnResult`.
+    """Inform the cluster's queue whether a turn is wanted; the result is a `TakeTurnResult`.
 
     Attributes:
         waits: A turn is wanted; False gives it up.
-        wakes: The queue is to hear at once of a turn that is given up.
-        news: It has no turn and wants none: the queue only tells its EtcdMember that it waits for an approval.
+        wakes: The queue learns at once of a turn that is given up.
+        news: The operation has no turn and wants none. The queue only informs its EtcdMember that it waits for an
+            approval.
     """
 
     waits: bool
@@ -134,18 +136,18 @@ class AskQueue(Message):
 
     @property
     def summary(self) -> str:
-        """What is asked, in a timeline."""
+        """Return what is asked, for a timeline."""
         if self.news:
             return "tell the queue of the cluster that an approval is awaited"
         return "ask the queue of the cluster for the turn" if self.waits else "give the turn back to the queue"
 
 
 LONGEST_SUMMARY: Final = 120
-"""Characters of a summary that is made of long words: it is one bar of a timeline, and the server takes 400 bytes."""
+"""Characters of a summary of long words: it is one bar of a timeline, and the server takes 400 bytes."""
 
 
 class Until(StrEnum):
-    """What ends a wait before its time."""
+    """The event that ends a wait early."""
 
     TIME = "time"
     APPROVAL = "approval"
@@ -159,8 +161,8 @@ class Wait(Message):
     """Wait; there is no result.
 
     Attributes:
-        until: What ends it early.
-        seconds: How long at most; None for no bound.
+        until: The event that ends it early.
+        seconds: Longest duration; None for no bound.
         summary: One line for people.
         resumable: A new run of the removal may begin in place of it.
     """
@@ -172,11 +174,11 @@ class Wait(Message):
 
 
 class HandRecordOver(Message):
-    """Start the workflow that goes on writing the EtcdMember; the result tells whether it does.
+    """Start the workflow that goes on writing the EtcdMember; the result shows whether it does.
 
     Attributes:
-        workflow_id: Its ID.
-        record: What it writes.
+        workflow_id: Its workflow ID.
+        record: The record to write.
         summary: One line for people.
     """
 
@@ -204,15 +206,15 @@ class Cancel(Message):
 
 @dataclass(frozen=True, slots=True)
 class StepFailure:
-    """The result of an activity that has failed in all its attempts.
+    """The result of an activity that failed in all its attempts.
 
     Attributes:
         step: Activity type.
-        kind: Type of the failure, one of the contract's or another; empty when no attempt has answered.
-        text: What is known about the cause.
-        attempts: How many attempts there were, as far as the last one has said so.
-        taken: A worker has taken the last attempt.
-        tried: A worker has taken any attempt; if none has, nothing was done.
+        kind: Type of the failure, one of the contract's or another; empty when no attempt answered.
+        text: The cause, as far as it is known.
+        attempts: The number of attempts, as far as the last one reported it.
+        taken: A worker took the last attempt.
+        tried: A worker took any attempt; if none did, nothing was done.
     """
 
     step: str

@@ -1,4 +1,4 @@
-"""What an operator reads of an operation: the page in the Temporal Web UI, and the answer of `progress`. Pure."""
+"""Render what an operator reads of an operation: the Temporal Web UI page and the `progress` answer. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def progress(state: OperationState) -> Progress:
-    """Answer of the query `progress`."""
+    """Return the answer of the query `progress`."""
     lasting, _, reason = state.lasting.what.partition(": ")
     lasts = bool(lasting) and state.handoff_state in (lasting, HandoffState.CHECKING)
     return Progress(
@@ -39,7 +39,10 @@ def progress(state: OperationState) -> Progress:
 
 
 def lasting_since(state: OperationState, now: float) -> OperationState:
-    """The same state, with since when it stands where it stands; looks are taken in between."""
+    """Return the state with the time since when it has been in its handoff state.
+
+    Looks in between do not end that time.
+    """
     what = f"{state.handoff_state}: {state.blocked.reason}" if state.blocked else str(state.handoff_state)
     if state.handoff_state is HandoffState.CHECKING or what == state.lasting.what:
         return state
@@ -47,16 +50,16 @@ def lasting_since(state: OperationState, now: float) -> OperationState:
 
 
 def details(state: OperationState) -> str:
-    """The page: where it stands, why, what to do, what follows, the members, the steps so far.
+    """Return the page: state, reason, remedies, what follows, the members, the steps so far.
 
-    It is made of bullets of one level: the Web UI draws tables without lines, and runs nested bullets together.
+    It uses bullets of one level: the Web UI draws tables without lines, and runs nested bullets together.
     """
     parts = (_facts(state), _remedies(state), _settings(state), _decision(state), _members(state), _steps(state))
     return "\n\n".join([f"### {state.original_request.summary}", *("\n".join(lines) for lines in parts if lines)])
 
 
 def _facts(state: OperationState) -> list[str]:
-    """What is true of it now, the state first."""
+    """Return what is true now, the state first."""
     noun, lasts = state.original_request.noun, state.lasting.what.partition(":")[0] == state.handoff_state
     since = f", since {_moment(state.lasting.since)}" if lasts else ""
     part, _, does = (state.whole.part.words if state.whole and state.whole.part else "").partition(": ")
@@ -77,14 +80,14 @@ def _facts(state: OperationState) -> list[str]:
 
 
 def _looks_again(state: OperationState) -> str:
-    """Until when it waits by itself; empty where it is not blocked."""
+    """Return how long it waits before it gives up; empty where it is not blocked."""
     if state.handoff_state is not HandoffState.BLOCKED or state.blocked is None:
         return ""
     return f"by itself; it gives up at {_moment(state.since + state.blocked_seconds_left)}"
 
 
 def _place(state: OperationState) -> str:
-    """Where it stands in the queue of the cluster; empty where it stands in none."""
+    """Return its place in the cluster's queue; empty where it has none."""
     if state.holds_turn and state.ending is None:
         return "first: it may change the cluster"
     if state.handoff_state is HandoffState.QUEUED:
@@ -93,7 +96,7 @@ def _place(state: OperationState) -> str:
 
 
 def _remedies(state: OperationState) -> list[str]:
-    """What a person can do: each command to copy, and the update that does the same with its input."""
+    """Return what a person can do: each command to copy, and the update with the same effect and its input."""
     request, lines = state.original_request, []
     for remedy in remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
         lines.append(
@@ -110,7 +113,7 @@ def _settings(state: OperationState) -> list[str]:
 
 
 def _decision(state: OperationState) -> list[str]:
-    """What it is going to do, as whoever approves it has to know."""
+    """Return the steps that follow, which an approver has to know."""
     if not state.planned or state.ending is not None:
         return []
     return ["**What follows**", "", *(f"{number}. {line}" for number, line in enumerate(state.planned, 1))]
@@ -160,10 +163,10 @@ def _moment(time: float) -> str:
 
 
 def _moment_of(time: str) -> str:
-    """The same of a time in ISO 8601; empty for an empty one."""
+    """Return a time in ISO 8601 as `_moment` does; empty for an empty one."""
     return _moment(datetime.fromisoformat(time).timestamp()) if time else ""
 
 
 def _line(text: str) -> str:
-    """Text in one line."""
+    """Return the text in one line."""
     return " ".join(text.split())

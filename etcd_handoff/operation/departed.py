@@ -1,7 +1,7 @@
-"""Whether the etcd of a member that is out still runs, as the worker on its own node sees it. Pure.
+"""Check whether the etcd of a removed member still runs, through the worker on its node. Pure.
 
-It is told in `next_steps`. That is a help and no part of the removal: it comes after the record, takes a second at
-most, and only where k0s runs the node, which goes on when its member is out.
+The answer goes into `next_steps`. It is a help and not part of the removal: it comes after the record and takes at most
+a second. It is asked only where k0s runs the node, as k0s keeps running when its member is out.
 """
 
 from __future__ import annotations
@@ -33,5 +33,5 @@ def decide(state: OperationState) -> Decided | OperationState:
 
 
 def seen(state: OperationState, result: SeeDepartedResult | None) -> OperationState:
-    """The state once it is known; without a result it stays unknown."""
+    """Return the state with the answer; without a result it stays unknown."""
     return state.at_end(runs_on=result.runs) if result is not None else state

@@ -1,15 +1,15 @@
-"""How a removal ends: the truth is recorded, by it or by a workflow that goes on after it, and the result told.
+"""Decide how an operation ends: record the truth, then return the result or the failure.
 
-    Withdraw   the order to k0s, where there is one; of an addition that was cancelled its own learner
-    TakeOut    that learner leaves
+    Withdraw   revoke the order to k0s, where there is one; a cancelled addition looks for its learner
+    TakeOut    remove that learner
     Settle     wait until etcd has given up what was proposed
     Look       the last look
-    Judge      whether the member is out after all, and what to write
-               (from here on a lock in etcd that was left behind is given back)
-    Record     write the EtcdMember, in calls that grow longer
-    See        whether the member's etcd still runs, on a node of k0s's
-    Stop       that etcd, where its node has a command for it; also of a learner that was taken out
-    PutAway    its data
+    Judge      decide whether the member is out after all, and what to write
+               (from here on a lock in etcd that was left behind is released)
+    Record     write the EtcdMember, in calls that grow longer; at last another workflow goes on with it
+    See        check whether the member's etcd still runs, on a node of k0s
+    Stop       stop that etcd, where its node has a command for it; also that of a removed learner
+    PutAway    put its data away
     Tell       the result, or the failure
 
 A removal whose member is out begins with Record.
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """What is next until it has ended."""
+    """Return what is next until the operation has ended."""
     if left_lock.is_due(state, end):
         return left_lock.release(state, end)
     following: Decided | OperationState
@@ -76,12 +76,12 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 
 def cancelled(state: OperationState) -> OperationState:
-    """Somebody has cancelled it: it ends, unless it turns out that k0s, which was asked, has taken the member out."""
+    """Return the state after a cancellation: it ends, unless k0s, which was asked, has removed the member."""
     return state.changed(ending=Ending(), released=False, leave_step=LeaveStep.NONE)
 
 
 def planned(state: OperationState, decision: Decision, now: float) -> Decided:
-    """What a dry run answers: when it would go on and the steps, in words, or what it would have to wait for."""
+    """Return the answer of a dry run: the start time and the steps in words, or what it would wait for."""
     lines = strategy.of(state).plan_lines(state, decision)
     if lines and (opens := schedule.opens_at(state, now)) > now and not isinstance(decision, Done):
         lines = (f"wait until {schedule.moment_text(state, opens)}: {schedule.why_closed(state, now)}", *lines)
@@ -99,9 +99,9 @@ def planned(state: OperationState, decision: Decision, now: float) -> Decided:
 
 
 def _settle(state: OperationState, now: float) -> Decided | OperationState:
-    """Wait until a look can tell whether what was proposed can still take place."""
+    """Wait until a look can show whether what was proposed can still take place."""
     if state.pending_since is None:
-        # After its last part, only a look tells that a larger change is complete and so cannot be cancelled any more.
+        # After the last part, only a look shows that a larger change is complete and can't be cancelled any more.
         unseen = state.view is None and state.whole is not None and state.whole.part is None and state.whole.ended
         return state.at_end(phase=EndPhase.LOOK if unseen else EndPhase.JUDGE)
     state = state.at_end(phase=EndPhase.LOOK, proposed=True)
@@ -112,7 +112,7 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
 
 
 def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """Whether the member is out after all; else what is true of it is written where it may have been touched."""
+    """Decide whether the member is out after all; else write what is true, where it may have been touched."""
     failure = end.failure
     touched = failure is not None or end.proposed or state.absent
     if strategy.of(state).is_reached(state) and touched and state.pinned is not None:
@@ -125,7 +125,7 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
         text = with_cluster(text, state.request.cluster)
         return Decided(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
-    # It is told alone: nobody reads the EtcdMember of a member that has not joined; between two parts all is written.
+    # No record: the EtcdMember of a member that has not joined is not read, and between two parts all is written.
     if state.request.adds or state.request.of_parts:
         remaining_text = strategy.of(state).remains(state)
         text = f"{failure.text}; {remaining_text}" if remaining_text else failure.text
@@ -145,15 +145,15 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
 
 
 def _came_too_late(state: OperationState) -> bool:
-    """Whether a larger change is complete although somebody has cancelled it; a record that is left would be a part."""
+    """Whether a larger change was complete before it was cancelled; a missing record would be one more part."""
     complete = membership.is_complete(state) and view_doubts.undoubted(state) is not None
     return complete and unrecorded.part(state, membership.goal(state)) is None
 
 
 def _end_process(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """Stop the member's etcd and put its data away, if it is still out when the record had to wait for long.
+    """Stop the member's etcd and put its data away; after a long wait for the record, check first that it is still out.
 
-    Its data have the IDs of a member that a restore brings back, so they tell nothing of that.
+    Its data have the IDs of a member that a restore brings back, so they cannot show that.
     """
     late = end.phase is EndPhase.STOP and end.recorded is not None and recording.is_late(state, now)
     if late and not end.rechecked:
@@ -180,7 +180,10 @@ def _tell_failure(state: OperationState, failure: Failure, end: Ending) -> Decid
 
 
 def _tell(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """The result, or the next part; where nothing could be recorded, whether the others commit anything before it."""
+    """Return the result, or begin the next part.
+
+    Where nothing could be recorded, a look comes first that shows whether the other members commit writes.
+    """
     recorded = end.recorded
     if recorded is None:
         msg = "the status is to be recorded before the result is told"

@@ -1,4 +1,4 @@
-"""What follows when an activity has failed in all its attempts. Pure."""
+"""Decide what follows when an activity failed in all its attempts. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def after(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after an activity has failed in all its attempts."""
+    """Return the state after an activity failed in all its attempts."""
     match command:
         case WriteStatus():
             return recording.not_written(state, failure, now)
@@ -51,7 +51,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
 
 
 def _waited_for(state: OperationState, command: Effect, failure: StepFailure, now: float) -> OperationState:
-    """The state after such a failure of anything else: it is waited for like all that may pass by itself."""
+    """Return the state after any other such failure: the operation waits for it to pass."""
     if isinstance(command, Observe):
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:

@@ -1,6 +1,6 @@
-"""Why an operation fails, in words: each function makes one of the contract's failures. Pure.
+"""Describe why an operation fails: each function makes one of the contract's failures. Pure.
 
-What to do stands before what was seen, which may be long: lists and pages cut a text at its end.
+The remedy comes before what was seen, which may be long: lists and pages cut a text at its end.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
     from etcd_handoff.planning import Ambiguous, Blocked, NotFound, Refused
 
 SAFE_BEFORE_PINNED: Final = frozenset({FailureType.UNKNOWN_CLUSTER, FailureType.INVALID_INPUT})
-"""What a start may simply have wrong. Once a worker knew the profile, it is only another worker that does not."""
+"""Mistakes that a start may contain. Once a worker knew the profile, such a failure only means that another worker does
+not."""
 
 
 def refusal(refused: Refused, kind: FailureType = FailureType.REMOVAL_REFUSED) -> Failure:
-    """The contract's failure for what will never be safe."""
+    """Return the contract's failure for what will never be safe."""
     text = f"{refused.reason}: {refused.remedy}. Seen: {refused.seen}"
     return Failure(kind, text)
 
 
 def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
-    """The contract's failure for a step that no wait can mend; None for all others.
+    """Return the contract's failure for a step that no wait can mend; None for all others.
 
     Args:
-        kind: Type of the failure that its last attempt ended with.
-        text: What is known about the cause.
+        kind: Type of the failure of its last attempt.
+        text: The cause, as far as it is known.
         pinned: A worker has known the cluster profile before.
     """
     if kind != FailureType.PERMISSION_DENIED and (pinned or kind not in SAFE_BEFORE_PINNED):
@@ -40,7 +41,7 @@ def failed_step(kind: str, text: str, *, pinned: bool) -> Failure | None:
 
 
 def inconsistent(note: str, *, adds: bool = False) -> Failure:
-    """The contract's failure for members that do not hold the same data."""
+    """Return the contract's failure for members that do not hold the same data."""
     before = "another one copies them" if adds else "one leaves"
     text = (
         f"{Reason.DATA_INCONSISTENT}: find the member whose data are wrong, as a rule the one that differs from the"
@@ -51,7 +52,7 @@ def inconsistent(note: str, *, adds: bool = False) -> Failure:
 
 
 def no_leave(note: str) -> Failure:
-    """The contract's failure for a member that k0s cannot be asked for."""
+    """Return the contract's failure for a member that k0s cannot be asked to remove."""
     text = (
         f"{Reason.NO_ETCDMEMBER}: k0s removes a member through its EtcdMember alone, but {note}. Create the EtcdMember,"
         ' or set remover = "etcd" in the profile'
@@ -60,7 +61,7 @@ def no_leave(note: str) -> Failure:
 
 
 def taken_back(resource: str, manager: str) -> Failure:
-    """The contract's failure for an order to k0s that somebody else has taken back."""
+    """Return the contract's failure for an order to k0s that another field manager revoked."""
     text = (
         f"{Reason.LEAVE_REVOKED}: spec.leave of EtcdMember {resource} was taken back by {manager}, so the member stays;"
         " start the removal again if it is to leave all the same"
@@ -69,7 +70,7 @@ def taken_back(resource: str, manager: str) -> Failure:
 
 
 def blocked_too_long(blocked: Blocked, waited_seconds: float, noun: str = "removal") -> Failure:
-    """The contract's failure for what did not pass by itself."""
+    """Return the contract's failure for an obstacle that did not pass in time."""
     text = (
         f"{blocked.reason}: waited {waited_seconds:g} s. What unblocks it: {blocked.unblocks}. Then start the {noun}"
         f" again. Seen: {blocked.seen}"
@@ -78,12 +79,12 @@ def blocked_too_long(blocked: Blocked, waited_seconds: float, noun: str = "remov
 
 
 def ended(failure: Failure, *, pending: bool, unwritten: str) -> Failure:
-    """The same failure, with what is true at the end.
+    """Return the same failure, with what is true at the end.
 
     Args:
-        failure: Why the removal has failed.
+        failure: Why the removal failed.
         pending: Etcd may still carry it out.
-        unwritten: Why the EtcdMember does not say so; empty when it does.
+        unwritten: Why the EtcdMember does not show it; empty when it does.
     """
     text = failure.text + f"; {unwritten}" * bool(unwritten)
     text += ". The removal was proposed before that and may have taken place" * pending
@@ -91,13 +92,13 @@ def ended(failure: Failure, *, pending: bool, unwritten: str) -> Failure:
 
 
 def ambiguous(name_or_id: str, found: Ambiguous) -> Failure:
-    """The contract's failure for a name or ID that fits more than one member."""
+    """Return the contract's failure for a name or ID that fits more than one member."""
     text = f"member: {name_or_id!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 
 def unknown(request: OperationRequest, found: NotFound, because: str) -> Failure:
-    """The contract's failure for a member that neither etcd nor an EtcdMember knows."""
+    """Return the contract's failure for a member that neither etcd nor an EtcdMember knows."""
     hint = f"; {found.hint}" if found.hint else ""
     text = (
         f"member: {request.subject!r} is no member of cluster {request.cluster}, and {because}{hint}; "
@@ -107,7 +108,7 @@ def unknown(request: OperationRequest, found: NotFound, because: str) -> Failure
 
 
 def another_name(name: str, resource: str, member: MemberView) -> Failure:
-    """The contract's failure for a name whose EtcdMember speaks of a present member of another name."""
+    """Return the contract's failure for a name whose EtcdMember describes a present member of another name."""
     text = (
         f"member: no member is called {name!r}, and EtcdMember {resource} describes {member.label} (ID {member.id});"
         " give the ID if that one is meant"
@@ -116,7 +117,7 @@ def another_name(name: str, resource: str, member: MemberView) -> Failure:
 
 
 def joined_since(request: OperationRequest, member_id: str) -> Failure:
-    """The contract's failure for a member that was not there when it was asked for, and is now."""
+    """Return the contract's failure for a member that joined after the request was made."""
     noun = request.noun
     text = (
         f"member: no member was called {request.subject!r} when its {noun} was asked for, and member {member_id} has"

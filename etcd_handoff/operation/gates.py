@@ -1,4 +1,4 @@
-"""What has to come before anything is changed: an approval, a change window, a hash check, a snapshot."""
+"""Decide what must come before a change: an approval, a change window, a hash check, a snapshot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def without_lapsed_checks(state: OperationState, now: float) -> OperationState:
-    """The state in which checks from an hour ago count no more: they are made again, unless a change has begun."""
+    """Return the state without checks older than an hour, unless a change has begun."""
     last_seconds = time_limits.OPERATION.gates_last_seconds
     if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= last_seconds:
         return state
@@ -43,14 +43,14 @@ def may_change(state: OperationState) -> bool:
 
 
 def awaits_window(state: OperationState, now: float) -> Decided | None:
-    """Wait until it may make a change, with the turn given to others; None when it may, or has to."""
+    """Wait for a change window, with the turn given up; return None when it may, or has to, make a change now."""
     if not _is_closed(state, now):
         return None
     opens = schedule.opens_at(state, now)
     until = schedule.moment_text(state, opens)
     doing = f"{schedule.why_closed(state, now)}: it goes on at {until}"
     state = state.showing(HandoffState.AWAITING_WINDOW, doing, f"it is {until}").changed(queueing=False)
-    # The queue tells the EtcdMember what it waits for.
+    # The queue writes on the EtcdMember what it waits for.
     if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False)
     seconds = min(opens - now, time_limits.OPERATION.longest_wait_seconds)
@@ -58,7 +58,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
 
 
 def window_opened(state: OperationState) -> OperationState:
-    """The window has opened, or somebody has asked for a look; the cluster may have changed meanwhile."""
+    """Return the state after the wait for a window: the cluster may have changed and is looked at again."""
     return node_hashes.unchecked(state).changed(recheck=False, look_due=LookDue.PATIENT)
 
 
@@ -67,17 +67,17 @@ def _is_closed(state: OperationState, now: float) -> bool:
 
 
 def approval_wait_over(state: OperationState) -> OperationState:
-    """It waits for an approval no more, given or not: the cluster may have changed meanwhile, and is looked at."""
+    """Return the state after the wait for an approval: the cluster may have changed and is looked at again."""
     return node_hashes.unchecked(state).changed(look_due=LookDue.PATIENT)
 
 
 def has_checks(state: OperationState) -> bool:
-    """Whether something is to be made sure of that was not within the hour."""
+    """Whether a check is due that was not made within the hour."""
     return state.gates_passed_at is None and (_wants_hash_check(state) or _wants_snapshot(state))
 
 
 def passes(state: OperationState) -> Decided | OperationState | None:
-    """What is to be made sure of next; None when nothing was asked for, or all of it is done."""
+    """Return the next check; None when none was asked for, or all are made."""
     if state.gates_passed_at is not None:
         return None
     checking = state.showing(HandoffState.CHECKING, "running the checks that were asked for")
@@ -92,7 +92,7 @@ def passes(state: OperationState) -> Decided | OperationState | None:
 
 
 def _wants_hash_check(state: OperationState) -> bool:
-    """The request or the profile of the cluster wants it."""
+    """Whether the request or the cluster profile wants a hash check."""
     request, traits = state.request, state.traits
     return isinstance(request, CheckedRequest) and (request.hash_check or (traits is not None and traits.hash_check))
 
@@ -105,7 +105,7 @@ def _wants_snapshot(state: OperationState) -> bool:
 def hashed(
     state: OperationState, result: StepResult | Sequence[StepResult | StepFailure], now: float
 ) -> OperationState:
-    """The state after one worker has compared all voters, or nodes have hashed theirs."""
+    """Return the state after one worker compared all voters, or nodes hashed theirs."""
     if isinstance(result, StepResult):
         return _compared(state, result, now)
     answer = node_hashes.answered(state, result)
@@ -113,7 +113,7 @@ def hashed(
 
 
 def snapshot_taken(state: OperationState, report: StepResult, now: float) -> OperationState:
-    """The state after a snapshot."""
+    """Return the state after a snapshot."""
     step = report.step
     state = state.with_step(step)
     if step.outcome == StepOutcome.FAILED:
@@ -134,7 +134,7 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
 
 
 def _passed(state: OperationState, now: float) -> OperationState:
-    """Once all is made sure of, the cluster is looked at again."""
+    """Return the state after a check; once all are made, the cluster is looked at again."""
     if _wants_snapshot(state) and not state.snapshot:
         return state
     return state.changed(gates_passed_at=now, hash_checked=False, look_due=LookDue.QUICK)

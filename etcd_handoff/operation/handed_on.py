@@ -1,4 +1,4 @@
-"""What an operation that continues as a new run hands on, in JSON."""
+"""Define the part of an operation's state that its next run gets, in JSON."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from etcd_handoff.wire import Message
 
 
 class HandedOn(Message):
-    """The part of an operation's state that no run can find out by itself. Times are workflow time, in seconds.
+    """The part of an operation's state that a new run cannot find out again. Times are workflow time, in seconds.
 
     Attributes:
         origin: The run in which the operation began, by the name that it keeps when it is reset.
-        noticed: What was told outside of Temporal.
-        run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) show
-            what was handed on to a run that follows another one: that run starts afresh.
+        noticed: What was notified outside of Temporal.
+        run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) also
+            show this state to the next run. That run starts afresh.
         blocked_seconds_left: What is left of `blocked_timeout_seconds`.
         began: When the operation began, ISO 8601 in UTC.
         traits: What the worker that took the operation up knows.
         pinned: The member that leaves or joins.
-        unlisted_in: Cluster whose list has been believed when it had nobody of the name that was asked for; empty when
-            none has been. Whoever has the name there later has joined since.
+        unlisted_in: Cluster with a believed list that lacked the requested name; empty when there was none. A member
+            that has the name there later has joined since.
         binding: The cluster that is meant, and how far it has been seen.
         voters_seen: IDs of the voters in the last list that was believed.
         steps: First and last activities that have ended.
@@ -35,31 +35,31 @@ class HandedOn(Message):
         steps_since_pause: How many changes were tried since the last pause.
         leadership_moved: The operation has moved leadership since the last pause, so that its change follows.
         was_leader: The member led at any look.
-        started_by: Who Temporal has recorded as its starter; empty where nobody is known.
-        approval: Who let it go on.
-        approved: What that approval is about, and how long it counts.
+        started_by: The identity that Temporal recorded as its starter; empty where none is known.
+        approval: The approval that lets it go on.
+        approved: What that approval covers, and how long it counts.
         approval_lapsed: Why the last approval counts no more; empty when it does, or when there was none.
-        paused: Who has paused it; None when nobody has.
-        gates_passed_at: When what was asked for beforehand was done; None when it is not.
+        paused: The pause; None when it is not paused.
+        gates_passed_at: When the checks before a change were done; None when they are not.
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the change; None when nothing can be pending.
         lock_left: An attempt has ended whose lock in etcd may stand.
         absent: An undoubted list has been seen without the member: it is out for good.
         writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
-        recording_seconds: How long the status has been tried to be recorded.
+        recording_seconds: For how long the record has been tried.
         turn_request: Number of the last request to the queue; 0 when it has made none.
         wants_turn: That request wanted a turn.
         holds_turn: It has the turn.
         far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
         leave_asked: k0s has been asked for the removal.
         leave_stored: The API server has confirmed that.
-        cancel_requested: Somebody has cancelled it past the point of no return.
-        joining: How far the member has come that joins.
-        whole: What it is a part of; None for a removal or an addition that somebody has asked for.
-        lasting: Where it stands, and since when.
-        asked_by: The EtcdMember whose flag or annotation a watcher has started it for; empty where nobody has said so.
-        requester: Who has set those, as far as the EtcdMember's API server tells; empty where nobody is known.
-        last_note: What that EtcdMember was told last.
+        cancel_requested: It was cancelled past the point of no return.
+        joining: The progress of the member that joins.
+        whole: The larger change that it is a part of; None for a removal or an addition that was started alone.
+        lasting: Its state, and since when it lasts.
+        asked_by: The EtcdMember whose flag or annotation a watcher has started it for; empty where it is not known.
+        requester: Who set those, as the EtcdMember's API server shows it; empty where it is not known.
+        last_note: The last sentence that was written on that EtcdMember.
         note_again: It is not known to have arrived.
     """
 
@@ -109,11 +109,15 @@ class HandedOn(Message):
 
     @property
     def person(self) -> str:
-        """Who is behind it, for people: its starter, or who has given the order on the EtcdMember."""
+        """Return who is behind it, for people: its starter, or who gave the order on the EtcdMember."""
         return self.started_by or self.requester
 
     def changed(self, **fields: Any) -> Self:
-        """The same state with other values in these fields."""
+        """Return the same state with other values in these fields.
+
+        Raises:
+            TypeError: There is no such field.
+        """
         if unknown := fields.keys() - type(self).model_fields.keys():
             msg = f"no such field: {', '.join(sorted(unknown))}"
             raise TypeError(msg)

@@ -1,4 +1,4 @@
-"""Who is to leave: a name is resolved once, at the first look, and its member ID is pinned."""
+"""Resolve which member is meant: a name is resolved once, at the first look, and the member ID is pinned."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
     """Pin the member that is to leave, as etcd lists it or as an EtcdMember remembers it.
 
     Returns:
-        A command that is needed for that, the state once the member is pinned or the operation fails, or what stands
-        against believing this view; then nothing is pinned.
+        A command that is needed for that, the next state, or the doubt about this view. The next state has the pinned
+            member or a failure. With a doubt nothing is pinned.
     """
     fit = resolve(view, state.request.subject)
     departed: Sequence[str] = ()
@@ -65,10 +65,10 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
 
 
 def resource_found(state: OperationState, resource: FindResourceResult) -> OperationState:
-    """The state once the EtcdMember was looked for.
+    """Return the state after the search for the EtcdMember.
 
-    The look that did not show the member had the EtcdMembers read beside it. One that speaks of another member by now
-    speaks of one that has joined since, and that nobody has asked for.
+    The look that did not show the member had read the EtcdMembers as well. An EtcdMember that describes another member
+    now describes one that joined since, which the request did not mean.
     """
     asked_for = state.request.subject
     claim = resource_asked_for(asked_for, canonical_id(asked_for), state.claims or ())
@@ -79,14 +79,14 @@ def resource_found(state: OperationState, resource: FindResourceResult) -> Opera
 
 
 def pinned(view: ClusterView, member: MemberView) -> Target:
-    """The member that leaves, as it was seen first."""
+    """Return the member that leaves, as it was first seen."""
     return pinned_as(view, member.id, member.name, member.peer_urls)
 
 
 def pinned_as(
     view: ClusterView, member_id: str, name: str, peer_urls: tuple[str, ...], *, present: bool = True
 ) -> Target:
-    """The member that an operation is about, and who led when it was seen first."""
+    """Return the member of an operation, with the leader at the first look."""
     leadership = view.leadership
     return Target(
         cluster_id=view.cluster_id,
@@ -100,15 +100,15 @@ def pinned_as(
 
 
 def has_joined_since(state: OperationState, view: ClusterView) -> bool:
-    """Whether a member that has the name now had not joined when it was asked for, so that nobody can have meant it."""
+    """Whether the member with this name joined after the request was made."""
     return bool(state.unlisted_in) and state.unlisted_in == view.cluster_id
 
 
 def find(state: OperationState, view: ClusterView) -> Decided:
-    """Ask whether an EtcdMember remembers a member that no list shows.
+    """Ask for the EtcdMember of a member that no list shows.
 
-    A member that has left and still runs casts doubt on the list, and nothing is decided until it ends; but the list is
-    true of who has the name.
+    A member that has left and still runs casts doubt on the list, and nothing is decided until it ends. The list still
+    shows which member has the name.
     """
     cluster, member = state.request.cluster, state.request.subject
     has_kubernetes = state.traits is not None and state.traits.kubernetes
@@ -129,7 +129,7 @@ def find(state: OperationState, view: ClusterView) -> Decided:
 def remembered(
     state: OperationState, resource: FindResourceResult, view: ClusterView, fit: NotFound
 ) -> Target | Failure:
-    """The member that no list shows, as its EtcdMember remembers it."""
+    """Return the member that no list shows, as its EtcdMember remembers it."""
     member = state.request.subject
     member_id = canonical_id(resource.member_id)
     if not is_member_id(member_id):
@@ -144,7 +144,7 @@ def remembered(
 
 
 def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
-    """What stands against believing the view that a member is to be pinned in."""
+    """Return what contradicts the view in which a member is to be pinned."""
     found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None and not state.traits.cluster_id:
         found = doubts.witness(view, _claims_that_count(state, view), only=needs_witness(state))
@@ -158,7 +158,7 @@ def _claims_that_count(state: OperationState, view: ClusterView) -> tuple[Resour
 
 
 def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused | None:
-    """What stands against a member that no list shows, where its EtcdMember was not among those read with the list."""
+    """Return the doubt about an unlisted member whose EtcdMember was not read together with the list."""
     if target.present or state.resource is None:
         return None
     found = doubts.found_elsewhere(state.resource.name, state.claims)
@@ -166,19 +166,19 @@ def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused 
 
 
 def needs_witness(state: OperationState) -> bool:
-    """Whether nothing but EtcdMembers can show which cluster is meant."""
+    """Whether only EtcdMembers can show which cluster is meant."""
     traits = state.traits
     bound = bool(state.binding.cluster_id or (traits is not None and traits.cluster_id))
     return traits is not None and traits.kubernetes and not bound
 
 
 def lacks_witness(state: OperationState) -> bool:
-    """Whether that is so, and they could not be read."""
+    """Whether EtcdMembers are needed as the only witness, and could not be read."""
     return state.claims is None and needs_witness(state)
 
 
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:
-    """The operation is about this member from now on."""
+    """Return the state with this member pinned."""
     known = state.binding if state.binding.cluster_id else Binding(cluster_id=view.cluster_id)
     voters = tuple(member.id for member in view.voters)
     state = state.changed(pinned=target, binding=doubts.bound(known, view), voters_seen=voters)

@@ -1,4 +1,4 @@
-"""What etcd is to be started with so that it becomes the member that was added. Pure."""
+"""Work out the settings with which etcd becomes the member that was added. Pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SAFE_NAME: Final = re.compile(NEW_MEMBER_NAME)
 
 
 def configuration(state: OperationState) -> dict[str, str]:
-    """Environment variables of etcd, as `etcdctl member add` prints them.
+    """Return environment variables of etcd, as `etcdctl member add` prints them.
 
     Returns:
-        Nothing unless the operation adds a member, and that one has been added and has not started.
+        Nothing unless the operation has added a member that has not started yet.
     """
     request, view = state.request, state.view
     if not isinstance(request, AdditionRequest) or view is None or state.pinned is None:
@@ -32,7 +32,7 @@ def configuration(state: OperationState) -> dict[str, str]:
 
 
 def planned(state: OperationState) -> dict[str, str]:
-    """The same for a member that is not added yet, as it would be now; nothing for one that has started."""
+    """Return the settings as they would be now for a member that is not added yet; nothing for one that has started."""
     request, view = state.request, state.view
     if not isinstance(request, AdditionRequest) or view is None:
         return {}
@@ -41,7 +41,7 @@ def planned(state: OperationState) -> dict[str, str]:
 
 
 def environment(view: ClusterView, name: str, peer_urls: tuple[str, ...], member_id: str = "") -> dict[str, str]:
-    """What etcd is to be started with as a member of this name and these peer URLs.
+    """Return the settings for etcd as a member of this name and these peer URLs.
 
     Args:
         view: The members.
@@ -58,16 +58,16 @@ def environment(view: ClusterView, name: str, peer_urls: tuple[str, ...], member
 
 
 def in_words(settings: dict[str, str]) -> str:
-    """What to do, for a person."""
+    """Return how to start etcd, for a person."""
     given = " ".join(f"{name}={value}" for name, value in settings.items())
     return f"start etcd with {given} and an empty data directory"
 
 
 def _initial_cluster(view: ClusterView, member_id: str, name: str, peer_urls: tuple[str, ...]) -> str:
-    """All members with their peer URLs.
+    """Return all members with their peer URLs.
 
-    A member that joins compares peer URLs and how many members there are, and not the others' names. Members of one
-    name would count as one (etcd `client/pkg/types/urlsmap.go`), so a name that is missing, odd or there twice is
+    A member that joins compares the peer URLs and the number of members, and not the names of the others. Members of
+    one name would count as one (etcd `client/pkg/types/urlsmap.go`). So a name that is missing, odd or repeated is
     replaced by the member's ID.
     """
     known = Counter([name, *(m.name for m in view.members if m.id != member_id)])

@@ -1,7 +1,7 @@
-"""The learner of an addition: which one is meant, how far it has come, and the step that waits for it. Pure.
+"""Follow the learner of an addition: its identity, its progress, and the step that waits for it. Pure.
 
-What is waited for is one of three: a start, an answer, or the log. A learner that only has to catch up, and does,
-blocks nothing; one that has made no progress for `progress_timeout_seconds` is a reason of its own.
+It waits for one of three: a start, an answer, or the log. A learner that only has to catch up, and does, blocks
+nothing. One without progress for `progress_timeout_seconds` has a separate reason (`LearnerStalls`).
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ WAITS: Final = frozenset(
 
 
 class AwaitSync(Activity):
-    """Wait until the learner is in sync, or until something else is true of it; the result is a `StepResult`."""
+    """Wait until the learner is in sync, or its state changes otherwise; the result is a `StepResult`."""
 
     ask: AwaitSyncInput
 
 
 def request_of(state: OperationState) -> AdditionRequest:
-    """What was asked for.
+    """Return the request.
 
     Raises:
         TypeError: It is no addition.
@@ -46,7 +46,7 @@ def request_of(state: OperationState) -> AdditionRequest:
 
 
 def goal(state: OperationState, cluster_id: str) -> MemberPresent:
-    """The member that is to be there, for the planner."""
+    """Return the goal for the planner: the member that is to be present."""
     request, seen = request_of(state), state.binding
     return MemberPresent(
         cluster_id,
@@ -59,7 +59,7 @@ def goal(state: OperationState, cluster_id: str) -> MemberPresent:
 
 
 def ask(state: OperationState) -> AdditionInput:
-    """What the activities of an addition are told; each of them waits for the learner's own word."""
+    """Return the input of the addition's activities; each of them waits for the learner's own answer."""
     joiner, given = goal(state, state.target.cluster_id), observation.change_input(state)
     sure = tuple(member_id for member_id in given.doubtful if member_id != state.target.member_id)
     return AdditionInput(
@@ -72,15 +72,15 @@ def ask(state: OperationState) -> AdditionInput:
 
 
 def member_of(state: OperationState) -> MemberView | None:
-    """The member that joins, as it was seen last."""
+    """Return the member that joins, as it was last seen."""
     member_id = state.pinned.member_id if state.pinned else ""
     return state.view.member(member_id) if state.view is not None and member_id else None
 
 
 def noted(state: OperationState) -> OperationState:
-    """Return the state with how far the learner has come: it has started, or lags less than ever before.
+    """Return the state with the learner's progress: it has started, or lags less than ever before.
 
-    A raft index that grows is no progress: a learner may fall behind all the same.
+    A growing raft index is no progress: a learner may still fall behind.
     """
     member, known = member_of(state), state.joining
     if member is None or state.view is None:
@@ -95,7 +95,7 @@ def noted(state: OperationState) -> OperationState:
 
 
 def waits(state: OperationState, decision: Blocked) -> OperationState:
-    """It waits for this, with what to start the member with, or as one that makes no progress."""
+    """Return the state that waits, with how to start the member, or as stalled where it makes no progress."""
     state = noted(state)
     if decision.reason not in WAITS:
         return state.blocked_by(decision)
@@ -108,10 +108,10 @@ def waits(state: OperationState, decision: Blocked) -> OperationState:
 
 
 def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> AwaitSync | None:
-    """The step that waits for the learner in place of a timer; None where that would be of no use.
+    """Return the step that waits for the learner in place of a timer; None where that would be useless.
 
     Where no worker reaches all members, the whole cluster has to be looked at each time. While a promotion may still
-    take place, a look with an entry before it has to settle that.
+    take place, only a look that commits an entry first can settle it.
     """
     view = state.view
     waits_for_learner = blocked.reason in WAITS and state.pending_since is None
@@ -134,7 +134,7 @@ def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> Await
 
 
 def confirm(state: OperationState, now: float) -> Decided:
-    """Make sure that the learner is in sync in two looks, by its own word."""
+    """Make sure that the learner is in sync in two looks, by its own answer."""
     if is_second_voter(state) and observation.wants_entry_first(state):  # which a learner that hangs does not get
         return observation.look(state, now, before_change=True)
     member, view = member_of(state), state.view
@@ -152,10 +152,11 @@ def confirm(state: OperationState, now: float) -> Decided:
 
 
 def follows(state: OperationState) -> bool:
-    """Whether a second voter whose own node alone reaches it knows of an entry after the one that it had to know of.
+    """Whether the second voter knows an entry after the one that it had to know.
 
-    etcd tells of an entry before it is on disk (etcd `server/etcdserver/raft.go`, updateCommittedIndex), and takes no
-    further one in while it writes that. Where a worker reaches all members, the promotion itself makes sure of it.
+    This is asked only where its own node alone reaches it. etcd reports an entry before it is on disk (etcd
+    `server/etcdserver/raft.go`, updateCommittedIndex), and takes no further one while it writes that. Where a worker
+    reaches all members, the promotion makes sure of it.
     """
     member = member_of(state)
     if state.view is None or not state.view.merged or not is_second_voter(state):
@@ -164,12 +165,12 @@ def follows(state: OperationState) -> bool:
 
 
 def is_second_voter(state: OperationState) -> bool:
-    """Whether nothing is committed without the member from its promotion on: it may lag by nothing then."""
+    """Whether nothing is committed without the member once it is promoted, so that it must not lag at all."""
     return state.view is not None and len(state.view.voters) == 1
 
 
 def _idle_seconds(state: OperationState) -> float:
-    """Since when the learner has made no progress."""
+    """Return for how long the learner has made no progress."""
     since = state.joining.mark_at
     return 0.0 if since is None else state.since - since
 

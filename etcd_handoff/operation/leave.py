@@ -1,15 +1,15 @@
-"""How a removal orders from k0s to take the member out, where k0s does that, and how it revokes the order.
+"""Ask k0s to remove a member, where k0s does that, and revoke the order.
 
-k0s's own reconciler removes a member whose EtcdMember asks to leave. The order can be lost: k0s itself writes
-`spec.leave: false` whenever a controller starts (k0s `pkg/component/controller/etcd_member_reconciler.go`,
-createMemberObject). So each round reads it anew, as it reads etcd anew, and decides by who wrote it last.
+k0s's own reconciler removes a member whose EtcdMember asks to leave. The order can be lost: k0s writes `spec.leave:
+false` whenever a controller starts (k0s `pkg/component/controller/etcd_member_reconciler.go`, createMemberObject). So
+each round reads the order anew, as it reads etcd anew. It decides by who wrote the order last.
 
-While the order stands k0s may take the member out at any moment, so the removal keeps its turn. It is past the point
-of no return only while the order is being written: afterwards the order can be revoked. Waiting for k0s has no time-out
-of its own: the removal is blocked (`AwaitingK0s`), so its `blocked_timeout_seconds` counts.
+While the order stands, k0s may remove the member at any moment, so the removal keeps its turn. It is past the point of
+no return only while the order is being written: afterwards the order can be revoked. Waiting for k0s has no time limit
+besides `blocked_timeout_seconds`: the removal is blocked (`AwaitingK0s`).
 
-With `remover = "both"` k0s is asked once so that it stops the node, which it does only for a member that is still in
-etcd's list and through an API server that the member still serves. Whatever comes of that, the member is removed next.
+With `remover = "both"` k0s is asked once, so that it stops the node. k0s does so only for a member that is still in
+etcd's list, through an API server that the member still serves. Whatever comes of that, the member is removed next.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from etcd_handoff.planning import Blocked
 
 REMOVES_TOO: Final = "both"
-"""The remover that asks k0s, and does not wait for it."""
+"""The remover that asks k0s without waiting for it."""
 UNSAFE: Final = frozenset(
     {
         Reason.QUORUM_AT_RISK,
@@ -49,32 +49,35 @@ UNSAFE: Final = frozenset(
         Reason.UNLISTED_MEMBER,
     }
 )
-"""Reasons why the member must not leave now, and not only why nobody can tell."""
+"""Reasons why the member must not leave now, in contrast to reasons why its safety is unknown."""
 
 
 def is_due(state: OperationState) -> bool:
-    """Whether k0s is asked before anything else: always where it removes alone, once where we remove as well."""
+    """Whether k0s is asked first: always where k0s alone removes, once where we remove as well."""
     remover = state.traits.remover if state.traits is not None else "etcd"
     return remover == "k0s" or (remover == REMOVES_TOO and not state.leave_asked)
 
 
 def begin(state: OperationState) -> OperationState:
-    """The order is to stand; whether k0s has followed it is read from etcd alone."""
+    """Return the state in which the order is to stand; only etcd shows whether k0s has followed it."""
     return state.changed(leave_step=LeaveStep.CHECK if state.leave_asked else LeaveStep.ORDER)
 
 
 def withdraw(state: OperationState) -> OperationState:
-    """The order is not to stand any more, where it is ours; what k0s has begun by then may still take place."""
+    """Return the state in which our order is to be revoked; what k0s has begun may still take place."""
     return state.changed(leave_step=LeaveStep.WITHDRAW) if state.leave_asked else state
 
 
 def withdraw_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
-    """Revoke the order while the member must not go: k0s would follow it without asking who takes part."""
+    """Return the state in which the order is revoked if the member must not leave now.
+
+    k0s would follow the order without checking which members take part.
+    """
     return withdraw(state) if blocked.reason in UNSAFE else state
 
 
 def standing(state: OperationState) -> str:
-    """What to do about an order that could not be revoked, as the end of a sentence; empty when none stands."""
+    """Return what to do about an order that could not be revoked, as the end of a sentence; empty when none stands."""
     if not state.leave_asked:
         return ""
     name = resource_name(state.target.member_name) or state.label
@@ -85,7 +88,7 @@ def standing(state: OperationState) -> str:
 
 
 def decide(state: OperationState, now: float) -> Decided:
-    """What is next about the order."""
+    """Return what is next about the order."""
     match state.leave_step:
         case LeaveStep.ORDER:
             state = state.showing(HandoffState.REMOVING, f"{ASKING_K0S} {state.label}")
@@ -100,11 +103,11 @@ def decide(state: OperationState, now: float) -> Decided:
 
 
 def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:
-    """The state once the order has been read."""
+    """Return the state after the order was read."""
     if state.leave_step is LeaveStep.WITHDRAW:
         if order.leave and order.manager == FIELD_MANAGER:
             return state.changed(leave_step=LeaveStep.REVOKE)
-        # What stands may be somebody else's order from before.
+        # An order that stands may be an earlier one that is not ours.
         return state.changed(leave_step=LeaveStep.NONE) if order.leave else _revoked(state)
     if order.leave:  # the answer to our order may have been lost
         return _awaiting(state.changed(leave_stored=True))
@@ -117,7 +120,7 @@ def read(state: OperationState, order: ReadLeaveResult, now: float) -> Operation
 
 
 def requested(state: OperationState, step: Step) -> OperationState:
-    """The state once the order has been given or revoked."""
+    """Return the state after the order was given or revoked."""
     state = state.with_step(step)
     if state.leave_step is LeaveStep.REVOKE:
         if step.outcome != StepOutcome.REQUESTED:  # Kubernetes refuses it: the order stands, as `standing` tells
@@ -133,7 +136,7 @@ def requested(state: OperationState, step: Step) -> OperationState:
 
 
 def failed(state: OperationState) -> tuple[OperationState, bool]:
-    """The state after a call that failed, and whether the removal has to wait for that."""
+    """Return the state after a failed call, and whether the removal has to wait for that."""
     waits = state.leave_step in (LeaveStep.CHECK, LeaveStep.ORDER) and not _removes_too(state)
     return state.changed(leave_step=LeaveStep.NONE, in_flight=False), waits
 

@@ -1,8 +1,8 @@
-"""The lock in etcd of an attempt whose answer was lost: who ends gives it back. Pure.
+"""Release the lock in etcd of an attempt whose answer was lost, when the operation ends. Pure.
 
-An attempt gives its lock back itself, once it knows what became of its proposal. One that was cut off does not, and the
-next look may show that the member is out. Left alone, the lock would hold up the next change until it counts as stale
-(`etcd_handoff.etcd.lock`), with the name of an operation that has ended.
+An attempt releases its lock once it knows the outcome of its proposal. One that was cut off does not, and the next look
+may show that the member is out. The lock, in the name of an ended operation, would then hold up the next change until
+it counts as stale (`etcd_handoff.etcd.lock`).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 BEFORE: Final = frozenset({EndPhase.WITHDRAW, EndPhase.TAKE_OUT, EndPhase.SETTLE, EndPhase.LOOK})
-"""Phases of the end in which something may be proposed, or what was proposed may still take place."""
+"""Phases of the end in which something may be proposed, or a proposal may still take place."""
 
 
 def is_due(state: OperationState, end: Ending) -> bool:
-    """Whether the lock is to be given back now: before the record, and again after it where no member took that."""
+    """Whether to release the lock now: before the record, and again after it where no member took that."""
     tries = 2 if end.phase is EndPhase.TELL else 1
     return state.lock_left and state.pinned is not None and end.phase not in BEFORE and end.lock_tries < tries
 
 
 def release(state: OperationState, end: Ending) -> Decided:
-    """Give it back through a member that stays. Where that fails too, the next change takes the stale lock over."""
+    """Release the lock through a member that stays. Where that fails too, the next change takes the stale lock over."""
     ask = ReleaseLockInput(
         cluster=state.request.cluster,
         cluster_id=state.target.cluster_id,
@@ -44,9 +44,9 @@ def release(state: OperationState, end: Ending) -> Decided:
 
 
 def _node(state: OperationState) -> str:
-    """The node whose worker reaches a member that stays; empty where any worker does.
+    """Return the node whose worker reaches a member that stays; empty where any worker does.
 
-    Where too little was seen to know who leads, the worker that looked last has reached its own member at least.
+    Where the look could not show the leader, the worker that looked last has at least reached its own member.
     """
     if (node := observation.staying_node(state)) or state.view is None or state.view.healthy_voters:
         return node
@@ -55,5 +55,5 @@ def _node(state: OperationState) -> str:
 
 
 def tried(state: OperationState, result: ReleaseLockResult) -> OperationState:
-    """The state after that."""
+    """Return the state after the attempt."""
     return state.changed(lock_left=not result.released)

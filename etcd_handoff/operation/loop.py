@@ -1,11 +1,11 @@
-"""The loop of an operation as two pure functions: observe, plan, do one step, plan again, until the goal is reached.
+"""Run the loop of an operation in two pure functions: observe, plan, do one step, plan again.
 
     state, command = decide(state, now)
-    state = apply(state, command, <what carrying it out has come to>, now)
+    state = apply(state, command, <result of the command>, now)
 
-The decisions on the cluster are the planner's. Here stands the order in which everything else comes round them; each
-concern has its own module (`etcd_handoff.operation` lists them). An operation has its own goal and its own steps
-(`strategy`), and shares the rest.
+The planner decides on the cluster. This module has the order of everything around the planner's decisions. Each concern
+has its own module (`etcd_handoff.operation` lists them). An operation has its own goal and its own steps (`strategy`),
+and shares the rest.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ __all__ = ["apply", "decide", "transfer_in_turn"]
 
 
 def decide(state: OperationState, now: float) -> Decided:
-    """What is done next.
+    """Decide on the next command.
 
     Args:
         state: All that is known.
         now: Workflow time in seconds.
 
     Returns:
-        The command, and the state that holds while it is carried out: what may be true from its first moment on, such
-        as that the removal may have been proposed, and what people are shown.
+        The command, and the state that holds while it is carried out. That is what may be true from its first moment
+            on, such as a proposed removal, and what people see.
     """
     following: Decided | OperationState = state.changed(since=now)
     while isinstance(following, OperationState):
@@ -68,7 +68,7 @@ def decide(state: OperationState, now: float) -> Decided:
 def transfer_in_turn(
     state: OperationState, command: AskQueue, now: float
 ) -> tuple[OperationState, TransferLeadership] | None:
-    """The transfer that any worker may make as soon as the queue grants the turn.
+    """Return the transfer that any worker may make as soon as the queue grants the turn.
 
     Args:
         state: The state in which the queue is asked.
@@ -86,7 +86,7 @@ def transfer_in_turn(
 
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
-    """A command, or the state after something that needs none."""
+    """Return a command, or the state after something that needs none."""
     if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.nothing_left(state):
         return state.failing(failure)
     if state.is_paused and state.half_look is None:
@@ -95,7 +95,7 @@ def _decide(state: OperationState, now: float) -> Decided | OperationState:
 
 
 def _under_way(state: OperationState, now: float) -> Decided | OperationState | None:
-    """What goes on with something that has begun; None when nothing has."""
+    """Go on with what has begun; return None when nothing has."""
     if state.half_look is not None:
         return node_looks.decide(state, state.half_look)
     if state.leave_step is not LeaveStep.NONE:
@@ -110,7 +110,7 @@ def _under_way(state: OperationState, now: float) -> Decided | OperationState | 
 
 
 def _afresh(state: OperationState, now: float) -> Decided | OperationState:
-    """What begins: a look where one is due, or what follows from the last one."""
+    """Take a look where one is due, or act on the last one."""
     if state.look_due is not LookDue.NO:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
     if state.traits is None:
@@ -125,7 +125,7 @@ def _afresh(state: OperationState, now: float) -> Decided | OperationState:
 
 
 def _unseen(state: OperationState, now: float) -> OperationState:
-    """A dry run waits for nothing: where two looks show no member list, it says so."""
+    """Fail a dry run after two looks without a member list: it waits for nothing."""
     if not state.looked_twice:
         return observation.looking_twice(state)
     waited_seconds = round(now - state.looked_at, 1)
@@ -135,7 +135,7 @@ def _unseen(state: OperationState, now: float) -> OperationState:
 
 
 def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
-    """What follows from the last view; a name is resolved before that, once."""
+    """Act on the last view; a name is resolved before that, once."""
     if (doubt := view_doubts.remembered_doubt(state)) and view_doubts.contradiction(state) is None:
         return _follow(state, doubted(doubt), now)
     answer = strategy.of(state).resolve(state, view)
@@ -147,7 +147,7 @@ def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | Ope
 
 
 def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
-    """What the planner's decision means for the operation."""
+    """Act on the planner's decision."""
     if state.view is not None and not isinstance(decision, Done):
         waits = isinstance(decision, Blocked | Refused)
         if (other := membership.reconsidered(state, state.view, waits=waits)) is not None:
@@ -184,7 +184,7 @@ def _may_look_twice(state: OperationState) -> bool:
 
 
 def _advance(state: OperationState, step: Decision, now: float) -> Decided | OperationState:
-    """What has to come before the step, or the step."""
+    """Do what has to come before the step, or the step."""
     state = approvals.without_lapsed_approval(gates.without_lapsed_checks(state, now), step, now)
     state = parts.found_possible(state.changed(planned=strategy.of(state).plan_lines(state, step)))
     if gates.awaits_approval(state):

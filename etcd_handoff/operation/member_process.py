@@ -1,7 +1,7 @@
-"""The etcd process of a member that joins or has left, where its node's configuration names a command for it. Pure.
+"""Run the etcd process of a member that joins or has left, where its node has a command for it. Pure.
 
-Whether it does, only the worker of that node knows, so that one is asked. Where it does not, or where no worker runs on
-that node, a person starts and stops etcd, and the operation waits for that.
+Only the worker of the node knows whether the node's configuration names a command, so that worker is asked. Where there
+is no command, or no worker on that node, a person starts and stops etcd. The operation waits for that.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.whole import Whole
 
 WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
-"""A worker that does not know the profile, or is older than these activities (Temporal's type of that failure)."""
+"""Failures of a worker that does not know the profile, or is older than these activities (Temporal's type for that)."""
 
 
 class PreflightMember(Activity):
-    """Look at the node of a member that is to be added; the result is a `ProcessResult`."""
+    """Check the node of a member that is to be added; the result is a `ProcessResult`."""
 
     ask: PreflightMemberInput
 
@@ -43,10 +43,10 @@ class StartMember(Activity):
 
 
 class StopMember(Activity):
-    """Stop the etcd process of a member that is out; the result is a `ProcessResult`.
+    """Stop the etcd process of a removed member; the result is a `ProcessResult`.
 
     Attributes:
-        most_seconds: How long it is tried in all.
+        most_seconds: Time limit over all attempts.
     """
 
     ask: StopMemberInput
@@ -54,14 +54,14 @@ class StopMember(Activity):
 
 
 class StopLearner(StopMember):
-    """The same for a learner of a part that was put off."""
+    """Stop the etcd process of a learner whose part was put off."""
 
 
 class ArchiveMember(Activity):
-    """Put the data directory of a member away that is out; the result is a `ProcessResult`.
+    """Put the data directory of a removed member away; the result is a `ProcessResult`.
 
     Attributes:
-        most_seconds: How long it is tried in all.
+        most_seconds: Time limit over all attempts.
     """
 
     ask: ProcessInput
@@ -72,7 +72,7 @@ class ArchiveMember(Activity):
 
 
 def before_adding(state: OperationState, now: float) -> Decided | None:
-    """A look at the node, if one is due; None when nothing is known there that keeps etcd from joining."""
+    """Check the node, if that is due; return None when no obstacle to joining is known there."""
     process = state.joining.process
     ready_seconds = time_limits.OPERATION.node_ready_seconds
     checked_recently = process.asked_at is not None and now - process.asked_at <= ready_seconds
@@ -87,11 +87,14 @@ def before_adding(state: OperationState, now: float) -> Decided | None:
 
 
 def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | None:
-    """Start the learner, or make sure that it still runs; None where a person does, or when that was just done.
+    """Start the learner, or make sure that it still runs.
 
     Args:
         state: The state; the learner has been added and has not started.
-        settings: What etcd is to be started with.
+        settings: The settings to start etcd with.
+
+    Returns:
+        None where a person starts it, or when that was just done.
     """
     process = state.joining.process
     limits = time_limits.OPERATION
@@ -114,7 +117,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
 def stop(
     state: OperationState, member: Target, *, started: bool = False, kind: type[StopMember] = StopMember
 ) -> StopMember:
-    """Stop the process of a member that an undoubted list has been seen without.
+    """Return the command that stops the process of a member that an undoubted list lacks.
 
     Args:
         state: The state.
@@ -129,14 +132,14 @@ def stop(
 
 
 def archive(state: OperationState, member: Target) -> ArchiveMember:
-    """Put the data directory of such a member away, once its process has stopped."""
+    """Return the command that puts a removed member's data directory away, once its process has stopped."""
     node = _node(state, member.member_name)
     summary = f"put the data of {member.member_name} on {node} away"
     return ArchiveMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
 
 
 def known_of(whole: Whole | None, member_id: str) -> NodeProcess:
-    """What a part knows of the process of a learner that an earlier part has added and left."""
+    """Return what is known of the process of a learner that an earlier part added and left."""
     learner = whole.learners.get(member_id) if whole else None
     return NodeProcess(started=learner.started, join=learner.join) if learner else NodeProcess()
 
@@ -147,8 +150,8 @@ def known_of(whole: Whole | None, member_id: str) -> NodeProcess:
 def applied(
     state: OperationState, command: PreflightMember | StartMember, report: ProcessResult, now: float
 ) -> OperationState:
-    """The state after a node has been looked at, or the learner's process has been started there."""
-    # A second attempt may come after one that has started it and could not say so.
+    """Return the state after a node was checked, or the learner's process was started there."""
+    # An earlier attempt may have started it without being able to report it.
     starts = isinstance(command, StartMember) and (report.changed or (report.step.attempts > 1 and not report.error))
     started, join = state.joining.process.started or starts, state.joining.process.join
     if isinstance(command, StartMember) and not report.error:
@@ -173,9 +176,9 @@ def applied(
 def failed(
     state: OperationState, command: PreflightMember | StartMember, failure: StepFailure, now: float
 ) -> OperationState:
-    """The state after no worker of the node has answered: without one it is a person's to start etcd."""
+    """Return the state after no worker of the node answered: without one, a person has to start etcd."""
     before = state.joining.process
-    # An attempt that could not tell may have started it.
+    # An attempt that could not report it may have started it.
     may_have = isinstance(command, StartMember) and failure.tried and failure.kind not in WITHOUT
     started = before.started or may_have
     update = {"asked_at": now, "starts": None, "error": "", "started": started}
@@ -189,7 +192,7 @@ def failed(
 
 
 def with_start_result(state: OperationState) -> OperationState:
-    """The state that waits for the start, with what has come of it on the node."""
+    """Return the state that waits for the start, with its result on the node."""
     process, blocked = state.joining.process, state.blocked
     if blocked is None or blocked.reason is not Reason.LEARNER_NOT_STARTED or process.starts is None:
         return state
@@ -223,7 +226,10 @@ def _tried(state: OperationState, error: str) -> OperationState:
 
 
 def _doing(state: OperationState, doing: str) -> OperationState:
-    """Lists show the state as it was: a run that began before nodes were asked has published no other one."""
+    """Return the state with what is happening; the handoff state in lists stays.
+
+    A run that began before nodes were asked has published no other one.
+    """
     return state.changed(doing=doing, waiting_for="")
 
 

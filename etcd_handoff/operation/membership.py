@@ -1,4 +1,4 @@
-"""A change of several members as an operation: its steps are additions and removals, each an operation of its own.
+"""Decide a change of several members: its parts are additions and removals, each an operation.
 
 Before the first part, and after each, the cluster is looked at and the next part is decided anew
 (`etcd_handoff.planning.part_order`). So a second start after a stop goes on where the first one stopped.
@@ -43,7 +43,7 @@ REFUSAL: Final = FailureType.CHANGE_REFUSED
 
 
 def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
-    """Pin the cluster and the members that leave, once; None when that is done."""
+    """Pin the cluster and the members that leave, once; return None when that is done."""
     if state.pinned is not None:
         return None
     if isinstance(state.request, ReplacementRequest):
@@ -55,7 +55,7 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
 
 
 def pinned(state: OperationState, view: ClusterView, target: Target) -> OperationState:
-    """The change is about this from now on; who leaves is not asked again."""
+    """Return the state with the cluster and the leaving members pinned."""
     if isinstance(state.request, MembershipRequest):
         nobody = MembersChanged(view.cluster_id, joins(state), exact=True)
         present = [nobody.member_in(view, joiner) for joiner in nobody.joins]
@@ -69,17 +69,21 @@ def pinned(state: OperationState, view: ClusterView, target: Target) -> Operatio
 
 
 def goal(state: OperationState) -> MembersChanged:
-    """What is wanted, for the planner."""
+    """Return the goal for the planner."""
     return members_changed(state)
 
 
 def blocked(state: OperationState, decision: Blocked) -> OperationState:
-    """No part may begin now."""
+    """Wait: no part may begin now."""
     return state.blocked_by(decision)
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:  # noqa: ARG001  # a part begins
-    """The part that the planner has answered with begins."""
+    """Begin the part that the planner has chosen.
+
+    Raises:
+        TypeError: The step is no part of a larger change.
+    """
     whole, view = parts.whole_of(state), state.view
     if view and not whole.begun:
         whole = whole.changed(voters=voters_at_the_end(view, goal(state)))
@@ -99,22 +103,25 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
 
 
 def _look_before(member_id: str, view: ClusterView | None) -> LookDue:
-    """A voter that one look found sick is looked at again: were it well, another one would join before it leaves."""
+    """Return whether to look again at a leaving voter that one look found sick.
+
+    If it is well, another member joins before it leaves.
+    """
     sick = view is not None and any(m.id == member_id for m in view.voters if m not in view.healthy_voters)
     return LookDue.PATIENT if sick else LookDue.NO
 
 
 def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> OperationState | None:
-    """The state when another part has to come before the one that runs; None when none has.
+    """Return the state when another part has to come before the running one; None when none has.
 
     Args:
         state: The state.
-        view: What was seen last.
-        waits: The part cannot go on now. Else it does, unless it is the removal of a member that works again: another
+        view: The last view.
+        waits: The part cannot go on now. If it can, only the removal of a member that works again is put off: another
             one joins before such a member leaves.
     """
     whole = state.whole
-    # A member that has its vote is seen to work and recorded first: nobody would come back to it.
+    # A member that has its vote is verified and recorded first: no later part would come back to it.
     if whole is None or whole.part is None or state.change_pending or state.joining.has_vote:
         return None
     part, decision = whole.part, plan(view, goal(state))
@@ -135,14 +142,14 @@ def is_complete(state: OperationState) -> bool:
 
 
 def nothing_left(state: OperationState) -> bool:
-    """Whether all members are as a larger change wants them, though one may not be recorded yet."""
+    """Whether all members are as a larger change wants them; a record may still be missing."""
     if state.whole is None or state.pinned is None or state.view is None:
         return False
     return isinstance(plan(state.view, goal(state)), Done)
 
 
 def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
-    """All members are as they are to be: what their EtcdMembers may not say yet is recorded, then the result told."""
+    """Record what EtcdMembers do not show yet, then return the result: all members are as wanted."""
     if part := unrecorded.part(state, goal(state)):
         return parts.begun(state, part)
     whole = parts.whole_of(state)
@@ -157,40 +164,44 @@ def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa
 
 
 def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:  # noqa: ARG001
-    """No step is its own: each belongs to a part."""
+    """Raise: each step belongs to a part.
+
+    Raises:
+        TypeError: Always.
+    """
     msg = f"{command} is no step of {state.request.noun}"
     raise TypeError(msg)
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
-    """All parts in words, with quorum and failures that the cluster survives after each; none while it is blocked."""
+    """Return all parts in words, with quorum and tolerated failures after each; none while it is blocked."""
     if isinstance(decision, Blocked | Refused) or state.view is None:
         return ()
     return (*change_words.plan_lines(state.view, goal(state)), *change_words.records(parts.whole_of(state)))
 
 
 def is_reached(state: OperationState) -> bool:  # noqa: ARG001  # as every strategy has it
-    """Never: a failure between two parts is no success after all, because nothing was proposed there."""
+    """Return False: nothing was proposed between two parts, so a failure there is no success after all."""
     return False
 
 
 def remains(state: OperationState) -> str:  # noqa: ARG001  # `parts.failed` says it of any part
-    """What its failure has to tell besides."""
+    """Return nothing: `parts.failed` adds what is left."""
     return ""
 
 
 def cancelled(state: OperationState) -> str:
-    """What is true when it was cancelled, in words."""
+    """Return what is true after the cancellation, in words."""
     return f"cancelled{parts.half_done(parts.whole_of(state)) or ' before anything was changed'}"
 
 
 def ended(state: OperationState, written: str) -> str:
-    """How it ended well, in words."""
+    """Return how it ended well, in words."""
     return f"{change_words.so_far(parts.whole_of(state))}; {written}"
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> OperationResult:
-    """The result of `ApplyMembership`, put together from those of its parts."""
+    """Return the result of `ApplyMembership`, put together from those of its parts."""
     whole, view = parts.whole_of(state), state.view
     changed = any(part.outcome in (Outcome.ADDED, Outcome.REMOVED) for part in whole.ended)
     writes = [part.writes_acknowledged for part in whole.ended if part.writes_acknowledged is not None]
@@ -220,7 +231,7 @@ def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatu
 
 
 def _led(state: OperationState, target: Target) -> Target:
-    """The member that leaves, and who leads now."""
+    """Return the member that leaves, with the present leader."""
     view = state.view
     member = view.member(target.member_id) if view else None
     return identity.pinned(view, member) if view and member else target

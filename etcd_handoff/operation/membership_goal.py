@@ -1,4 +1,4 @@
-"""What a change of several members wants, for the planner. Pure."""
+"""Return the goal of a change of several members, for the planner. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def members_changed(state: OperationState) -> MembersChanged:
-    """What is wanted, for the planner."""
+    """Return the goal for the planner."""
     whole = parts.whole_of(state)
     target = whole.pinned or state.target
     return MembersChanged(
@@ -30,7 +30,11 @@ def members_changed(state: OperationState) -> MembersChanged:
 
 
 def joins(state: OperationState) -> tuple[Joiner, ...]:
-    """Members that are to be there at the end."""
+    """Return the members that are to be present at the end.
+
+    Raises:
+        TypeError: The request asks for no change of several members.
+    """
     request = parts.whole_of(state).request
     if isinstance(request, ReplacementRequest):
         return (Joiner(request.name, request.peer_urls),)
@@ -41,6 +45,6 @@ def joins(state: OperationState) -> tuple[Joiner, ...]:
 
 
 def _min_voters(state: OperationState, whole: Whole) -> int:
-    """What the profile wants; of a change that has begun, no more than it was to end with."""
+    """Return the profile's minimum; for a change that has begun, no more than its planned number of voters."""
     least = state.traits.min_voters if state.traits else 1
     return min(least, whole.voters or 1) if whole.begun else least

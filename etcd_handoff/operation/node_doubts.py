@@ -1,4 +1,4 @@
-"""What the answers of several nodes' workers leave in doubt, where each sees its own member alone. Pure."""
+"""Find doubts in the answers of several nodes' workers, where each sees only its own member. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
 UNSETTLED: Final = "start workers on the others, or start the operation again if these have left"
-"""What to do where one list contradicted another, and nobody is left to say which is right."""
+"""Remedy for lists that contradicted each other, when no worker is left to settle which is right."""
 
 
 def confirmed_by_most(view: ClusterView, agreeing: Collection[str], unheard: Collection[str]) -> ClusterView:
-    """The view, in doubt where too few workers speak of its cluster in a look that is to tell which one is meant.
+    """Return the view, in doubt where too few workers confirm its cluster.
 
-    A node that was set up anew has an API server of its own as well, so its EtcdMembers agree with its list.
+    This is for a look that has to find out which cluster is meant. A node that was set up anew has its own API server,
+    so its EtcdMembers agree with its list.
 
     Args:
         view: The list.
         agreeing: Nodes whose workers gave it.
-        unheard: Nodes for which Temporal lists a worker that has said nothing, whether or not it was asked.
+        unheard: Nodes whose workers Temporal lists and that gave no answer, whether or not they were asked.
     """
     silent = sorted(set(unheard) - set(agreeing))
     if not silent or len(silent) < len(agreeing):
@@ -42,7 +43,7 @@ def confirmed_by_most(view: ClusterView, agreeing: Collection[str], unheard: Col
 
 
 def confirmed_by_its_worker(report: StepResult) -> StepResult:
-    """The look of one worker, in doubt as long as Temporal lists others of which nothing has been heard."""
+    """Return the look of one worker, in doubt as long as Temporal lists others that gave no answer."""
     if report.view is None:
         return report
     unheard = set(report.worker_nodes) - {report.step.node}
@@ -50,13 +51,14 @@ def confirmed_by_its_worker(report: StepResult) -> StepResult:
 
 
 def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:
-    """Why a list does not settle which of two is right, where a worker sees its own member alone; empty where it does.
+    """Return why a list does not settle which of two is right; empty where it does.
 
-    A member that was forced into a cluster of its own lists nobody else. So where a node of the last view is missing in
-    the list, most nodes of that view have to say so: one that contradicted may have lost its worker meanwhile.
+    This concerns workers that each see only their own member. A member that was forced into a new cluster lists no
+    other member. So where the list lacks a node of the last view, most nodes of that view have to confirm it. A node
+    that contradicted it may have lost its worker meanwhile.
 
     Args:
-        report: What all workers that answered tell.
+        report: The look of all workers that answered.
         known: Nodes of the last view, without those of members that are to leave.
         table: Nodes of members that are named otherwise.
     """
@@ -73,5 +75,5 @@ def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, 
 
 
 def far_nodes(report: StepResult) -> tuple[str, ...]:
-    """Nodes whose workers a view stands on; none where one worker reaches all members."""
+    """Return the nodes whose workers a view relies on; none where one worker reaches all members."""
     return tuple(sorted({m.through_node for m in report.view.members} - {""})) if report.view else ()

@@ -1,4 +1,4 @@
-"""A hash check where no worker reaches all members: each node's worker hashes its own member. Pure.
+"""Check hashes where no worker reaches all members: each node's worker hashes its own member. Pure.
 
 The first voter is hashed at its newest revision. Then the others are hashed at that revision, and all are compared.
 """
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 TRIES: Final = 5
-"""A compaction between two hashes makes them incomparable; Kubernetes compacts every five minutes."""
+"""Attempts at a comparison. A compaction between two hashes makes them incomparable; Kubernetes compacts every five
+minutes."""
 
 
 def decide(state: OperationState) -> Decided | OperationState:
@@ -43,7 +44,7 @@ def decide(state: OperationState) -> Decided | OperationState:
 
 
 def unchecked(state: OperationState) -> OperationState:
-    """The state after it has waited with its turn given up: hashes from before, or some of them, count no more."""
+    """Return the state after a wait without the turn: earlier hashes count no more."""
     return state.changed(hash_checked=False, hashing=Hashing())
 
 
@@ -56,7 +57,7 @@ def _check(member: MemberView, ask: CheckHashInput) -> CheckHash:
 
 
 def answered(state: OperationState, results: Sequence[StepResult | StepFailure]) -> StepResult | OperationState:
-    """What the check has come to, or the state that goes on with it or waits for what it lacks."""
+    """Return the result of the check, or the state that goes on with it or waits for missing hashes."""
     for result in results:
         if isinstance(result, StepFailure):
             final = failures.failed_step(result.kind, result.text, pinned=True)
@@ -96,15 +97,17 @@ def _compared_voters(state: OperationState) -> tuple[MemberView, ...]:
 
 
 def silent(voters: Iterable[MemberView]) -> str:
-    """Voters that do not answer, any of whose copies may be the one that differs; empty when all do."""
+    """Return the voters that do not answer, any of whose copies may differ; empty when all do."""
     return ", ".join(f"{m.label} does not answer ({m.note})" for m in voters if not m.reachable)
 
 
 def compared(hashes: Sequence[tuple[str, MemberHash]]) -> tuple[StepOutcome, str]:
-    """Whether keyspaces are the same, and what was seen; it is unknown where they were compacted differently.
+    """Return whether keyspaces are the same, and what was seen.
+
+    Where they were compacted differently, that is unknown.
 
     Args:
-        hashes: Each with a name for people, the one at whose revision all were taken first.
+        hashes: Each with a name for people; the first is the one at whose revision all were taken.
     """
     if len({keyspace.compact_revision for _, keyspace in hashes}) > 1:
         compacted = ", ".join(f"{name} {keyspace.compact_revision}" for name, keyspace in hashes)

@@ -1,8 +1,8 @@
-"""Looks through the workers of other nodes, at members that the worker of a look does not reach. Pure.
+"""Look at members that the worker of a look does not reach, through the workers of their nodes. Pure.
 
-A worker that runs on a node serves that node's own task queue, too. Where all workers reach all members nobody is
-asked there. A node that gave no answer is left alone for a while, so that one that is down costs no time in each look.
-One for which Temporal lists no worker is not asked at first.
+A worker that runs on a node serves that node's own task queue, too. Where all workers reach all members, no node is
+asked. A node that gave no answer is skipped for a while, since a node that is down would delay every look. A node for
+which Temporal lists no worker is not asked at first.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class NodeAnswers(NamedTuple):
-    """What came of looks through nodes.
+    """The result of looks through nodes.
 
     Attributes:
-        report: What all workers together tell.
+        report: The look of all workers together.
         silent: When each node was asked whose worker took no look.
     """
 
@@ -42,7 +42,7 @@ class NodeAnswers(NamedTuple):
 
 
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
-    """The state after one worker has looked: what it saw counts, or other nodes are asked first."""
+    """Return the state after one worker has looked: what it saw counts, or other nodes are asked first."""
     state = state.changed(traits=known_traits(state.traits, report.traits))
     known = state.view.members if state.view and not command.patient and not report.worker_nodes else ()
     passed_over = {m.id for m in known if not m.reachable}
@@ -63,7 +63,11 @@ def decide(state: OperationState, half: HalfLook) -> Decided:
 
 
 def answered(state: OperationState, results: Sequence[StepResult | StepFailure], now: float) -> OperationState:
-    """The state once the nodes have answered, or have not."""
+    """Return the state after the nodes' looks, answered or not.
+
+    Raises:
+        RuntimeError: No nodes were asked.
+    """
     half = state.half_look
     if half is None:
         msg = "nodes have answered that were not asked"
@@ -77,7 +81,10 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
 
 
 def _confirmed(state: OperationState, report: StepResult) -> StepResult:
-    """The look; where the last view was contradicted, it still stands until most nodes say that the member has left."""
+    """Return the look to believe.
+
+    Where the last view was contradicted, it still stands until most nodes confirm that the member has left.
+    """
     last, target = state.view, state.pinned
     if last is None or report.view is None or target is None or state.request.adds or state.absent:
         return report
@@ -92,13 +99,13 @@ def _confirmed(state: OperationState, report: StepResult) -> StepResult:
 
 
 def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:
-    """Nodes of members that the worker's list lacks and EtcdMembers do not call out."""
+    """Return the nodes of members that the list lacks and that no EtcdMember shows as out."""
     listed = {"", *(m.id for m in report.view.members)} if report.view else {""}
     return [node_of(c.name, table) for c in report.claims or () if c.joined != "False" and c.member_id not in listed]
 
 
 def _without_workers(report: StepResult, state: OperationState, now: float) -> StepResult:
-    """The look, in which members say so whose nodes have no worker and are not asked again so soon."""
+    """Return the look with a note on members whose nodes have no worker and are not asked again so soon."""
     resting = (n for n in state.silent_nodes if not _rested(state.silent_nodes, n, now))
     why = {node: texts.no_worker(node) for node in resting if node != report.step.node}
     if report.view is None or not why:
@@ -126,19 +133,19 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
     passed_over: Collection[str] = (),
     known: Iterable[str] = (),
 ) -> tuple[str, ...]:
-    """Nodes whose workers may reach started members that the worker of a look does not.
+    """Return the nodes whose workers may reach started members that the worker of a look does not.
 
-    Where a worker sees its own member alone, that is asked of all nodes that are known: a member that was forced into a
-    cluster of its own lists nobody else, and contradicts nothing that its own worker sees. As long as it is not known
-    which cluster is meant, all workers that Temporal lists are asked, even if their members are reached from here.
+    Where a worker sees only its own member, all known nodes are asked. A member that was forced into a new cluster
+    lists no other member, and contradicts nothing that its own worker sees. As long as it is not known which cluster is
+    meant, all workers that Temporal lists are asked. That includes workers whose members are reached from here.
 
     Args:
         report: What that worker saw.
         table: Nodes of members that are named otherwise.
         silent: When each node was asked whose worker took no look.
         now: The time, in seconds.
-        passed_over: Members that nobody reached the last time.
-        known: Nodes that Temporal, other workers or EtcdMembers speak of.
+        passed_over: Members that no worker reached the last time.
+        known: Nodes named by Temporal, other workers or EtcdMembers.
     """
     if report.view is None:
         nodes = [*known]
@@ -154,7 +161,7 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
 def looks_through(
     cluster: str, report: StepResult, nodes: Iterable[str], table: Mapping[str, str], *, claims: bool = False
 ) -> LookThroughNodes:
-    """The command that asks the nodes, each for its own member.
+    """Return the command that asks the nodes, each for its own member.
 
     Args:
         cluster: Cluster profile.
@@ -184,12 +191,12 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
     silent: Mapping[str, float],
     now: float,
 ) -> NodeAnswers:
-    """What the worker of a look and those of the nodes tell together.
+    """Merge the look of a worker with those of the nodes' workers.
 
     Args:
         report: What the worker of the look saw.
         nodes: The nodes that were asked.
-        results: What came of it, in the same order; nothing when nobody was asked after all.
+        results: Their results, in the same order; none when no node was asked after all.
         table: Nodes of members that are named otherwise.
         silent: When each node was asked before whose worker took no look.
         now: The time, in seconds.

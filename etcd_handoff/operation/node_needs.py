@@ -1,4 +1,4 @@
-"""What a node must be like on which a member is to run. Pure."""
+"""Check whether a node is fit for a new member. Pure."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ VERSION: Final = re.compile(r"(\d+)\.(\d+)\..*")
 
 
 def obstacles(facts: NodeFacts, node: str, view: ClusterView | None) -> Iterator[str]:
-    """What keeps a member from running on a node, one sentence each.
+    """Yield what keeps a member from running on a node, one sentence each.
 
-    The node of a member of the cluster is not to be cleared for another one: etcd counts on that member's vote and log
+    The node of a member of the cluster is not to be cleared for another one. etcd counts on that member's vote and log
     until it is removed.
     """
     resident = view.member(facts.member_id) if view and facts.cluster_id == view.cluster_id else None
@@ -47,10 +47,10 @@ def obstacles(facts: NodeFacts, node: str, view: ClusterView | None) -> Iterator
 
 
 def _wrong_version(version: str, others: list[str]) -> Iterator[str]:
-    """Why a binary cannot join.
+    """Yield why a binary cannot join.
 
-    The version of a cluster is that of its oldest member; a binary below it ends at once (etcd
-    `server/etcdserver/api/membership/cluster.go`, mustDetectDowngrade), and upgrades go one minor version at a time.
+    The version of a cluster is that of its oldest member. A binary below it ends at once (etcd
+    `server/etcdserver/api/membership/cluster.go`, mustDetectDowngrade). Upgrades go one minor version at a time.
     """
     own, cluster = _minor(version), min(filter(None, map(_minor, others)), default=None)
     if own is None or cluster is None:

@@ -1,7 +1,7 @@
-"""What of an operation is told outside of Temporal: each thing that needs a person once, and the end. Pure.
+"""Decide what to notify outside of Temporal: the end, and each trouble that needs a person, once. Pure.
 
-The ID of an event follows from the run in which the operation began, from what the event says, and from how often this
-kind of event occurred. A reset begins to count anew, and another end or another trouble is news after it.
+The ID of an event has three parts: the run in which the operation began, the event's text, and its count. After a reset
+the count begins anew, and another end or another trouble is news.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ WAITING_STATES: Final = frozenset(
         HandoffState.AWAITING_APPROVAL,
     }
 )
-"""States in which an operation only looks and waits: the trouble of which people know may be there still."""
+"""States in which an operation only looks and waits: the trouble that people know of may still be there."""
 LONGEST_TEXT: Final = 2_000
 
 
 def due(state: OperationState, command: Command, workflow_id: str) -> tuple[OperationState, Notice | None]:
-    """What is to be told now, and the state in which it has been.
+    """Return the notice that is due, and the state after it.
 
     Args:
         state: The operation, with what it shows.
-        command: What it does next.
+        command: Its next command.
         workflow_id: Its workflow's ID.
 
     Returns:
-        No notice where nothing new needs a person, nobody wants to be told, or it is a dry run.
+        No notice where nothing new needs a person, no notifications are wanted, or it is a dry run.
     """
     events = state.traits.notifies if state.traits is not None else ()
     if not events or state.original_request.dry_run:
@@ -59,7 +59,7 @@ def due(state: OperationState, command: Command, workflow_id: str) -> tuple[Oper
 
 
 def _forgotten(state: OperationState) -> OperationState:
-    """The state in which the same trouble would be news: the operation has gone on since, or was approved."""
+    """Return the state in which the same trouble is news again, if the operation has gone on or was approved."""
     approved = state.noticed.last == NoticeEvent.APPROVAL_WANTED and state.approval is not None
     if approved or state.handoff_state not in WAITING_STATES:
         return state.changed(noticed=state.noticed.model_copy(update={"last": ""}))
@@ -67,7 +67,7 @@ def _forgotten(state: OperationState) -> OperationState:
 
 
 def _occurrence(state: OperationState, command: Command) -> tuple[NoticeEvent | None, str, str]:
-    """The event, what it is about, and the outcome where it is the end."""
+    """Return the event, its key, and the outcome where it is the end."""
     match command:
         case Finish():
             return NoticeEvent.ENDED, NoticeEvent.ENDED, str(getattr(command.result, "outcome", ""))
@@ -112,11 +112,11 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
 
 
 def _waiting_for(state: OperationState) -> str:
-    """What unblocks it. For an approval that is a command, whose member may be named like an address."""
+    """Return what unblocks it. For an approval that is a command, whose member may be named like an address."""
     is_command = state.handoff_state in (HandoffState.AWAITING_APPROVAL, HandoffState.PAUSED)
     return state.waiting_for[:LONGEST_TEXT] if is_command else _without_addresses(state.waiting_for)
 
 
 def _without_addresses(text: str) -> str:
-    """A text in which nothing looks like an address. Member and workflow ID stay as somebody has named them."""
+    """Return the text without addresses. Member and workflow ID stay as somebody named them."""
     return ADDRESS.sub("...", text)[:LONGEST_TEXT]

@@ -1,4 +1,4 @@
-"""How an operation looks at the cluster, and what it learns from a look."""
+"""Order looks at the cluster, and take from a look what it shows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def look(
     state: OperationState, now: float, *, patient: bool = False, probe: bool = False, before_change: bool = False
 ) -> Decided:
-    """A fresh view.
+    """Order a fresh view.
 
     Args:
         state: The state.
@@ -52,8 +52,8 @@ def look(
 
 
 def observed(state: OperationState, command: Observe, report: StepResult) -> OperationState:
-    """The state after a look."""
-    # A removal that is blocked for hours looks hundreds of times; the last look says it all.
+    """Return the state after a look."""
+    # A removal that is blocked for hours looks hundreds of times. The last look is enough.
     state = state.with_step(report.step, instead_of_last=command.patient)
     state = state.changed(claims=report.claims, resource=None)
     state = seen(state, report.view)
@@ -66,7 +66,7 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
     if not proposal.wants_probe(state, state.since):
         return state
     view = view_doubts.undoubted(state)
-    # Whatever the list shows of a member that was to join or to be promoted, after that entry it stays so.
+    # After that entry, what the list shows of an addition or a promotion stays so.
     shows = view is not None and (state.request.adds or view.member(state.target.member_id) is not None)
     state = proposal.settled(state, acknowledged=acknowledged, unchanged=shows)
     if state.pending_since is None and state.request.adds and not state.target.member_id:
@@ -75,7 +75,7 @@ def observed(state: OperationState, command: Observe, report: StepResult) -> Ope
 
 
 def seen(state: OperationState, view: ClusterView | None) -> OperationState:
-    """The state once this was seen last; what nothing contradicts says how far the cluster has come."""
+    """Return the state with this view; an undoubted one also shows how far the cluster has come."""
     state = state.changed(view=view)
     believed = view_doubts.undoubted(state)
     if believed is None or state.pinned is None:
@@ -90,7 +90,10 @@ def seen(state: OperationState, view: ClusterView | None) -> OperationState:
 
 
 def _joining(state: OperationState, pinned: Target, view: ClusterView) -> OperationState:
-    """The member that joins is found by its peer URLs once, then by its ID; what is seen of it is not pending."""
+    """Return the state with what is seen of the member that joins, which is then no longer pending.
+
+    The member is found by its peer URLs once, then by its ID.
+    """
     if not pinned.member_id:
         goal = MemberPresent(pinned.cluster_id, pinned.member_name, pinned.peer_urls)
         found = goal.member_in(view)
@@ -105,7 +108,7 @@ def _joining(state: OperationState, pinned: Target, view: ClusterView) -> Operat
 
 
 def doubtful(state: OperationState) -> tuple[str, ...]:
-    """Members that gave no full answer to the last look: one that hangs would cost its time-out in every look."""
+    """Return the members that gave no full answer to the last look: one that hangs would delay every look."""
     if state.view is None:
         return ()
     return tuple(
@@ -114,7 +117,7 @@ def doubtful(state: OperationState) -> tuple[str, ...]:
 
 
 def intent(state: OperationState) -> MemberAbsent:
-    """What is wanted, for the planner."""
+    """Return the goal of a removal for the planner."""
     part = state.whole.part if state.whole else None
     return MemberAbsent(
         state.target.cluster_id,
@@ -129,21 +132,21 @@ def intent(state: OperationState) -> MemberAbsent:
 
 
 def _min_voters(state: OperationState) -> int:
-    """How many voters must remain."""
+    """Return how many voters must remain."""
     if state.whole is None:
         return state.traits.min_voters if state.traits else 1
     return min_voters_after_removal(state.view, members_changed(state)) if state.view else 1
 
 
 def staying_node(state: OperationState) -> str:
-    """The node of a healthy voter that stays, where no worker reaches all members; empty where any worker does."""
+    """Return the node of a healthy voter that stays; empty where any worker reaches one."""
     leave = {state.target.member_id, *view_doubts.leaving(state)}
     voters = state.view.healthy_voters if state.view else ()
     return next((m.through_node for m in voters if m.id not in leave), "")
 
 
 def change_input(state: OperationState) -> ChangeInput:
-    """What every activity is told that changes the cluster, whatever the operation."""
+    """Return the input that every activity gets that changes the cluster, whatever the operation."""
     return ChangeInput(
         cluster=state.request.cluster,
         cluster_id=state.target.cluster_id,
@@ -157,7 +160,7 @@ def change_input(state: OperationState) -> ChangeInput:
 
 
 def act_input(state: OperationState) -> StepInput:
-    """What every activity of a removal is told that changes or checks the cluster."""
+    """Return the input that every activity of a removal gets that changes or checks the cluster."""
     goal = intent(state)
     return StepInput(
         **dict(change_input(state)),
@@ -170,10 +173,10 @@ def act_input(state: OperationState) -> StepInput:
 
 
 def after_step(state: OperationState, view: ClusterView | None, *, removed: bool = False) -> OperationState:
-    """The state after a step, with what its worker saw.
+    """Return the state after a step, with what its worker saw.
 
-    Where no worker reaches all members that is not enough to decide on, or to call a member out: its own member may
-    have been forced into a cluster of its own. The cluster is looked at again, unless the step itself has removed the
+    Where no worker reaches all members, that is not enough to decide on, or to call a member out. The worker's own
+    member may have been forced into a new cluster. So the cluster is looked at again, unless the step has removed the
     target.
     """
     if state.view is not None and state.view.merged:
@@ -184,14 +187,14 @@ def after_step(state: OperationState, view: ClusterView | None, *, removed: bool
 def wants_entry_first(state: OperationState) -> bool:
     """Whether the look before a change has to follow a committed entry.
 
-    A worker that reaches its own member alone cannot make sure that the others take part in what is written: a look
-    through all nodes does, whose reads come after the entry.
+    A worker that reaches only its own member cannot make sure that the others take part in writes. A look through all
+    nodes does, as its reads come after the entry.
     """
     return state.view is not None and state.view.merged and not state.entry_committed
 
 
 def is_old(state: OperationState, now: float) -> bool:
-    """Whether the last look was ordered a while ago: its view may have waited for workers since it was seen."""
+    """Whether the last look was ordered a while ago, so that its view may have waited for workers."""
     return now - state.looked_at > time_limits.OPERATION.old_look_seconds
 
 
@@ -202,10 +205,10 @@ def may_be_late(state: OperationState) -> bool:
 
 
 def looking_twice(state: OperationState) -> OperationState:
-    """The state that looks again, once, where the first look may have had too little time."""
+    """Return the state that looks again, once, where the first look may have had too little time."""
     return state.changed(looked_twice=True, look_due=LookDue.PATIENT)
 
 
 def looking_again(state: OperationState) -> OperationState:
-    """A look is due where an activity has seen nothing."""
+    """Return the state with a look due where an activity has seen nothing."""
     return state.changed(look_due=LookDue.QUICK) if state.view is None else state

@@ -1,8 +1,8 @@
-"""How a larger change goes from one of its parts to the next: each is an operation of its own on the same state.
+"""Lead a larger change from one part to the next. Each part is an operation on the same state.
 
-What the parts share is named here (`SHARED`): the turn in the queue, the approval and what was made sure of, the time
-that is left for waiting, the cluster as far as it has been seen, the steps. All else begins anew with each part.
-tests/unit/test_parts.py lists that too, so that no field is reset by oversight.
+`SHARED` names what the parts share: the turn in the queue, the approval and the checks, the time left for waiting, the
+view of the cluster, the steps. All else begins anew with each part. tests/unit/test_parts.py lists that too, so that no
+field is reset by oversight.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ SHARED: Final = frozenset(
 
 
 def whole_of(state: OperationState) -> Whole:
-    """What the state is a part of.
+    """Return the larger change that the state is a part of.
 
     Raises:
         RuntimeError: It is no part of anything.
@@ -80,12 +80,12 @@ def whole_of(state: OperationState) -> Whole:
 
 
 def found_possible(state: OperationState) -> OperationState:
-    """The state once the planner has answered with a step: a larger change is possible."""
+    """Return the state after the planner answered with a step: a larger change is possible."""
     return state if state.whole is None else state.changed(whole=state.whole.changed(possible=True))
 
 
 def begun(state: OperationState, part: Part, *, look_due: LookDue = LookDue.NO) -> OperationState:
-    """The state of the part that begins; it goes on with what has just been seen, unless a look is due before."""
+    """Return the state of the part that begins; it uses the last view, unless a look is due before."""
     whole = whole_of(state).changed(part=part, begun=True)
     return _anew(state, whole).changed(
         request=part.request(whole.request), pinned=part.leaves, view=state.view, look_due=look_due
@@ -93,7 +93,7 @@ def begun(state: OperationState, part: Part, *, look_due: LookDue = LookDue.NO) 
 
 
 def ended(state: OperationState, result: OperationResult) -> OperationState:
-    """The state once a part has ended well: the cluster is looked at, and what is next decided."""
+    """Return the state after a part ended well: the cluster is looked at, and the next part decided."""
     whole = whole_of(state)
     part = PartResult(
         kind="add" if state.request.adds else "remove",
@@ -110,7 +110,7 @@ def ended(state: OperationState, result: OperationResult) -> OperationState:
 
 
 def deferred(state: OperationState) -> OperationState:
-    """The state once a part is put off, because another one has to come before it."""
+    """Return the state after a part was put off, because another one has to come before it."""
     whole = whole_of(state)
     if state.joining.sent and state.target.member_id:
         whole = whole.changed(own=(*whole.own, state.target.member_id))
@@ -122,7 +122,7 @@ def deferred(state: OperationState) -> OperationState:
 
 
 def own_learner(state: OperationState) -> str:
-    """ID of the learner that is its own and leaves when it is cancelled: the running part's, else one put off."""
+    """Return the ID of the own learner, which a cancellation removes: the running part's, else one put off."""
     if state.pinned is None:
         return ""
     if state.joining.sent:
@@ -131,7 +131,10 @@ def own_learner(state: OperationState) -> str:
 
 
 def put_off(state: OperationState) -> str:
-    """What becomes of a learner whose part was put off, as the end of a sentence; empty where a part tells of it."""
+    """Return what becomes of a learner whose part was put off, as the end of a sentence.
+
+    It is empty where there is none, or where the running part reports it.
+    """
     member_id = state.whole.put_off if state.whole else ""
     is_this_part = state.request.adds and state.pinned is not None and state.pinned.member_id == member_id
     if not member_id or is_this_part:
@@ -146,7 +149,7 @@ def put_off(state: OperationState) -> str:
 
 
 def failed(state: OperationState, failure: Failure) -> Failure:
-    """Why the whole fails where a part does: with what is half done, and what to type to go on."""
+    """Return the failure of the whole where a part fails: with what is half done, and what to type to go on."""
     if state.whole is None:
         return failure
     refused = failure.kind == FailureType.REMOVAL_REFUSED
@@ -155,7 +158,10 @@ def failed(state: OperationState, failure: Failure) -> Failure:
 
 
 def half_done(whole: Whole) -> str:
-    """What has been done when it stops, and how to go on, as the end of a sentence; empty when nothing was begun."""
+    """Return what has been done when it stops, and how to go on, as the end of a sentence.
+
+    It is empty when nothing was begun.
+    """
     if not whole.begun:
         return ""
     done = [f"{p.member_name or p.member_id} ({p.member_id}) {_DONE[p.kind]}" for p in whole.ended]
@@ -180,7 +186,7 @@ def _again(whole: Whole) -> str:
 
 
 def _between(state: OperationState, whole: Whole) -> OperationState:
-    """The state between two parts, in which the next one is decided."""
+    """Return the state between two parts, in which the next one is decided."""
     doing = "deciding what is next"
     fresh = _anew(state, whole.changed(part=None)).showing(HandoffState.CHECKING, doing)
     return fresh.changed(request=whole.request, pinned=whole.pinned)

@@ -1,4 +1,4 @@
-"""How people hold an operation: it begins no further change until somebody lets it go on."""
+"""Pause an operation: it begins no further change until somebody resumes it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def decide(state: OperationState) -> Decided:
-    """Wait until somebody lets it go on, with the turn given to others; the time for waiting does not pass."""
+    """Wait until somebody resumes it, with the turn given up; the time for waiting does not pass."""
     by = f" by {state.paused.by}" if state.paused and state.paused.by else ""
     why = f": {state.paused.reason}" if state.paused and state.paused.reason else ""
     request = state.original_request
@@ -32,7 +32,7 @@ def decide(state: OperationState) -> Decided:
 
 
 def resumed(state: OperationState) -> OperationState:
-    """The state once it goes on: the cluster may have changed meanwhile, so it is looked at again."""
+    """Return the state after the pause: the cluster may have changed meanwhile, so it is looked at again."""
     if state.is_paused:
         return state
     state = node_hashes.unchecked(state.with_joining(in_sync=False, works_since=None))  # nobody has looked since
@@ -47,7 +47,7 @@ def resumed(state: OperationState) -> OperationState:
 
 
 def refusal(state: OperationState) -> str:
-    """Why it cannot be paused now; empty when it can."""
+    """Return why it cannot be paused now; empty when it can."""
     noun = state.original_request.noun
     last = state.whole is None or state.whole.part is None  # after a part of a larger change another one may begin
     if state.paused is not None:

@@ -1,7 +1,7 @@
-"""Who somebody is, by what Temporal has recorded of them and by the name that they give. Pure.
+"""Identify people by what Temporal recorded of them and by the name that they give. Pure.
 
-An identity in Temporal's records is what a client says of itself: our command line, our client for scripts and
-Temporal's command line name user and host, the SDKs name process and host unless they are told otherwise.
+An identity in Temporal's records is what a client says of itself. Our command line, our client for scripts and
+Temporal's command line name user and host. The SDKs name process and host by default.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ COMMAND_LINE: Final = "etcd-handoff:"
 SCRIPT: Final = "etcd-handoff-client:"
 TEMPORAL_CLI: Final = "temporal-cli:"
 REQUESTER_MEMO: Final = "etcd-handoff-requester"
-"""Key in the memo of a removal that a watcher starts: who has given the order on the EtcdMember, for people."""
+"""Key in the memo of a removal that a watcher starts: who gave the order on the EtcdMember, for people."""
 PROGRAMS: Final = (COMMAND_LINE, SCRIPT, TEMPORAL_CLI)
 """How identities begin that name a user and a host, by the program that gives them."""
 
 
 def user_of(identity: str) -> str:
-    """The user that an identity names; empty where it names a process, or nobody."""
+    """Return the user that an identity names; empty where it names a process, or no user."""
     for program in PROGRAMS:
         identity = identity.removeprefix(program)
     user = identity.rpartition("@")[0] or identity
@@ -30,7 +30,7 @@ def user_of(identity: str) -> str:
 
 
 def named(by: str, identity: str) -> str:
-    """Who has said something, for people.
+    """Return a person's name and identity, for people.
 
     Args:
         by: The name that was given.
@@ -42,17 +42,17 @@ def named(by: str, identity: str) -> str:
 
 
 def approver(approval: Approval | None, given: Approved | None) -> str:
-    """Who has approved an operation, for people; empty when nobody has.
+    """Return who approved an operation, for people; empty when it is not approved.
 
     Args:
-        approval: What the approver has said.
+        approval: The approver's input.
         given: What was recorded of that.
     """
     return named(approval.by, given.identity if given else "") if approval else ""
 
 
 def doubt(started_by: str, by: str, identity: str) -> str:
-    """Why an approval may not be by somebody else than the one who has started it; empty when it is.
+    """Return why an approval may not come from a second person; empty when it does.
 
     Args:
         started_by: The identity that was recorded for the start; empty where none was.

@@ -1,4 +1,4 @@
-"""How far an operation has come with what takes more than one command."""
+"""Define the progress of an operation in what takes more than one command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LookDue(StrEnum):
 
 
 class HalfLook(Message):
-    """A look that waits for what the workers of other nodes see.
+    """A look that waits for the looks of other nodes' workers.
 
     Attributes:
         command: The look.
@@ -35,12 +35,12 @@ class HalfLook(Message):
 
 
 class ApprovedChange(Message):
-    """What somebody approves, as their page shows it.
+    """The change that somebody approves, as their page shows it.
 
     Attributes:
-        target: The member that it is about, and its ID.
+        target: The member that leaves or joins, with its ID.
         members: All members.
-        leader: Who leads.
+        leader: The leader.
         plan: Which changes follow.
     """
 
@@ -50,7 +50,7 @@ class ApprovedChange(Message):
     plan: tuple[str, ...] = ()
 
     def differs(self, now: ApprovedChange) -> str:
-        """What is not as it was, in words; empty when all is."""
+        """Return what has changed, in words; empty when nothing has."""
         was_and_is = (
             ("target", (self.target or "unknown",), (now.target or "unknown",)),
             ("members", self.members, now.members),
@@ -61,7 +61,7 @@ class ApprovedChange(Message):
 
 
 def _change(was: tuple[str, ...], its: tuple[str, ...]) -> str:
-    """What has come and gone of a list; not both lists, which may be long."""
+    """Return what was added to and removed from a list; both lists in full may be long."""
     gone, come = (", ".join(w for w in one if w not in other) for one, other in ((was, its), (its, was)))
     if gone and come:
         return f"{gone} when it was given, {come} now"
@@ -74,9 +74,9 @@ class Approved(Message):
     """An approval that was given.
 
     Attributes:
-        identity: Who Temporal has recorded as its sender.
-        counts_from: From when on its time counts.
-        change: What it is about.
+        identity: The identity that Temporal recorded for its sender.
+        counts_from: When its time begins to count.
+        change: The change that it covers.
         used: Something was changed under it.
     """
 
@@ -86,7 +86,7 @@ class Approved(Message):
     used: bool = False
 
     def without_change(self) -> Approved:
-        """The same without what it is about, which nothing is compared with once it is used."""
+        """Return the same without the change, which is compared with nothing once the approval is used."""
         return self.model_copy(update={"change": ApprovedChange()})
 
 
@@ -94,12 +94,12 @@ class NodeProcess(Message):
     """What is known of the etcd process on the node of a member that joins.
 
     Attributes:
-        command: The node's configuration names a command for it; None while nobody has said so or otherwise.
-        asked_at: When the node was asked last, in workflow time; None when it is to be asked before a change.
-        starts: The last start has come to this; None before the first one.
-        error: Why it has failed; empty when it has not.
-        started: The node has said that it was started for this operation, or may have been.
-        join: What it was last started with; empty before the first start.
+        command: The node's configuration names a command for it; None while that is unknown.
+        asked_at: When the node was last asked, in workflow time; None when it is to be asked before a change.
+        starts: The last start succeeded; None before the first one.
+        error: Why it failed; empty when it did not.
+        started: It was started for this operation, by the node's answer, or may have been.
+        join: The settings of the last start; empty before the first one.
     """
 
     command: bool | None = None
@@ -111,25 +111,24 @@ class NodeProcess(Message):
 
     @property
     def may_run(self) -> bool:
-        """Whether there may be a process that the node's command stops: somebody has said so, or it was started."""
+        """Whether there may be a process that the node's command stops: the node has a command, or started it."""
         return self.command is True or self.started
 
 
 class Joining(Message):
-    """How far a member has come that joins.
+    """The progress of a member that joins.
 
     Attributes:
-        sent: Its addition is being proposed, or etcd has answered that it was added: a learner with its peer URLs is
-            our own.
+        sent: Its addition is being proposed, or etcd has confirmed it: a learner with its peer URLs is our own.
         has_started: Its learner has been seen to have started.
         least_lag: The smallest lag of its learner behind the voters that has been seen, in raft entries; None before.
-        mark_at: When it came so far, in workflow time; None while there is no learner.
-        progresses: What is waited for is a learner that makes progress: that does not count as being blocked.
-        in_sync: It was in sync in two looks, and nothing has spoken against it since.
-        followed: The raft index that it had to have reached then, by its own word; 0 where none was demanded.
+        mark_at: When it last made such progress, in workflow time; None while there is no learner.
+        progresses: The operation waits for a learner that makes progress, which does not count as being blocked.
+        in_sync: It was in sync in two looks, and nothing has contradicted that since.
+        followed: The raft index that it had to reach for that, by its own answer; 0 where none was required.
         has_vote: It has been seen with a vote, and had none at first.
-        works_since: Since when it has been seen to work as a voter, without a break; None when it has not.
-        settings: What etcd was to be started with when that was last said, by environment variable.
+        works_since: Since when it has worked as a voter without a break; None when it has not.
+        settings: The settings for etcd as they were last shown, by environment variable.
         process: What is known of its process on its node.
     """
 
@@ -147,7 +146,7 @@ class Joining(Message):
 
 
 class Lasting(Message):
-    """Where an operation stands, and since when; a look in between does not end it.
+    """The state of an operation and since when it lasts; a look in between does not end it.
 
     Attributes:
         what: Its state, with the reason where it is blocked.
@@ -159,10 +158,10 @@ class Lasting(Message):
 
 
 class Noticed(Message):
-    """What of an operation was told outside of Temporal.
+    """The notifications that an operation has sent outside of Temporal.
 
     Attributes:
-        last: What people know of; empty where it is over.
+        last: The trouble that people know of; empty where it is over.
         counts: How often each event has occurred.
     """
 
@@ -174,7 +173,7 @@ class Hashing(Message):
     """A hash check through the workers of several nodes.
 
     Attributes:
-        tries: How many comparisons have come to nothing.
+        tries: How many comparisons gave no result.
         newest: The first voter's hash, at whose revision the others are hashed next; None before.
     """
 
@@ -183,7 +182,7 @@ class Hashing(Message):
 
 
 class LeaveStep(StrEnum):
-    """What is next about the order to k0s; see `leave.py`."""
+    """The next step about the order to k0s; see `leave.py`."""
 
     NONE = ""
     CHECK = "check"
@@ -193,7 +192,7 @@ class LeaveStep(StrEnum):
 
 
 class EndPhase(StrEnum):
-    """How far the end of an operation has come; see `ending.py`."""
+    """The phases of an operation's end; see `ending.py`."""
 
     WITHDRAW = "withdraw"
     TAKE_OUT = "take-out"
@@ -208,11 +207,11 @@ class EndPhase(StrEnum):
 
 
 class Ending(Message):
-    """The end of an operation, as far as it has come.
+    """The progress of an operation's end.
 
     Attributes:
         phase: What is next.
-        failure: Why it fails; None when the member is out, or when somebody has cancelled it.
+        failure: Why it fails; None when the member is out, or when it was cancelled.
         proposed: The change may have been proposed before it failed.
         record: What is written on the EtcdMember; None until that is known.
         call_seconds: How long the present call may take; 0 before the first.
@@ -221,13 +220,13 @@ class Ending(Message):
         given_up: No further call is made.
         recorded: How it ended.
         looked: The last look at the cluster was made.
-        tries: How often it was tried to take the own learner out.
-        taken_out: The own learner was there, and is not any more.
-        lock_tries: How often it was tried to give back a lock that was left.
-        runs_on: The etcd of the member that is out still runs; None when that is not known.
+        tries: The number of attempts to remove the own learner.
+        taken_out: The own learner was there and has been removed.
+        lock_tries: The number of attempts to release a lock that was left.
+        runs_on: The etcd of the removed member still runs; None when that is not known.
         rechecked: The cluster was looked at again before that, since the record had to wait.
-        process_asked: The node of the member that is out was asked to stop its etcd.
-        process: What has become of that etcd and its data, or what is left to do; empty where the node has no command.
+        process_asked: The node of the removed member was asked to stop its etcd.
+        process: What became of that etcd and its data, or what is left to do; empty where the node has no command.
     """
 
     phase: EndPhase = EndPhase.WITHDRAW

@@ -1,12 +1,16 @@
-"""The etcd process of a member that is out: stopped, and its data put away, where its node has a command for it. Pure.
+"""Stop the etcd process of a removed member and put its data away, where its node has a command. Pure.
 
-It is a help and no part of the change. So it comes after the proof that the member is out, takes three minutes at most,
-and what cannot be done is told and left to people. The node's worker makes sure that what runs is that member's, by the
-IDs in its data.
+This is a help and not part of the change. It comes after the proof that the member is out, and takes three minutes at
+most. What cannot be done is reported and left to people. The node's worker checks by the IDs in the data that the
+process is that member's.
 
-Two members leave like this: the learner of an addition that was cancelled, where its node has a command and so may have
-started it, also where it was added in a part that was put off; and the member that another one replaces. Whoever
-removes a member and no more has other plans with it, or none.
+Two kinds of members leave like this:
+
+1. The learner of a cancelled addition, where its node has a command and so may have started it. That includes a learner
+of a part that was put off.
+2. The member that another one replaces.
+
+A plain removal stops no process: its requester has other plans with the member, or none.
 """
 
 from __future__ import annotations
@@ -28,18 +32,18 @@ if TYPE_CHECKING:
 
 
 def is_due(state: OperationState) -> bool:
-    """Whether the node of a member that is out is to be asked now."""
+    """Whether to ask the node of a removed member now."""
     end = state.end
     return not end.process_asked and end.failure is None and _member(state) is not None
 
 
 def decide(state: OperationState) -> Decided | OperationState:
-    """Stop it, then put its data away."""
+    """Stop the process, then put its data away."""
     member = _member(state)
     if member is None:
         return _over(state, "")
     if state.end.phase is EndPhase.STOP:
-        # Where it ran already and has no data, nothing says that it is this member's.
+        # A process that ran already and has no data can't be identified as this member's.
         learner = _put_off(state)
         started = learner.started if learner else state.joining.process.started
         kind = StopLearner if learner else StopMember
@@ -50,12 +54,12 @@ def decide(state: OperationState) -> Decided | OperationState:
 
 
 def skipped(state: OperationState) -> OperationState:
-    """Nothing is done on the node: its member may be in the cluster again, which was restored since."""
+    """Return the state without a change on the node: after a restore its member may be in the cluster again."""
     return _over(state, f"nothing was touched on its node: it can no longer be seen that {_who(state)} is out")
 
 
 def applied(state: OperationState, command: StopMember | ArchiveMember, report: ProcessResult) -> OperationState:
-    """The state after the node has done it, or has said why not."""
+    """Return the state after the node has done it, or has reported why not."""
     if not report.command:
         return _over(state, "")
     state = state.with_step(report.step)
@@ -69,7 +73,7 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
 
 
 def failed(state: OperationState, command: StopMember | ArchiveMember, failure: StepFailure) -> OperationState:
-    """The state after no worker of the node has answered: without one, nobody knows of a command."""
+    """Return the state after no worker of the node answered: then no command is known there."""
     has_command = state.joining.process.may_run or _put_off(state) is not None
     without = not failure.taken or failure.kind in member_process.WITHOUT
     if isinstance(command, StopMember) and without and not has_command:
@@ -78,7 +82,7 @@ def failed(state: OperationState, command: StopMember | ArchiveMember, failure: 
 
 
 def _member(state: OperationState) -> Target | None:
-    """The member that is out and whose node is to be asked; None where nobody's is."""
+    """Return the removed member whose node is to be asked; None where there is none."""
     target = state.target if state.pinned else None
     if (learner := _put_off(state)) is not None and target is not None:
         own = {"member_id": parts.own_learner(state), "member_name": learner.name, "present": False}
@@ -86,7 +90,7 @@ def _member(state: OperationState) -> Target | None:
     if target is None or not (target.member_name and target.member_id):
         return None
     if state.request.adds:
-        # What somebody else has added is nobody's to stop, though its etcd may have been started by this part.
+        # A member that another client added is not stopped, though this part may have started its etcd.
         taken_out = state.end.taken_out and state.joining.sent
         return target if taken_out and state.joining.process.may_run else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
@@ -94,7 +98,7 @@ def _member(state: OperationState) -> Target | None:
 
 
 def _put_off(state: OperationState) -> OwnLearner | None:
-    """The learner that was taken out, where a part that was put off knows its node, and this one does not."""
+    """Return the removed learner where only a part that was put off knows its node."""
     knows_node = state.joining.sent and state.joining.process.command is not None
     if state.whole is None or not state.end.taken_out or knows_node:
         return None
@@ -107,20 +111,20 @@ def _who(state: OperationState) -> str:
 
 
 def _left(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
-    """What people have to do themselves."""
+    """Return what people have to do themselves."""
     if isinstance(command, StopMember):
         return f"on {command.node}: etcd could not be stopped: {why}. Left to do there: stop it, and move its data away"
     return f"{state.end.process}; its data could not be put away: {why}. Left to do there: move it away"
 
 
 def _left_alone(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
-    """Why nothing was touched: it is another member's, which nobody is to stop because of this one."""
+    """Return why nothing was touched: the process is another member's and must not be stopped for this one."""
     stops = isinstance(command, StopMember)
     what = f"on {command.node}: nothing was touched" if stops else f"{state.end.process}; no data was moved"
     return f"{what}: {why}. If the etcd of {_who(state)} still runs somewhere, stop that one"
 
 
 def _over(state: OperationState, note: str) -> OperationState:
-    """The end goes on where it was left."""
+    """Return the state in which the end goes on where it was left."""
     following = EndPhase.WITHDRAW if state.end.recorded is None else EndPhase.TELL
     return state.at_end(phase=following, process_asked=True, process=note)

@@ -1,26 +1,30 @@
-"""Whether etcd may still take the member out because of what this removal has proposed. Pure.
+"""Decide whether etcd may still carry out what this operation has proposed. Pure.
 
-The point of no return. While `remove_member` runs, and after any attempt that may have sent the proposal without
-hearing what became of it, the member may disappear at any moment, so the removal can only roll forward.
+This is the point of no return. The member may disappear at any moment while `remove_member` runs. The same holds after
+any attempt that may have sent the proposal without learning its outcome. Until then the removal can only roll forward.
 
-That ends when nothing can be pending any more, which takes two proofs:
+It ends when nothing can be pending any more, which takes two proofs:
 
 1. The last attempt ended at least `settle_seconds` (`time_limits.OPERATION`) ago. Until then the proposal may wait in
-   the member that was asked, or on its way to the leader, without standing in anybody's log. etcd gives a proposal up
-   after its own request time-out: 5 s and two election time-outs, 7 s as it comes (etcd `server/config/config.go`,
+   the member that was asked, or on its way to the leader, without standing in any member's log. etcd gives a proposal
+   up after its own request time-out: 5 s and two election time-outs, 7 s by default (etcd `server/config/config.go`,
    ReqTimeout).
 2. After that an entry has been committed, and a linearizable list read later still shows the member. The leader of that
-   entry commits only what is in its own log, in order (raft, Log Matching and Leader Completeness): a removal that
-   stood before the entry is applied and would show in the list, and one that stood only in another member's log, left
+   entry commits only what is in its own log, in order (raft, Log Matching and Leader Completeness). A removal that
+   stood before the entry is applied and would show in the list. One that stood only in another member's log, left
    from an earlier term, has been overwritten or never will be committed.
 
 An attempt that Temporal has given up may go on: its worker was paused, or cut off from Temporal. So each attempt asks
 Temporal whether it still counts, beside the look that its proposal follows (`activities.attempts`).
 
-What this cannot exclude: such an attempt that was given up within that look, while etcd was slow or the worker was
-paused once more; and a member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call
-in its socket, and reads it when it wakes. The call's deadline and the closed connection make etcd drop it, unless the
-handler wins that race. Then the list is what counts: the next look, or the next resync, finds the member gone.
+Two cases cannot be excluded:
+
+1. An attempt that was given up within that look, while etcd was slow or the worker was paused once more.
+2. A member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call in its socket, and that
+   reads it when it wakes. The call's deadline and the closed connection make etcd drop it, unless the handler wins that
+   race.
+
+Then the list is what counts: the next look, or the next resync, finds the member gone.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def ended(state: OperationState, now: float, *, may_be_pending: bool, by_k0s: bool = False) -> OperationState:
-    """The state after an attempt to propose the removal; one before it may be pending all the same.
+    """Return the state after an attempt to propose the change; an earlier attempt may still be pending.
 
     Args:
         state: The state before.
@@ -50,7 +54,7 @@ def ended(state: OperationState, now: float, *, may_be_pending: bool, by_k0s: bo
 
 
 def seconds_to_settle(state: OperationState, now: float) -> float:
-    """How long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
+    """Return how long to wait until a look with a probe can show that nothing is pending; 0 when it can already."""
     if state.pending_since is None:
         return 0.0
     return max(0.0, state.pending_since + time_limits.OPERATION.settle_seconds - now)
@@ -62,11 +66,11 @@ def wants_probe(state: OperationState, now: float) -> bool:
 
 
 def failed(state: OperationState, failure: StepFailure, now: float) -> OperationState:
-    """The state after the activity of a change has failed, which it may have done after proposing it.
+    """Return the state after the activity of a change failed, perhaps after proposing it.
 
     Args:
         state: The state before.
-        failure: Why its last attempt has failed.
+        failure: Why its last attempt failed.
         now: Workflow time in seconds.
     """
     # Etcd denies it instead of proposing it; but an attempt before may have proposed it and died.
@@ -75,11 +79,11 @@ def failed(state: OperationState, failure: StepFailure, now: float) -> Operation
 
 
 def settled(state: OperationState, *, acknowledged: bool | None, unchanged: bool) -> OperationState:
-    """The state after a look with a probe, which may have shown that nothing is pending.
+    """Return the state after a look with a probe, which may have shown that nothing is pending.
 
     Args:
         state: The state before.
         acknowledged: The entry was committed.
-        unchanged: The list that was read after it, and that nothing contradicts, shows that it has not taken place.
+        unchanged: The undoubted list that was read after it shows that the change has not taken place.
     """
     return state.changed(pending_since=None) if acknowledged is True and unchanged else state

@@ -1,6 +1,6 @@
-"""How an operation asks for its turn to change the etcd cluster, waits for it, and gives it up.
+"""Ask for the turn to change the etcd cluster, wait for it, and give it up.
 
-Who is next is decided by `etcd_handoff.operation.change_queue`.
+`etcd_handoff.operation.change_queue` decides who is next.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def acquire(state: OperationState) -> Decided | OperationState:
 
 
 def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = False) -> Decided:
-    """Tell the queue whether a turn is wanted; what it answers to anything said before counts no more.
+    """Inform the queue whether a turn is wanted; its answers to earlier requests count no more.
 
     Args:
         state: The state.
         waits: A turn is wanted; False gives it up.
-        wakes: The queue is to tell the EtcdMember at once what the removal waits for.
+        wakes: The queue is to write at once on the EtcdMember what the removal waits for.
         news: See `AskQueue`.
     """
     state = state.changed(
@@ -63,10 +63,10 @@ def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = 
 
 
 def numbered(state: OperationState, now: float) -> OperationState:
-    """The state with a number for its request that no request of the operation has had.
+    """Return the state with a request number that no request of the operation has had.
 
     An operation that was reset goes on from an older state. If it counted on from there, its queue would take its
-    requests for older ones, and it would take grants for requests that it has forgotten.
+    requests for older ones. It would also take grants for requests that it has forgotten.
 
     Args:
         state: The state.
@@ -76,20 +76,20 @@ def numbered(state: OperationState, now: float) -> OperationState:
 
 
 def answered(state: OperationState, command: AskQueue, place: TakeTurnResult) -> OperationState:
-    """The state once the queue has answered."""
+    """Return the state after the queue's answer."""
     if place.turn.chain_id == state.chain_id and place.turn.request:
-        # What was really sent: a replay may count by another time (`numbered`).
+        # This is the number that was sent: a replay may count by another time (`numbered`).
         state = state.changed(turn_request=place.turn.request)
     state = position_received(state, place.turn)
     if not command.waits:
-        # The queue is told again at the next pause when it is silent.
+        # A silent queue gets the message again at the next pause.
         return state.changed(released=True, queue_knows=not place.silent)
-    # A turn that is free is taken on what has been seen just before.
+    # A free turn is used on the latest look; after a wait, the cluster is looked at again.
     return state.changed(queue_silent=place.silent, queueing=not (state.holds_turn and not state.rejoins))
 
 
 def unless_asked_since(state: OperationState, request: int, taken: TakeTurnResult) -> TakeTurnResult:
-    """What a queue has answered; where another one has asked meanwhile, only what that one has told counts.
+    """Return a queue's answer, or the known position where another queue has asked meanwhile.
 
     Args:
         state: The state after the answer.
@@ -102,7 +102,7 @@ def unless_asked_since(state: OperationState, request: int, taken: TakeTurnResul
 
 
 def position_received(state: OperationState, turn: QueuePosition) -> OperationState:
-    """The state once the queue has told something, in a signal or in an answer."""
+    """Return the state after a signal or an answer from the queue."""
     known = _known(state)
     now = latest_position(known, turn, state.chain_id, state.turn_request)
     if now is known:
@@ -111,25 +111,25 @@ def position_received(state: OperationState, turn: QueuePosition) -> OperationSt
 
 
 def waited(state: OperationState) -> OperationState:
-    """A wait for the turn has ended: there is news, or the removal makes sure that it still stands in the queue.
+    """Return the state after a wait for the turn: there is news, or the removal checks its place.
 
-    Whoever terminated the queue made it forget this removal.
+    A queue that was terminated has forgotten this removal.
     """
     return state if state.turn_news else state.changed(recheck=False, rejoin_due=True)
 
 
 def acquired(state: OperationState) -> OperationState:
-    """The state once a turn has come that it had to wait for: the cluster is looked at again."""
+    """Return the state with a turn that it had to wait for: the cluster is looked at again."""
     return state.changed(queueing=False, look_due=LookDue.PATIENT)
 
 
 def rejoined(state: OperationState) -> OperationState:
-    """The state once a new queue has asked whether this removal has or wants a turn."""
+    """Return the state after a new queue asked whether this removal has or wants a turn."""
     return state.changed(turn_request=state.turn_request + 1)
 
 
 def _known(state: OperationState) -> QueuePosition:
-    """Where the operation stands, by what the queue has told last."""
+    """Return the operation's position, by the queue's last message."""
     return QueuePosition(
         granted=state.holds_turn, behind=state.behind, chain_id=state.chain_id, request=state.turn_request
     )

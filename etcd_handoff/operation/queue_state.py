@@ -1,4 +1,4 @@
-"""The queue of one etcd cluster: its state, and what removals and their queue tell each other.
+"""Define the queue of one etcd cluster: its state, and the messages between removals and their queue.
 
 "The turn" is the right to change the cluster. One removal at a time has it: the holder.
 """
@@ -13,7 +13,7 @@ from etcd_handoff.activity_io import StepInput, StepResult
 from etcd_handoff.wire import MemberId, Message
 
 NO_MEMBER: Final = "0"
-"""An ID that etcd gives to nobody."""
+"""An ID that etcd never gives."""
 LOST_HOLDER: Final = "whoever had the turn in the queue that was ended"
 """Stands in `possible_holders` until a new queue has asked the open removals for the first time."""
 
@@ -26,7 +26,7 @@ class QueueEntry(Message):
         chain_id: Run ID of the first run of its chain: a later start under the same workflow ID is another removal.
         cluster: Its cluster profile; two profiles may name one etcd cluster.
         member_name: Name of the member that leaves.
-        member_id: ID of the member that leaves; `NO_MEMBER` for one that joins, since the queue tells EtcdMembers of
+        member_id: ID of the member that leaves; `NO_MEMBER` for one that joins, since the queue writes EtcdMembers of
             removals alone.
         noun: What people call the operation.
         waits: It wants the turn; False while something else blocks it, or when its member is out.
@@ -47,18 +47,18 @@ class QueueEntry(Message):
 
     @property
     def label(self) -> str:
-        """The operation, for people."""
+        """Return the operation, for people."""
         return f"the {self.noun} of {self.member_name or self.member_id}"
 
 
 class QueuePosition(Message):
-    """Where a removal stands in its queue: answer of the update `position`, and payload of the signal `your_turn`.
+    """The position of a removal in its queue: answer of the update `position`, payload of the signal `your_turn`.
 
     Attributes:
         granted: The removal has the turn.
-        behind: Who is before it, in order.
-        chain_id: The removal. A signal reaches whichever run has the workflow ID, and that may be a later removal than
-            the one in the queue.
+        behind: The operations before it, in order.
+        chain_id: The removal. A signal reaches any run under the workflow ID, which may be a later removal than the one
+            in the queue.
         request: The request that this answers. The removal ignores answers to older requests.
     """
 
@@ -85,16 +85,16 @@ class KnownProgress(Message):
 
 
 class ChangeQueueState(Message):
-    """State of the workflow `ChangeQueue`, and its input: who has the turn, and who waits for it.
+    """State of the workflow `ChangeQueue`, and its input: the holder of the turn and the removals that wait.
 
     Attributes:
         cluster_id: The etcd cluster's own ID.
         entries: Open removals, first come first served.
-        holder: Chain ID of the removal that has the turn; empty when nobody has it.
-        positions: The position that each removal was told last.
+        holder: Chain ID of the removal that has the turn; empty when it is free.
+        positions: The last position sent to each removal.
         progress: What is known of each removal's progress.
-        possible_holders: Who may have the turn from an earlier queue that was ended: workflow IDs of removals, or
-            `LOST_HOLDER`. While there is one, nobody gets the turn.
+        possible_holders: Possible holders of the turn from an earlier queue that was ended: workflow IDs of removals,
+            or `LOST_HOLDER`. While there is one, the turn is not granted.
     """
 
     cluster_id: MemberId
@@ -111,7 +111,7 @@ class TakeTurnInput(Message):
     Attributes:
         cluster_id: The etcd cluster's own ID.
         entry: The removal.
-        wakes: Whether a queue in its start delay goes on at once. It does in any case when it is asked for the turn.
+        wakes: Whether a queue in its start delay goes on at once. A request for the turn wakes it in any case.
     """
 
     cluster_id: MemberId
@@ -123,10 +123,9 @@ class TakeTurnResult(Message):
     """Answer of `take_turn`.
 
     Attributes:
-        turn: Where the removal stands in the queue.
+        turn: Position of the removal in the queue.
         silent: Why the queue does not answer, in words; empty when it does.
-        began_queue: There was no queue when it was asked for, and this request has started it: nobody else has had the
-            turn since.
+        began_queue: There was no queue, and this request started it: no other removal has had the turn since.
     """
 
     turn: QueuePosition
@@ -135,13 +134,13 @@ class TakeTurnResult(Message):
 
 
 class MoveLeaderInTurnInput(Message):
-    """Input of `move_leader` that takes the turn as well, which saves a way through Temporal.
+    """Input of `move_leader` that takes the turn as well, which saves a round trip through Temporal.
 
-    A worker of a version that does not know it cannot read it, and so hands over no leadership without the turn.
+    A worker of a version without this input cannot read it, and so hands over no leadership without the turn.
 
     Attributes:
         transfer: The transfer, to be made once the turn is granted.
-        turn: What the queue is asked.
+        turn: The request to the queue.
     """
 
     transfer: StepInput
@@ -149,7 +148,7 @@ class MoveLeaderInTurnInput(Message):
 
     @property
     def cluster(self) -> str:
-        """The cluster profile of the transfer."""
+        """Return the cluster profile of the transfer."""
         return self.transfer.cluster
 
 
@@ -157,14 +156,14 @@ class MoveLeaderResult(StepResult):
     """Answer of `move_leader`.
 
     Attributes:
-        turn: What the queue has answered; None where it was not asked, or has not answered soon.
+        turn: The queue's answer; None where it was not asked, or did not answer soon.
     """
 
     turn: TakeTurnResult | None = None
 
 
 class RecallEntriesInput(Message):
-    """Input of `recall_entries`, and of a removal's update `rejoin`: a new queue asks who has or wants the turn.
+    """Input of `recall_entries` and of the update `rejoin`: a new queue asks who has or wants the turn.
 
     Attributes:
         cluster_id: The etcd cluster's own ID.
@@ -190,5 +189,5 @@ class RecallEntriesResult(Message):
 
 
 def change_queue_id(cluster_id: str) -> str:
-    """The workflow ID of a cluster's queue (contract)."""
+    """Return the workflow ID of a cluster's queue (contract)."""
     return f"etcd-turns/{cluster_id}"

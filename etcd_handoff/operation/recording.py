@@ -1,4 +1,4 @@
-"""How the end of an operation is written on its EtcdMember: in ever longer calls, and at last by another workflow."""
+"""Write the end of an operation on its EtcdMember: in ever longer calls, and at last by another workflow."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """Write the EtcdMember; one that cannot be written in time ends as a note, as etcd's word is true anyway.
+    """Write the EtcdMember; where that fails for too long, end with a note, as etcd's list is the truth.
 
-    The time counts only while it is tried: a call that no worker takes costs no more than its own length.
+    Only attempts use up the time: a call that no worker takes costs no more than its own length.
     """
     if end.record is None:
         return _begin(state, now)
@@ -54,12 +54,12 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 
 def written(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
-    """The state once the EtcdMember has been written, or left alone for a reason."""
+    """Return the state after the EtcdMember was written, or left alone for a reason."""
     return _recorded(state.with_step(recorded.step), recorded)
 
 
 def not_written(state: OperationState, failure: StepFailure, now: float) -> OperationState:
-    """The state after a call that has failed."""
+    """Return the state after a call that failed."""
     end = state.end
     took, most = now - state.since, end.call_seconds
     state = state.changed(recording_seconds=state.recording_seconds + min(max(took, 0.1), most))
@@ -77,12 +77,15 @@ def not_written(state: OperationState, failure: StepFailure, now: float) -> Oper
 
 
 def rested(state: OperationState) -> OperationState:
-    """The state after a pause between two calls."""
+    """Return the state after a pause between two calls."""
     return state.at_end(rest_seconds=0.0)
 
 
 def handed_over(state: OperationState, command: HandRecordOver, now: float, *, goes_on: bool) -> OperationState:
-    """The state once another workflow goes on with it, or this run began before that was done."""
+    """Return the state after the handover to another workflow.
+
+    `goes_on` is False in a run that began before there were handovers.
+    """
     who = f"; it goes on: workflow {command.workflow_id}" if goes_on else ""
     return _unwritten(state, f"{state.end.error}{who}", now)
 
@@ -90,7 +93,7 @@ def handed_over(state: OperationState, command: HandRecordOver, now: float, *, g
 def record_of(
     state: OperationState, now: float, *, joined: bool | None, message: str, failed: bool = False
 ) -> UpdateStatusInput:
-    """What is true of the member."""
+    """Return the record of what is true of the member."""
     target, view, traits = state.target, state.view, state.traits
     out = joined is False and not state.request.adds
     return UpdateStatusInput(
@@ -118,7 +121,7 @@ def record_of(
 
 
 def next_steps(state: OperationState) -> tuple[str, ...]:
-    """What is left to do by hand once the member is out; only known of a node of k0s's."""
+    """Return what is left to do by hand once the member is out; only known of a node that k0s runs."""
     traits = state.traits
     if traits is None or state.request.adds:
         return ()
@@ -129,7 +132,7 @@ def next_steps(state: OperationState) -> tuple[str, ...]:
 
 
 def namesakes(state: OperationState) -> tuple[str, ...]:
-    """Who has joined under the name of the member that is out, so that nobody takes one for the other."""
+    """Return the members that joined under the removed member's name, so that they are not mistaken for it."""
     name = resource_name(state.target.member_name)
     if state.view is None or state.request.adds or not name:
         return ()
@@ -141,7 +144,7 @@ def namesakes(state: OperationState) -> tuple[str, ...]:
 
 
 def is_late(state: OperationState, now: float) -> bool:
-    """Whether what is recorded was seen a while ago: no API server took it, or no worker went on."""
+    """Whether the record is based on an old look: no API server took it, or no worker went on."""
     return state.recording_seconds > 0 or observation.is_old(state, now)
 
 
@@ -154,9 +157,9 @@ def _begin(state: OperationState, now: float) -> OperationState:
 
 
 def _patience(state: OperationState, record: UpdateStatusInput) -> float:
-    """How long the status is tried in all; not for long where the next part of a larger change waits for that.
+    """Return how long to try to write the status; not long where the next part of a larger change waits.
 
-    With a dead member still listed, or one voter too many, a cluster may lose fewer members than it could.
+    With a dead member still listed, or one voter too many, a cluster tolerates fewer failures than it could.
     """
     out, part = record.joined is state.request.adds, state.whole.part if state.whole else None
     if not out or (part and part.number < part.of):
@@ -165,7 +168,7 @@ def _patience(state: OperationState, record: UpdateStatusInput) -> float:
 
 
 def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
-    """Another workflow goes on with it where the operation may have changed something, while this one ends."""
+    """Hand the record over to another workflow where the operation may have changed something, and end."""
     reached = record.joined is state.request.adds
     if not reached and (state.request.adds or not state.end.proposed):
         return _unwritten(state, state.end.error or "", now)
@@ -202,7 +205,7 @@ def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationS
 
 
 def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[str, Any]:
-    """What the result of every operation has (`OperationResult`), but for its outcome."""
+    """Return the fields that every operation's result has (`OperationResult`), except the outcome."""
     pinned, view = state.pinned, state.view
     leadership = view.leadership if view else None
     return {

@@ -1,4 +1,4 @@
-"""The steps of a removal: leadership is handed over, then the target leaves the membership."""
+"""Decide the steps of a removal: leadership is handed over, then the target leaves the membership."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSAL: Final = FailureType.REMOVAL_REFUSED
 
 
 def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
-    """Pin the member that leaves, once; None when that is done and nobody has joined under its name since."""
+    """Pin the member that leaves, once; return None when it is pinned and none has joined under its name since."""
     pinned = state.pinned
     if pinned is None:
         return identity.decide(state, view)
@@ -37,17 +37,21 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
 
 
 def goal(state: OperationState) -> MemberAbsent:
-    """What is wanted, for the planner."""
+    """Return the goal for the planner."""
     return observation.intent(state)
 
 
 def blocked(state: OperationState, decision: Blocked) -> OperationState:
-    """It waits; an order to k0s is revoked while the member must not go."""
+    """Wait, and revoke an order to k0s while the member must not leave."""
     return leave.withdraw_unsafe(state.blocked_by(decision), decision)
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
-    """The step that the planner has answered with; too many in a row are a reason to wait."""
+    """Carry out the planner's step, or wait after too many steps in a row.
+
+    Raises:
+        TypeError: The step is no step of a removal.
+    """
     if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
     state = state.changed(steps_since_pause=state.steps_since_pause + 1)
@@ -66,7 +70,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
 
 
 def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
-    """The state after a step."""
+    """Return the state after a step."""
     match command:
         case TransferLeadership():
             return transferred(state, command, report)
@@ -76,7 +80,7 @@ def applied(state: OperationState, command: Activity, report: StepResult, now: f
 
 
 def _transfer(state: OperationState, step: Transfer) -> Decided:
-    """Leadership moves from the target to another voter, and a majority says so."""
+    """Move leadership from the target to another voter, and wait until a majority confirms it."""
     transferee = state.label_of(step.transferee_id)
     act = act_input(state)
     voters = state.view.healthy_voters if state.view else ()
@@ -95,7 +99,7 @@ def _transfer(state: OperationState, step: Transfer) -> Decided:
 
 
 def transferred(state: OperationState, command: TransferLeadership, report: StepResult) -> OperationState:
-    """The state after a transfer: an election is to be awaited, or the planner decides anew."""
+    """Return the state after a transfer: an election is awaited, or the planner decides anew."""
     state = state.with_step(report.step)
     if report.step.outcome == StepOutcome.TRANSFER_FAILED:
         state = state.changed(avoid=(*state.avoid, report.transferee_id))
@@ -105,12 +109,12 @@ def transferred(state: OperationState, command: TransferLeadership, report: Step
 
 
 def elected(state: OperationState, report: StepResult) -> OperationState:
-    """The state after an election was awaited."""
+    """Return the state after an election was awaited."""
     return after_step(state.with_step(report.step).changed(election=None), report.view)
 
 
 def _remove(state: OperationState, step: Remove, now: float) -> Decided:
-    """The target leaves the membership: the point of no return, unless it turns out that nothing was proposed."""
+    """Remove the target: the point of no return, unless it turns out that nothing was proposed."""
     whom = f"{state.label} through {state.label_of(step.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
     record = recording.record_of(state.changed(steps=()), now, joined=False, message=MESSAGE_REMOVED)
@@ -120,8 +124,8 @@ def _remove(state: OperationState, step: Remove, now: float) -> Decided:
 
 
 def removed(state: OperationState, report: StepResult, now: float) -> OperationState:
-    """The state after an attempt to remove the target."""
-    # A second attempt may come after one that has proposed it and could not say so.
+    """Return the state after an attempt to remove the target."""
+    # An earlier attempt may have proposed it without being able to report it.
     may_be_pending = report.proposed or report.step.attempts > 1
     state = proposal.ended(state.with_step(report.step), now, may_be_pending=may_be_pending)
     state = after_step(state, report.view, removed=report.step.outcome == StepOutcome.REMOVED)
@@ -129,7 +133,7 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
         state = state.changed(writes_acknowledged=report.writes_acknowledged)
     absent = report.step.outcome == StepOutcome.ALREADY_ABSENT
     if absent or report.step.outcome == StepOutcome.REMOVED:
-        # Where nobody could be asked to give it back, it may be that of an attempt before.
+        # If no member could be asked to release it, the lock of an earlier attempt may remain.
         unasked = absent and report.writes_acknowledged is None and state.lock_left
         state = state.changed(lock_left=report.writes_acknowledged is False or unasked)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
@@ -140,12 +144,12 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
 
 
 def done(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  # a list without the member is enough
-    """The member is out: that is recorded."""
+    """Record that the member is out."""
     return state.finishing()
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
-    """The steps of the removal and its record, in words; none while it is blocked."""
+    """Return the steps of the removal and its record, in words; none while it is blocked."""
     if isinstance(decision, Blocked | Refused):
         return ()
     name, target_id = state.target.member_name, state.target.member_id
@@ -155,17 +159,17 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 
 def is_reached(state: OperationState) -> bool:
-    """The member is out."""
+    """Whether the member is out."""
     return view_doubts.has_left(state)
 
 
 def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it
-    """What a removal leaves behind that has failed: nothing that its failure has to tell."""
+    """Return nothing: the EtcdMember shows what a failed removal leaves behind."""
     return ""
 
 
 def cancelled(state: OperationState) -> str:
-    """What is true of a removal that was cancelled, in words."""
+    """Return what is true of a removal that was cancelled, in words."""
     if state.pending_since is not None:
         shown = "`etcd-handoff status` shows the members"
         return f"cancelled; {state.label} may have been removed before that: {shown}{leave.standing(state)}"
@@ -173,17 +177,17 @@ def cancelled(state: OperationState) -> str:
 
 
 def ended(state: OperationState, written: str) -> str:
-    """How it ended well, in words."""
+    """Return how it ended well, in words."""
     runs_on = texts.still_runs(state.label, state.ending.runs_on if state.ending else None)
     return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}{runs_on}"
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> RemovalResult:
-    """The result.
+    """Return the result.
 
     Args:
         state: The state at the end.
-        outcome: How it ended; None for what follows from the state.
+        outcome: How it ended; None to derive it from the state.
         recorded: How it was recorded.
     """
     return RemovalResult(

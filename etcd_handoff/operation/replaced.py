@@ -1,4 +1,4 @@
-"""Which member is replaced: it is found once, and its ID pinned. Pure."""
+"""Find the member that is replaced, once, and pin its ID. Pure."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from etcd_handoff.planning import NotFound
 
 DIGITS_OF_AN_ID: Final = 12
-"""A shorter text is rather a name, or a part of an ID: etcd's IDs are hashes of 64 bits."""
+"""Least digits of an ID in full. A shorter text is rather a name, or a part of an ID: etcd's IDs are hashes of 64 bits.
+"""
 
 
 def find(
     state: OperationState, request: ReplacementRequest, view: ClusterView
 ) -> Target | Decided | OperationState | Blocked | Refused:
-    """The member that is replaced, or what has to come before that is known.
+    """Return the member that is replaced, or what has to come before that is known.
 
-    A member that is gone already is one that the new one has taken the place of, or that somebody has removed. An
-    EtcdMember that remembers it says that; for a name the new member's presence does as well. A name that nothing
-    speaks of may be misspelt. So may an ID, whatever it looks like: with a wrong one the new member would only be
-    added, and the old one would stay.
+    A member that is already gone was replaced by the new one, or removed otherwise. An EtcdMember that remembers it
+    shows that; for a name, the presence of the new member does as well. A name that is found nowhere may be misspelt.
+    So may an ID, whatever it looks like. With a wrong ID the new member would only be added, and the old one would
+    stay.
     """
     fit = _resolved(view, request)
     if isinstance(fit, Refused):
@@ -55,12 +56,12 @@ def find(
 
 
 def is_full_id(text: str) -> bool:
-    """Whether somebody who writes this means a member ID and no name."""
+    """Whether a text of this form means a member ID and no name."""
     return is_member_id(canonical_id(text)) and len(canonical_id(text)) >= DIGITS_OF_AN_ID
 
 
 def _resolved(view: ClusterView, request: ReplacementRequest) -> MemberView | NotFound | Ambiguous | Refused:
-    """The member as etcd lists it, the new one set aside: a name that both have means the old one."""
+    """Return the member as etcd lists it, without the new one: a name that both have means the old one."""
     by_id = view.member(canonical_id(request.member))
     if by_id is not None:
         return by_id
@@ -83,7 +84,7 @@ def is_new(member: MemberView, request: ReplacementRequest) -> bool:
 
 
 def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView, fit: NotFound) -> Target | Failure:
-    """The member that no list shows, as its EtcdMember remembers it, or as the new member's presence suggests."""
+    """Return an unlisted member as its EtcdMember remembers it, or as the new member's presence suggests."""
     if state.resource is None:
         msg = "its EtcdMember was not looked for"
         raise RuntimeError(msg)
@@ -98,7 +99,7 @@ def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView,
 
 
 def warnings(whole: Whole) -> tuple[str, ...]:
-    """What people should know of the member that was replaced."""
+    """Return what people should know about the replaced member."""
     if not isinstance(whole.request, ReplacementRequest) or whole.pinned is None or whole.pinned.member_id:
         return ()
     old, new = whole.request.member, whole.request.name

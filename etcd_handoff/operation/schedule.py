@@ -1,9 +1,9 @@
-"""When an operation may make its first change: windows of the profile, `not_before` and `not_after` of the request.
+"""Decide when an operation may make its first change: change windows, `not_before` and `not_after`.
 
-Where something is half done, no time stops it: a learner that was added, a change that was proposed, leadership that
-has just been moved. A larger change waits between two of its parts only where the cluster is well as it is: an odd
-number of voters, all healthy, and no learner. An even number needs a larger quorum and survives no more failures, so
-the part after it is carried out whatever the clock shows.
+The windows are the profile's, the other two the request's. Where something is half done, no time stops it: an added
+learner, a proposed change, leadership that was just moved. A larger change waits between two of its parts only where
+the cluster is well as it is: an odd number of voters, all healthy, and no learner. An even number needs a larger quorum
+and survives no more failures. So the part after it is carried out whatever the clock shows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def may_wait(state: OperationState) -> bool:
-    """Whether nothing is half done, so that it can wait here for as long as it takes."""
+    """Whether nothing is half done, so that the operation can wait here for as long as it takes."""
     learner = state.request.adds and state.pinned is not None and bool(state.pinned.member_id)
     if state.change_pending or state.leadership_moved or state.joining.sent or learner:
         return False
@@ -39,7 +39,7 @@ def has_changed(state: OperationState) -> bool:
 
 
 def opens_at(state: OperationState, now: float) -> float:
-    """The first moment from now on at which it may make a change: now, where it may."""
+    """Return the first moment from now on at which it may make a change: now, where it may."""
     request, traits = state.original_request, state.traits
     earliest = max(now, seconds_of(request.not_before)) if request.not_before else now
     windows = traits.change_windows if traits else ()
@@ -47,7 +47,7 @@ def opens_at(state: OperationState, now: float) -> float:
 
 
 def too_late(state: OperationState, now: float) -> Failure | None:
-    """The failure of an operation that may make no change any more; None when it may, or has to."""
+    """Return the failure of an operation that may make no change any more; None when it may, or has to."""
     request = state.original_request
     if not request.not_after or state.ending is not None or not may_wait(state):
         return None
@@ -62,7 +62,7 @@ def too_late(state: OperationState, now: float) -> Failure | None:
 
 
 def seconds_left(state: OperationState) -> float | None:
-    """How long the wait that begins now may be, so that it ends at `not_after`; None for no bound."""
+    """Return the longest wait from now that ends at `not_after`; None for no bound."""
     if not state.original_request.not_after or not may_wait(state):
         return None
     left = seconds_of(state.original_request.not_after) - state.since
@@ -70,9 +70,9 @@ def seconds_left(state: OperationState) -> float | None:
 
 
 def begin_before(state: OperationState, now: float) -> float:
-    """Until when a change that is ordered now may begin, in seconds since 1970; 0 for any time.
+    """Return until when a change that is ordered now may begin, in seconds since 1970; 0 for any time.
 
-    An order may wait for hours for a worker that takes it.
+    An order may wait for hours until a worker takes it.
     """
     if not may_wait(state):
         return 0.0
@@ -83,24 +83,24 @@ def begin_before(state: OperationState, now: float) -> float:
 
 
 def why_closed(state: OperationState, now: float) -> str:
-    """What keeps it from making a change now."""
+    """Return what keeps it from making a change now."""
     if state.original_request.not_before and now < seconds_of(state.original_request.not_before):
         return "not_before has not come"
     return "no change window is open"
 
 
 def moment_text(state: OperationState, time: float) -> str:
-    """A moment for people, by the clock of the profile's windows."""
+    """Return a moment for people, in the time zone of the profile's windows."""
     zone = zone_of(state)
     return f"{shown(time, zone)} ({zone.key})"
 
 
 def zone_of(state: OperationState) -> ZoneInfo:
-    """The time zone of the profile's windows."""
+    """Return the time zone of the profile's windows."""
     return zone(state.traits.time_zone if state.traits else "UTC")
 
 
 def _is_well(view: ClusterView) -> bool:
-    """Whether the cluster can stay as it is: nothing is gained by another member more or less."""
+    """Whether the cluster can stay as it is: one member more or less would gain nothing."""
     voters = len(view.voters)
     return voters % 2 == 1 and voters == len(view.members) == len(view.healthy_voters)

@@ -1,7 +1,7 @@
-"""The state of an operation: one value that holds all that it knows.
+"""Define the state of an operation: one value that holds all that it knows.
 
-An operation that continues as a new run hands its state on as it is, in JSON (`handed_on.py`). What a run can find out
-by itself is marked `Own` and left out of that, so a field that nobody thinks of is carried.
+An operation that continues as a new run hands its state on as it is, in JSON (`handed_on.py`). Fields that a run can
+find out anew are marked `Own` and left out. So a field that was forgotten here is carried.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
 Own = Annotated[T, Field(exclude=True)]
-"""A field that each run finds out by itself; it is not handed on."""
+"""A field that each run finds out anew; it is not handed on."""
 
 
 class OperationState(HandedOn):
     """All that an operation knows. Times are workflow time, in seconds.
 
     Attributes:
-        request: What was asked for; of a part, its own request.
+        request: The request; of a part, its own request.
         chain_id: ID of the first run of this operation.
         namespace: The Temporal namespace that it runs in.
-        handoff_state: Where it stands, as lists show it.
+        handoff_state: Its state, as lists show it.
         doing: What is happening, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
         since: When the command that runs now was decided.
@@ -43,21 +43,21 @@ class OperationState(HandedOn):
         half_look: A look that waits for what the workers of other nodes see; None when there is none.
         silent_nodes: When a node was asked last, by nodes whose workers took no look.
         entry_committed: The last look has committed an entry before it.
-        view: What was seen last; None when nobody gave a linearizable member list.
+        view: What was seen last; None when no linearizable member list was read.
         claims: What EtcdMembers said then; None when they were not read.
         resource: What the EtcdMember of a member says that no list shows; None when it was not asked for.
         blocked: What it waits for before it looks again; None when it does not wait.
-        released: The queue has been told that no turn is wanted while it waits.
-        behind: Who is before it in the queue.
-        turn_news: The queue has told something new since it began to wait for its turn.
+        released: The queue knows that no turn is wanted while it waits.
+        behind: The operations before it in the queue.
+        turn_news: The queue has sent news since it began to wait for its turn.
         queueing: It waits for its turn.
         rejoin_due: It makes sure next that it still stands in the queue.
         rejoins: How often it has done so.
-        queue_knows: The queue has been told what it waits for.
+        queue_knows: The queue knows what it waits for.
         queue_silent: Why the queue does not answer; empty when it does.
-        recheck: Somebody has asked for another look.
-        planned: The steps that follow, in words; empty while it is not known what follows.
-        to_approve: What an approval would be about; None when it waits for none.
+        recheck: Another look was asked for.
+        planned: The steps that follow, in words; empty while they are not known.
+        to_approve: The change that an approval would cover; None when it waits for none.
         hash_checked: All voters hold the same data.
         hashing: A hash check through nodes, as far as it has come.
         election: The command that awaits an election after a transfer; None when there is none.
@@ -105,7 +105,7 @@ class OperationState(HandedOn):
 
     @property
     def target(self) -> Target:
-        """The member that it is about.
+        """Return the pinned member.
 
         Raises:
             RuntimeError: It is not pinned yet.
@@ -117,7 +117,7 @@ class OperationState(HandedOn):
 
     @property
     def end(self) -> Ending:
-        """The end, as far as it has come.
+        """Return the end, as far as it has come.
 
         Raises:
             RuntimeError: It has not begun.
@@ -129,38 +129,38 @@ class OperationState(HandedOn):
 
     @property
     def label(self) -> str:
-        """How people speak of the member that leaves or joins."""
+        """Return the member that leaves or joins, for people."""
         return (self.pinned.member_name or self.pinned.member_id) if self.pinned else self.request.subject
 
     @property
     def original_request(self) -> OperationRequest:
-        """What somebody has asked for: the request of the whole where this is a part."""
+        """Return the request that was made: the whole's where this is a part."""
         return self.whole.request if self.whole else self.request
 
     @property
     def subject(self) -> Target | None:
-        """What the queue knows it by: the member of the whole where this is a part; None before the first look."""
+        """Return the member as the queue knows it: the whole's where this is a part; None before the first look."""
         return self.whole.pinned if self.whole else self.pinned
 
     @property
     def title(self) -> str:
-        """What people call it: `the removal of node2`."""
+        """Return the operation for people: `the removal of node2`."""
         target, request = self.subject, self.original_request
         return f"the {request.noun} of {target.member_name or target.member_id if target else request.subject}"
 
     @property
     def point_of_no_return(self) -> bool:
-        """The change may have been proposed, or a member that joins has its vote: it only rolls forward."""
+        """Whether it only rolls forward: the change may be proposed, or a member that joins has its vote."""
         return self.proposed or self.joining.has_vote
 
     @property
     def proposed(self) -> bool:
-        """What was proposed may take place at any moment."""
+        """Whether a proposed change may take place at any moment."""
         return self.in_flight or self.pending_since is not None
 
     @property
     def change_pending(self) -> bool:
-        """The membership may change at any moment because of this operation."""
+        """Whether the membership may change at any moment because of this operation."""
         return self.proposed or self.leave_asked
 
     @property
@@ -170,16 +170,16 @@ class OperationState(HandedOn):
         return self.paused is not None and free and not self.cancel_requested
 
     def label_of(self, member_id: str) -> str:
-        """How people speak of any member."""
+        """Return any member, for people."""
         return self.view.label(member_id) if self.view else member_id
 
     def node_for(self, member_id: str) -> str:
-        """The node whose worker reaches a member; empty where any worker does."""
+        """Return the node whose worker reaches a member; empty where any worker does."""
         member = self.view.member(member_id) if self.view else None
         return member.through_node if member else ""
 
     def is_over(self, until: Until) -> bool:
-        """Whether what a wait is for has come."""
+        """Whether the event that ends a wait has come."""
         match until:
             case Until.TIME:
                 return False
@@ -195,49 +195,49 @@ class OperationState(HandedOn):
     # --- the next state -----------------------------------------------------------------------------------------------
 
     def with_request(self, request: OperationRequest) -> OperationState:
-        """The same state in a run whose input is `request`."""
+        """Return the same state in a run whose input is `request`."""
         if self.whole is None:
             return self.changed(request=request)
         own = self.whole.part.request(request) if self.whole.part else request
         return self.changed(whole=self.whole.changed(request=request), request=own)
 
     def showing(self, handoff_state: HandoffState, doing: str, waiting_for: str = "") -> OperationState:
-        """People see this from now on."""
+        """Return the state with what people see from now on."""
         cluster = self.request.cluster
         doing, waiting_for = with_cluster(doing, cluster), with_cluster(waiting_for, cluster)
         return self.changed(handoff_state=handoff_state, doing=doing, waiting_for=waiting_for)
 
     def with_step(self, step: Step, *, instead_of_last: bool = False) -> OperationState:
-        """One more activity has ended.
+        """Return the state after one more activity has ended.
 
         Args:
             step: The activity.
-            instead_of_last: It tells all that the last one of its name told.
+            instead_of_last: It replaces the last one of its name.
         """
         steps, left_out = step_log.appended(self.steps, self.steps_left_out, step, instead_of_last=instead_of_last)
         return self.changed(steps=steps, steps_left_out=left_out)
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
-        """It waits for this, and what it was about to do is decided anew afterwards."""
+        """Return the state that waits for this; its next step is decided anew afterwards."""
         dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False, "planned": ()}
         joining = self.with_joining(progresses=False, in_sync=False, works_since=None)
         return joining.changed(blocked=blocked, released=False, **dropped)
 
     def failing(self, failure: Failure) -> OperationState:
-        """It ends with this failure, unless it turns out that the goal is reached."""
+        """Return the state that ends with this failure, unless it turns out that the goal is reached."""
         failure = failure.with_cluster(self.request.cluster)
         return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeaveStep.NONE)
 
     def finishing(self) -> OperationState:
-        """The goal is reached: that is recorded, and the operation ends well."""
+        """Return the state that records the reached goal and ends well."""
         return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
 
     def with_joining(self, **fields: Any) -> OperationState:
-        """The same state with other values in these fields of how far the member has come that joins."""
+        """Return the same state with other values in these fields of `joining`."""
         return self.changed(joining=self.joining.model_copy(update=fields))
 
     def at_end(self, **fields: Any) -> OperationState:
-        """The same state with other values in these fields of its end."""
+        """Return the same state with other values in these fields of its end."""
         return self.changed(ending=self.end.model_copy(update=fields))
 
 

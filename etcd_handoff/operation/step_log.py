@@ -1,4 +1,4 @@
-"""The steps of a removal, bounded: one that is blocked for a month takes thousands. Pure."""
+"""Keep the steps of a removal, bounded: one that is blocked for a month takes thousands. Pure."""
 
 from __future__ import annotations
 
@@ -13,36 +13,37 @@ if TYPE_CHECKING:
 
 FIRST: Final = 20
 LAST: Final = 50
-"""How many steps are kept at the beginning and at the end. With the rest a result would outgrow Temporal's limit for a
+"""How many steps are kept at the beginning and at the end. With the rest, a result would outgrow Temporal's limit for a
 payload (2 MB) within a day."""
 LONGEST_NOTE: Final = 500
 """Characters of a step's note."""
 MEMO_BYTES: Final = 7_000
-"""What a removal may hand on to its next run. Temporal's limit for a memo can be as low as 8 KB, and a run that hands
-on more could neither continue nor end."""
+"""What a removal may hand on to its next run. Temporal's limit for a memo can be as low as 8 KB. A run that hands on
+more could neither continue nor end."""
 FIRST_HANDED_ON: Final = 5
 MAX_NOTE_IN_MEMO: Final = 100
 MIN_NOTE_IN_MEMO: Final = 20
-"""Characters of each text of a part that has ended, once no step is left to give way, and once nothing else is."""
+"""Characters of each text of a part that has ended: the larger limit once no step is left to drop, the smaller one at
+last."""
 
 
 def cut(text: str, most: int) -> str:
-    """The text, or its beginning and three dots, in so many characters at most."""
+    """Return the text, or its beginning and three dots, in at most `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def shortened(step: Step) -> Step:
-    """The step with a note of bounded length."""
+    """Return the step with a note of bounded length."""
     if len(step.note) <= LONGEST_NOTE:
         return step
     return step.model_copy(update={"note": cut(step.note, LONGEST_NOTE)})
 
 
 def bounded(steps: Sequence[Step], left_out: int, first: int = FIRST, last: int = LAST) -> tuple[list[Step], int]:
-    """The first and the last steps, and how many between them are left out.
+    """Return the first and the last steps, and how many between them are left out.
 
     Args:
-        steps: What is kept so far.
+        steps: The steps kept so far.
         left_out: How many have been left out before; they lie behind the `first` ones.
         first: How many to keep at the beginning.
         last: How many to keep at the end.
@@ -56,13 +57,13 @@ def bounded(steps: Sequence[Step], left_out: int, first: int = FIRST, last: int 
 def appended(
     steps: Sequence[Step], left_out: int, step: Step, *, instead_of_last: bool = False
 ) -> tuple[tuple[Step, ...], int]:
-    """The steps and how many are left out, once one more has ended.
+    """Return the steps and how many are left out, after one more has ended.
 
     Args:
-        steps: What is kept so far.
+        steps: The steps kept so far.
         left_out: How many have been left out before.
         step: The one that has ended.
-        instead_of_last: It tells all that the last one of its name told.
+        instead_of_last: It replaces the last one of its name.
     """
     kept = list(steps)
     if instead_of_last and kept and kept[-1].name == step.name:
@@ -72,10 +73,10 @@ def appended(
 
 
 def within(state: OperationState, most_bytes: int = MEMO_BYTES) -> OperationState:
-    """The same, short enough to be handed on.
+    """Return the same state, short enough to be handed on.
 
-    Steps give way first: the first few and the last ones stay. Then texts do, what was approved once it is used, and
-    what the worker knows: the next run asks for that before it plans. What is left of the texts comes last.
+    It drops steps first, and keeps the first few and the last ones. Then it cuts texts, then drops the change of a used
+    approval, then what the worker knows: the next run asks for that before it plans. At last it cuts the texts further.
     """
     while state.steps and _size(state) > most_bytes:
         place = min(FIRST_HANDED_ON, (len(state.steps) - 1) // 2)
@@ -95,7 +96,7 @@ def _size(state: OperationState) -> int:
 
 
 def _with_short_texts(state: OperationState, most: int) -> OperationState:
-    """What was said of parts that have ended, cut."""
+    """Return the state with the texts of ended parts cut."""
     if state.whole is None:
         return state
     ended = tuple(
@@ -106,12 +107,12 @@ def _with_short_texts(state: OperationState, most: int) -> OperationState:
 
 
 def _without_what_is_used(state: OperationState) -> OperationState:
-    """Without what an approval is about under which something was changed: time alone lets that one lapse."""
+    """Return the state without the change of a used approval: only time lets that approval lapse."""
     if state.approved is None or not state.approved.used:
         return state
     return state.changed(approved=state.approved.without_change())
 
 
 def _without_traits(state: OperationState) -> OperationState:
-    """Without what the worker knows, such as change windows; no plan is made before it is known again."""
+    """Return the state without what the worker knows, such as change windows; a plan waits until it is known again."""
     return state.changed(traits=None)

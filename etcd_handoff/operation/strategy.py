@@ -1,7 +1,7 @@
-"""What tells one operation from another: how its member is found, its goal, its steps, how it ends.
+"""Define what differs between operations: finding the member, the goal, the steps, the end.
 
-Another operation has a module of these functions, and its request here. What is decided for it is in
-`etcd_handoff.planning`, and its goal there comes first. docs/contributing.md lists all files of an operation.
+Another operation has a module of these functions, and its request here. Its decisions are in `etcd_handoff.planning`,
+and its goal there comes first. docs/contributing.md lists all files of an operation.
 """
 
 from __future__ import annotations
@@ -30,46 +30,46 @@ class Strategy(Protocol):
     def resolve(
         self, state: OperationState, view: ClusterView, /
     ) -> Decided | OperationState | Blocked | Refused | None:
-        """Find the member that is meant, once; None when it is known and nothing stands against it."""
+        """Find the member that is meant, once; return None when it is known and nothing contradicts it."""
 
     def goal(self, state: OperationState, /) -> Goal:
-        """What is wanted, for the planner."""
+        """Return the goal for the planner."""
 
     def blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
-        """It waits for this, or does something about it."""
+        """Wait for this, or do something about it."""
 
     def decide(self, state: OperationState, step: object, now: float, /) -> Decided | OperationState:
-        """Carry out the step that the planner has answered with."""
+        """Carry out the planner's step."""
 
     def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:
-        """The state after such a step has been carried out."""
+        """Return the state after such a step was carried out."""
 
     def done(self, state: OperationState, now: float, /) -> Decided | OperationState:
-        """The planner calls the goal reached: what is made sure of before that is recorded, or its end."""
+        """Make the last checks and begin the end: the planner calls the goal reached."""
 
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
-        """What lies before its end, in words; none while it is blocked."""
+        """Return the remaining steps in words; none while it is blocked."""
 
     def is_reached(self, state: OperationState, /) -> bool:
-        """What nothing contradicts shows that the goal is reached."""
+        """Whether an undoubted view shows that the goal is reached."""
 
     def remains(self, state: OperationState, /) -> str:
-        """What its failure has to tell of what it leaves behind, in words; empty when that is nothing."""
+        """Return what a failure leaves behind, in words; empty when that is nothing."""
 
     def cancelled(self, state: OperationState, /) -> str:
-        """What is true when it was cancelled, in words."""
+        """Return what is true after the cancellation, in words."""
 
     def ended(self, state: OperationState, written: str, /) -> str:
-        """How it ended well, in words."""
+        """Return how it ended well, in words."""
 
     def result(
         self, state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult, /
     ) -> OperationResult:
-        """The result of the workflow; without `outcome`, what the state shows is the outcome."""
+        """Return the result of the workflow; without `outcome`, the outcome follows from the state."""
 
 
 def of(state: OperationState) -> Strategy:
-    """The strategy of an operation."""
+    """Return the strategy of an operation."""
     if state.request.of_parts:
         return membership
     return addition if isinstance(state.request, AdditionRequest) else removal

@@ -1,9 +1,8 @@
-"""What the EtcdMember is told that asks for a removal, for as long as no queue knows of the removal. Pure.
+"""Write a removal's progress on the EtcdMember that asks for it, until a queue knows the removal. Pure.
 
-The queue of a cluster writes what its removals wait for. It knows a removal from the first look on that shows the
-member, and a removal can wait for that look for long: etcd is away, or what it answers is doubted. A watcher that
-starts a removal says which EtcdMember asks for it, and the order is about a member ID, so the removal can tell that
-EtcdMember itself.
+The queue of a cluster writes what its removals wait for. It knows a removal from the first look that shows the member.
+A removal can wait for that look for long, while etcd is away or its answers are in doubt. A watcher that starts a
+removal names the EtcdMember that asks for it. The order gives a member ID, so the removal can write on that EtcdMember.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 LASTING_WAITS: Final = frozenset({Until.RECHECK, Until.WINDOW, Until.RESUME})
-"""Waits that may last, and of which a queue may know nothing."""
+"""Waits that may last, and that a queue may not know of."""
 
 
 class TellResource(Activity):
-    """Write to the EtcdMember what the removal waits for; the result does not matter.
+    """Write on the EtcdMember what the removal waits for; the result does not matter.
 
     Attributes:
-        most_seconds: How long it is tried in all.
+        most_seconds: Time limit over all attempts.
     """
 
     ask: NoteProgressInput
@@ -38,7 +37,7 @@ class TellResource(Activity):
 
 
 def first(decided: Decided) -> Decided:
-    """The command, or the sentence that the EtcdMember is to carry before it."""
+    """Return the command, or the one that writes a sentence on the EtcdMember before it."""
     state, command = decided
     message = _message(state, command) if state.asked_by and not state.queue_knows else ""
     if message in ("", state.last_note):
@@ -57,20 +56,20 @@ def first(decided: Decided) -> Decided:
 
 
 def delivered(state: OperationState) -> OperationState:
-    """The state once the EtcdMember was told."""
+    """Return the state after the EtcdMember was written."""
     return state.changed(note_again=False)
 
 
 def waited(state: OperationState) -> OperationState:
-    """The state after a wait: what could not be told is tried again."""
+    """Return the state after a wait: a sentence that was not written is tried again."""
     return state.changed(last_note="", note_again=False) if state.note_again else state
 
 
 def _message(state: OperationState, command: Command) -> str:
-    """What the EtcdMember should say; empty for nothing.
+    """Return what the EtcdMember should say; empty for nothing.
 
-    Once the member is pinned, its end is recorded, or the queue tells it. Before, nobody else does where the watcher
-    has been stopped.
+    Once the member is pinned, its end is recorded, or the queue writes it. Before that, this is the only writer where
+    the watcher has been stopped.
     """
     match command:
         case Wait() if command.until in LASTING_WAITS and state.ending is None:

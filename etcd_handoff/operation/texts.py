@@ -1,7 +1,7 @@
-"""What an operation says when it waits or plans, in words. Pure.
+"""Make the texts of an operation that waits or plans. Pure.
 
-What it says when it fails is in `etcd_handoff.operation.failures`. What an EtcdMember says,
-after a removal in k0s's own words, is in `etcd_handoff.etcdmember_messages`.
+The texts of failures are in `etcd_handoff.operation.failures`. The texts on EtcdMembers, after a removal in k0s's own
+words, are in `etcd_handoff.etcdmember_messages`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def unavailable(steps: Sequence[Step]) -> Blocked:
-    """Nobody gives a linearizable member list."""
+    """Return the obstacle that no linearizable member list can be read."""
     note = steps[-1].note if steps else ""
     return Blocked(
         Reason.CLUSTER_UNAVAILABLE,
@@ -36,12 +36,12 @@ def unavailable(steps: Sequence[Step]) -> Blocked:
 
 
 def no_worker(node: str) -> str:
-    """Nobody takes what only the worker of this node can do."""
+    """Return that no worker runs on this node, for work that only that one can do."""
     return f"no worker on {node}: start it there as on the other nodes, {HOW_TO_START}"
 
 
 def step_fails(step: str, text: str) -> Blocked:
-    """An activity has failed in all its attempts."""
+    """Return the obstacle that an activity failed in all its attempts."""
     return Blocked(
         Reason.STEP_FAILS,
         f"{step} keeps failing: {text}",
@@ -50,7 +50,7 @@ def step_fails(step: str, text: str) -> Blocked:
 
 
 def locked(note: str) -> Blocked:
-    """Somebody else holds the lock that lies in the etcd cluster itself."""
+    """Return the obstacle that the lock in the etcd cluster is held by another operation."""
     return Blocked(
         Reason.CHANGE_UNDER_WAY,
         note,
@@ -59,7 +59,7 @@ def locked(note: str) -> Blocked:
 
 
 def unsettled(steps: Sequence[Step]) -> Blocked:
-    """Steps have ended well again and again, and the goal is not reached: somebody undoes them."""
+    """Return the obstacle that many steps ended well without reaching the goal: something undoes them."""
     return Blocked(
         Reason.UNSETTLED,
         f"{time_limits.OPERATION.without_pause_steps} steps in a row have not reached the goal;"
@@ -69,7 +69,7 @@ def unsettled(steps: Sequence[Step]) -> Blocked:
 
 
 def hash_unknown(note: str) -> Blocked:
-    """Not every voter gives its hash."""
+    """Return the obstacle that not every voter gives its hash."""
     return Blocked(
         Reason.HASH_UNKNOWN,
         f"the hashes are not known: {note}",
@@ -79,7 +79,7 @@ def hash_unknown(note: str) -> Blocked:
 
 
 def no_snapshot(note: str) -> Blocked:
-    """The snapshot that was asked for could not be taken."""
+    """Return the obstacle that the requested snapshot could not be taken."""
     return Blocked(
         Reason.SNAPSHOT_FAILED,
         f"no snapshot yet: {note}",
@@ -88,12 +88,12 @@ def no_snapshot(note: str) -> Blocked:
 
 
 def refused_by_etcd(note: str) -> Blocked:
-    """Etcd's own guard does not let the removal through."""
+    """Return the obstacle that etcd's own guard refuses the removal."""
     return Blocked(Reason.REFUSED_BY_ETCD, note, "wait until all members have been connected for 5 s")
 
 
 def queue_silent(text: str, cluster_id: str) -> Blocked:
-    """Nobody says whose turn it is to change this cluster."""
+    """Return the obstacle that the queue of this cluster does not answer."""
     return Blocked(
         Reason.QUEUE_SILENT,
         text,
@@ -103,14 +103,14 @@ def queue_silent(text: str, cluster_id: str) -> Blocked:
 
 
 def awaiting_k0s(target: str) -> Blocked:
-    """k0s has been asked; whether it has done it is read from etcd alone."""
+    """Return the obstacle that k0s was asked and has not removed the member yet, by etcd's own list."""
     return Blocked(
         Reason.AWAITING_K0S, f"k0s was asked to remove {target}", "wait until k0s's reconciler has removed it"
     )
 
 
 def record_summary(member: str, record: UpdateStatusInput) -> str:
-    """What the workflow is for that writes one EtcdMember after its operation has ended."""
+    """Return the purpose of the workflow that writes one EtcdMember after its operation has ended."""
     if record.joined and not record.failed:
         return f"Record that {member} is a member of {record.cluster}"
     if record.joined is False:
@@ -119,7 +119,7 @@ def record_summary(member: str, record: UpdateStatusInput) -> str:
 
 
 def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:
-    """What is left to do on the node of a member that k0s runs, once it is out.
+    """Return what is left to do on a removed member's node that k0s runs.
 
     Args:
         target: The member.
@@ -144,7 +144,7 @@ def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -
 
 
 def namesake(name: str, member_id: str, other_id: str, cluster: str) -> str:
-    """What is left to decide where another member has joined under the name of one that is out."""
+    """Return what is left to decide where another member has joined under the removed member's name."""
     return (
         f"member {other_id} has joined under the name {name}, and this removal was of {member_id}:"
         f" `etcd-handoff remove {other_id} -c {cluster}` if it is to leave too"
@@ -152,31 +152,31 @@ def namesake(name: str, member_id: str, other_id: str, cluster: str) -> str:
 
 
 def still_runs(target: str, runs_on: bool | None) -> str:  # noqa: FBT001  # None counts too
-    """The end of a sentence on a member that is out and whose etcd still runs; empty otherwise."""
+    """Return a warning that a removed member's etcd still runs, as the end of a sentence; empty otherwise."""
     return f"; WARNING: the etcd of {target} still runs" if runs_on else ""
 
 
 def alarmed(view: ClusterView | None) -> str:
-    """What an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
+    """Return what an operator must know before a removal, as the end of a sentence; empty when there is nothing."""
     return "".join(f"; WARNING: {line}" for line in (warnings(view) if view else ()))
 
 
 def no_writes(acknowledged: bool | None) -> str:  # noqa: FBT001  # None counts too
-    """The end of a sentence on a removal after which the cluster commits nothing; empty otherwise."""
+    """Return a warning that the cluster commits nothing since a removal, as the end of a sentence; empty otherwise."""
     if acknowledged is not False:
         return ""
     return "; WARNING: the members that remain have acknowledged no write since it left"
 
 
 def in_words(blocked: Blocked) -> str:
-    """What blocks, and until when."""
+    """Return what blocks, and what unblocks it."""
     return f"{blocked.reason}: {blocked.seen}; what unblocks it: {blocked.unblocks}"
 
 
 def removal_record(
     label: str, name: str, member_id: str, claims: Sequence[ResourceClaim] | None, *, has_kubernetes: bool
 ) -> str:
-    """What will be recorded of a member once it is out, or why nothing.
+    """Return what will be recorded of a member once it is out, or why nothing.
 
     Args:
         label: The member for people.
@@ -195,13 +195,13 @@ def removal_record(
 def plan_lines(
     decision: Decision, target: str, label: Callable[[str], str], view: ClusterView | None = None, target_id: str = ""
 ) -> tuple[str, ...]:
-    """The steps of a removal up to its record, in order, after what to know before it; none while it is blocked.
+    """Return warnings, then the steps of a removal up to its record; none while it is blocked.
 
     Args:
-        decision: What the planner has answered with.
+        decision: The planner's answer.
         target: The member that leaves, for people.
-        label: Members for people, by their IDs.
-        view: For what to know before it, and for what is left after it.
+        label: Returns a member for people, by its ID.
+        view: The view, for warnings and for what is left after the removal.
         target_id: The member that leaves.
     """
     if isinstance(decision, Blocked | Refused):
@@ -221,7 +221,7 @@ def plan_lines(
 
 
 def afterwards(view: ClusterView, target_id: str) -> str:
-    """What is left after a removal: `2 voters remain, quorum 2, 0 of them may fail`."""
+    """Return what is left after a removal: `2 voters remain, quorum 2, 0 of them may fail`."""
     voters = [member for member in view.voters if member.id != target_id]
     spare = sum(member in view.healthy_voters for member in voters) - quorum(len(voters))
     remain = "voter remains" if len(voters) == 1 else "voters remain"

@@ -1,4 +1,7 @@
-"""The commands that unblock an operation, ready to be copied: the same on the page and on the command line. Pure."""
+"""Make the commands that unblock an operation, ready to be copied. Pure.
+
+The page and the command line show the same ones.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from etcd_handoff.contract import HandoffState
 
 
 class Remedy(NamedTuple):
-    """Something that a person can do about an operation.
+    """An action that a person can take on an operation.
 
     Attributes:
         purpose: What it does, in the imperative.
         name: Our command for it.
-        example: Input of the update of the same name that does the same, as JSON; empty where there is none.
+        example: JSON input of the update of the same name; empty where there is none.
     """
 
     purpose: str
@@ -38,13 +41,13 @@ REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
 
 
 def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
-    """A command of ours about an operation.
+    """Return our command on an operation.
 
     Args:
         name: The command.
         cluster: Cluster profile.
-        member: The member that it is about, or the names of several.
-        workflow_id: What to say where it is not about one member.
+        member: The member of the operation, or the names of several.
+        workflow_id: The argument to use where there is not exactly one member.
     """
     if workflow_id and (not member or ", " in member):
         return f"etcd-handoff {name} {shlex.quote(workflow_id)}"
@@ -52,12 +55,12 @@ def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
 
 
 def remedies(state: str, *, final: bool, waits: bool = True) -> tuple[Remedy, ...]:
-    """What a person can do now.
+    """Return what a person can do now.
 
     Args:
-        state: Where the operation stands.
+        state: State of the operation.
         final: It is past the point of no return, so that it can't be cancelled.
-        waits: It waits for something; what waited for an approval and waits no more has been approved.
+        waits: It waits for something. An operation that waited for an approval and waits no more is approved.
     """
     useless = (CANCEL,) * final + (APPROVE,) * (not waits)
     return tuple(remedy for remedy in REMEDIES.get(state, ()) if remedy not in useless)

@@ -1,6 +1,7 @@
-"""What was true of a larger change before it began, and its EtcdMembers do not say: it is recorded at the end. Pure.
+"""Record changes that were made before a larger change began and that no EtcdMember shows. Pure.
 
-An earlier start may have been terminated between a change and its record, or somebody else has made the change.
+An earlier start may have been terminated between a change and its record, or the change was made otherwise. The record
+comes at the end of the larger change.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 
 def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
-    """Members that are out, and whose EtcdMember did not say Joined=False beside the first look at a list's cluster.
+    """Return members that are out while their EtcdMember did not say Joined=False at the first look.
 
-    One of them may have joined after the list was read, and before its EtcdMember was: so another look has to follow.
-    None where the reconciler would hold the correction back too: one that many EtcdMembers contradict is not for an
-    operation to make that was asked for something else.
+    One of them may have joined between the reading of the list and that of its EtcdMember. So another look has to
+    follow. The result is empty where the reconciler would hold the correction back too. An operation with another
+    purpose must not make a correction that many EtcdMembers contradict.
     """
     claims = state.claims or ()
     named = state.traits.cluster_id if state.traits else ""
@@ -36,7 +37,7 @@ def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
 
 
 def part(state: OperationState, goal: MembersChanged) -> Part | None:
-    """The part that records what nothing of this operation has recorded; None when nothing is left."""
+    """Return the part that makes a missing record; None when none is missing."""
     whole, view = parts.whole_of(state), state.view
     if view is None:
         return None
@@ -50,7 +51,7 @@ def part(state: OperationState, goal: MembersChanged) -> Part | None:
     joiner = goal.joins[0]
     member = goal.member_in(view, joiner)
     last = whole.ended_for("add", member.id) if isinstance(member, MemberView) else None
-    # An EtcdMember that both members share may have spoken of the one that left until now.
+    # An EtcdMember that both members share may have described the leaving one until now.
     if last is None or (not last.status_recorded and last is not whole.ended[-1]):
         return Part(kind="add", name=joiner.name, peer_urls=joiner.peer_urls, number=number, of=number)
     return None

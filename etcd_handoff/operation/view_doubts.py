@@ -1,4 +1,4 @@
-"""Whether what an operation saw last may be believed: by itself, and by what it has seen before. Pure."""
+"""Decide whether an operation's last look may be believed, alone and compared with earlier looks. Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def undoubted(state: OperationState) -> ClusterView | None:
-    """The last view; None when there is none, or when something contradicts it."""
+    """Return the last view; None when there is none, or when something contradicts it."""
     if state.view is None or state.pinned is None:
         return None
     return None if contradiction(state) or remembered_doubt(state) else state.view
 
 
 def contradiction(state: OperationState) -> Doubt | None:
-    """Why nothing may be concluded from the last view, by itself or by what is known; None when nothing contradicts."""
+    """Return why nothing may be concluded from the last view; None when nothing contradicts it."""
     if state.view is None:
         return None
     own = (state.pinned.member_id,) if state.pinned and not state.request.adds else ()
@@ -27,9 +27,9 @@ def contradiction(state: OperationState) -> Doubt | None:
 
 
 def listed_again(state: OperationState) -> Doubt | None:
-    """The doubt that the last view lists a member which this operation has seen to leave; None when it does not.
+    """Return the doubt that the last view lists a member that this operation saw leave; else None.
 
-    It may pass: the member may have been forced into a cluster of its own, whose list is the only one in this look.
+    It may pass: the member may have been forced into a new cluster, whose list is the only one in this look.
     """
     ended = state.whole.ended if state.whole else ()
     left = {part.member_id for part in ended if part.kind == "remove"}
@@ -40,14 +40,15 @@ def listed_again(state: OperationState) -> Doubt | None:
 
 
 def remembered_doubt(state: OperationState) -> Doubt | None:
-    """What this operation has seen before speaks against the last view; None when nothing does."""
+    """Return what earlier looks of this operation hold against the last view; None when nothing."""
     return listed_again(state) or shorter_list(state)
 
 
 def shorter_list(state: OperationState) -> Doubt | None:
-    """The doubt that few endpoints give a list without voters that this operation has seen; None where it may be so.
+    """Return the doubt that few endpoints give a list without voters that this operation saw.
 
-    Another operation may have taken them out meanwhile, which their EtcdMembers say then.
+    It is None where the list may be right. Another operation may have removed these voters meanwhile, which their
+    EtcdMembers then show.
     """
     if state.view is None:
         return None
@@ -62,5 +63,5 @@ def has_left(state: OperationState) -> bool:
 
 
 def leaving(state: OperationState) -> tuple[str, ...]:
-    """All members that leave by the change that the operation is a part of, those that have left among them."""
+    """Return all members that leave by the whole change, including those that have left."""
     return tuple(target.member_id for target in state.whole.leaves if target.member_id) if state.whole else ()

@@ -1,4 +1,4 @@
-"""An operation that consists of additions and removals: what it is about, which part runs, and which have ended."""
+"""Define the state of an operation that consists of additions and removals, besides the running part."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Part(Message):
         name: Name of the member that joins.
         peer_urls: Its peer URLs.
         leaves: The member that leaves.
-        successors: IDs of members that were there to stay when it began: they are to work before the one leaves.
-        number: Which one it is, from 1 on.
-        of: How many there are in all, as far as that can be foreseen.
+        successors: IDs of members that stay, as of its beginning: they have to work before the one leaves.
+        number: Its number, from 1 on.
+        of: The number of parts in all, as far as that can be foreseen.
     """
 
     kind: Literal["add", "remove"]
@@ -45,7 +45,7 @@ class Part(Message):
         return f"part {self.number} of {self.of}: {'adding' if self.kind == 'add' else 'removing'} {who}"
 
     def request(self, whole: OperationRequest) -> AdditionRequest | RemovalRequest:
-        """Its own request, the same as when somebody asks for it alone; what was to be approved has been.
+        """Return the part's own request, as if it was started alone; the whole's approval covers it.
 
         Raises:
             TypeError: An operation of this kind has no parts.
@@ -92,18 +92,18 @@ class Whole(Message):
     """What an operation knows besides its part's own state.
 
     Attributes:
-        pinned: What it is about, from the first look on: the member that is replaced, or the cluster alone.
+        pinned: The member that is replaced, or the cluster alone, from the first look on.
         leaves: The members that leave, as they were seen first.
         left_before: Members that had left before the first look, and whose EtcdMember said Joined=True then.
-        part: What runs; None between two parts.
+        part: The running part; None between two parts.
         possible: It has been found possible: from then on it waits for a lost quorum, and is not refused for it.
         begun: A part has begun: something may be half done.
-        voters: How many voters it was to end with when its first part began; 0 where that was not noted.
+        voters: The planned number of voters at the end when its first part began; 0 where that was not noted.
         ended: The parts that have ended.
         own: IDs of learners that parts of it have added.
         learners: Those of them whose nodes have a command for their etcd, by ID.
         was_leader: A member that left led at any look.
-        request: What was asked for; each run has it from its own input.
+        request: The original request; each run has it from its own input.
     """
 
     pinned: Target | None = None
@@ -120,14 +120,14 @@ class Whole(Message):
     request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
 
     def changed(self, **fields: object) -> Whole:
-        """The same with other values in these fields."""
+        """Return the same with other values in these fields."""
         return self.model_copy(update=fields)
 
     @property
     def put_off(self) -> str:
-        """ID of the learner that a part has added which was left and has not ended since; empty without such."""
+        """Return the ID of the learner whose part was put off and has not ended since; empty without one."""
         return next((own for own in reversed(self.own) if self.ended_for("add", own) is None), "")
 
     def ended_for(self, kind: str, member_id: str) -> PartResult | None:
-        """How the last part of this kind about this member has ended; None when there was none."""
+        """Return how the last part of this kind for this member ended; None when there was none."""
         return next((p for p in reversed(self.ended) if (p.kind, p.member_id) == (kind, member_id)), None)

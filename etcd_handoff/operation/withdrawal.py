@@ -1,9 +1,9 @@
-"""How an addition that was cancelled takes its own learner out again. Pure.
+"""Remove the learner of a cancelled addition. Pure.
 
-Only a learner that this addition has proposed itself, by its pinned ID, and only as long as it has no vote: the step
-makes sure of that in the look right before the removal. A larger change takes the learner out as well that it has added
-in a part which was put off. It takes no turn in the queue: a learner's removal touches no
-quorum, and the lock in etcd keeps it apart from other changes. What cannot be taken out is named at the end.
+Only a learner that this addition has proposed is removed, by its pinned ID. It is removed only as long as it has no
+vote. The step makes sure of that in the look right before the removal. A larger change also removes a learner that it
+added in a part that was put off. This takes no turn in the queue: a learner's removal touches no quorum, and the lock
+in etcd keeps it apart from other changes. The result names what cannot be removed.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 
 class TakeLearnerOut(Activity):
-    """Take the own learner out; the result is a `StepResult`."""
+    """Remove the own learner; the result is a `StepResult`."""
 
     ask: StepInput
 
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """What is next until the own learner is out, or was tried to be taken out often enough."""
+    """Return what is next until the own learner is out, or enough attempts were made."""
     return _take_out(state) if end.phase is EndPhase.TAKE_OUT else _begin(state, end, now)
 
 
 def _begin(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
-    """Look whether there is a learner of its own to take out; revoke an order to k0s, where there is one."""
+    """Check whether there is an own learner to remove; revoke an order to k0s, where there is one."""
     owns = bool(parts.own_learner(state))
     if process_end.is_due(state):
         return state.at_end(phase=EndPhase.STOP)
@@ -54,7 +54,7 @@ def _begin(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 
 def _take_out(state: OperationState) -> Decided | OperationState:
-    """Take it out if it is still a learner; what has a vote meanwhile stays, and the addition goes on."""
+    """Remove it if it is still a learner; one that has a vote by now stays, and the addition goes on."""
     view = view_doubts.undoubted(state)
     if view is None:
         return _again(state)
@@ -67,34 +67,34 @@ def _take_out(state: OperationState) -> Decided | OperationState:
             return state.changed(ending=None, blocked=None)
         return _over(state, tries=time_limits.OPERATION.withdrawal_attempts)
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
-    # It is removed through the member that the step itself will choose, which only the worker of its node may reach.
+    # The step removes it through this member, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
     return Decided(state, TakeLearnerOut(ask=ask, node=node, summary=f"take learner {learner.id} out again"))
 
 
 def tried(state: OperationState, report: StepResult) -> OperationState:
-    """The state after an attempt to take it out."""
+    """Return the state after an attempt to remove it."""
     step = report.step
     state = observation.seen(state.with_step(step), report.view)
     if step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
         unasked = report.writes_acknowledged is None and step.attempts > 1
         return _over(_with_lock(state, left=report.writes_acknowledged is False or unasked), taken_out=True)
-    # A second attempt may come after one that has proposed it and could not say so.
+    # An earlier attempt may have proposed it without being able to report it.
     return _again(_with_lock(state, left=report.proposed or step.attempts > 1))
 
 
 def failed(state: OperationState, failure: StepFailure) -> OperationState:
-    """The state after an attempt whose worker said nothing."""
+    """Return the state after an attempt whose worker did not answer."""
     return _again(_with_lock(state, left=failure.tried))
 
 
 def _with_lock(state: OperationState, *, left: bool) -> OperationState:
-    """The state after an attempt that may have left its lock in etcd behind, as may one before it."""
+    """Return the state after an attempt that may have left its lock in etcd behind, as may one before it."""
     return state.changed(lock_left=state.lock_left or left)
 
 
 def _over(state: OperationState, **fields: Any) -> OperationState:
-    """There is no learner to take out any more; an order to k0s may be left to revoke."""
+    """Return the state with no learner left to remove; an order to k0s may be left to revoke."""
     return state.at_end(phase=EndPhase.WITHDRAW, rest_seconds=0.0, **fields)
 
 
