@@ -1,31 +1,31 @@
-"""What to do next about the members of a cluster: a pure function of what was seen and what is wanted.
+"""Decide what to do next about the members of a cluster: a pure function of a view and a goal.
 
     observe -> plan(view, goal) -> one step -> fresh view -> plan -> ... -> Done
 
-Nothing is resumed from a memory of what was done; every call looks at one view alone, so it may be called again after
-any interruption, on any node. It has no clock, no I/O and no Temporal.
+The planner keeps no memory of earlier steps. Each call looks at one view alone, so it may be called again after any
+interruption, on any node. It has no clock, no I/O and no Temporal.
 
-What `plan` never does, whatever the view:
+Rules that `plan` never breaks, whatever the view:
 
-1. Quorum. It never answers a change of the members when the healthy, caught-up voters would then be fewer than the
-   quorum of the configuration that results, a member that joins not counted among them; when the present configuration
-   has no healthy quorum to commit the change with; or when the last voter would leave. etcd's own checks let changes
-   through that leave a cluster without quorum, as they count started or recently connected members, and promote a
-   learner that is down (etcd `server/etcdserver/server.go`, mayRemoveMember, isLearnerReady). One exception: a single
-   voter may grow to two, with a learner that runs and has caught up.
-2. Hand-over. It never answers `Remove` for the member that leads, nor while nobody is agreed to lead. While a healthy,
-   caught-up voter other than the target exists it answers `Transfer`; otherwise it waits. The transferee is the one
-   with the smallest lag in raft index; ties go to one without an alarm, then to the smallest ID.
-3. Identity. It only ever speaks of the pinned member ID in the pinned cluster, or of the peer URLs that are to be
-   added. A name is resolved once, by `resolve`.
+1. Quorum. It never answers a change of the members in three cases. First, when fewer healthy, caught-up voters than the
+   quorum of the resulting configuration would remain. A member that joins is not counted among them. Second, when the
+   present configuration has no healthy quorum to commit the change. Third, when the last voter would leave. etcd's own
+   checks let changes through that leave a cluster without quorum: they count started or recently connected members, and
+   promote a learner that is down (etcd `server/etcdserver/server.go`, mayRemoveMember, isLearnerReady). One exception:
+   a single voter may grow to two, with a learner that runs and has caught up.
+2. Hand-over. It never answers `Remove` for the leader, nor while the voters agree on no leader. While a healthy,
+   caught-up voter other than the target exists, it answers `Transfer`; otherwise it waits. The transferee is the one
+   with the smallest lag in raft index. Ties go to one without an alarm, then to the smallest ID.
+3. Identity. Its answers name only the pinned member ID in the pinned cluster, or the peer URLs that are to be added. A
+   name is resolved once, by `resolve`.
 4. Belief. It concludes nothing, `Done` and `LastVoter` included, from a view that contradicts itself or what is known
    of the cluster (`etcd_handoff.doubts`).
 5. One change at a time. It adds no learner while another member is a learner or has not started.
-6. Known faults. It adds and promotes nobody while a member runs an etcd that may forget the promotion, and adds nobody
-   where etcd itself would refuse it.
+6. Known faults. It adds and promotes no member while a member runs an etcd that may forget the promotion. It adds no
+   member where etcd itself would refuse it.
 
-A strategy per goal (`removal`, `addition`) chooses the step; `safety.check` has the last word on it. `part_order`
-orders additions and removals into a larger change: it answers with the part that is next, which plans its own steps.
+A strategy per goal (`removal`, `addition`) chooses the step, and `safety.check` has the last word on it. `part_order`
+orders additions and removals into a larger change. It answers with the next part, which plans its own steps.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def plan(view: ClusterView, goal: MembersChanged) -> ChangeDecision: ...
 @overload
 def plan(view: ClusterView, goal: Goal) -> Decision: ...
 def plan(view: ClusterView, goal: Goal) -> Decision:
-    """The one thing to do about `goal` on what `view` shows; see the module's docstring for what it never does."""
+    """Return the next decision for `goal` in `view`; see the module's docstring for its rules."""
     if doubt := doubts.contradiction(view, goal.binding, departed=goal.departing):
         return doubted(doubt)
     match goal:

@@ -1,4 +1,4 @@
-"""How a member joins: as a learner first, and with a vote once it runs and has caught up. Pure."""
+"""Plan an addition: the member joins as a learner, and gets a vote once it runs and has caught up. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def plan(view: ClusterView, goal: MemberPresent) -> AdditionDecision:
-    """The one thing to do so that the member joins; `view` contradicts neither itself nor what is known.
+    """Return the next decision of the addition; `view` contradicts neither itself nor what is known.
 
-    An addition whose answer was lost is found again by its peer URLs: nothing is added twice.
+    An addition whose answer was lost is found by its peer URLs: nothing is added twice.
     """
     member = goal.member_in(view)
     if member is None:

@@ -1,4 +1,4 @@
-"""What `plan` can answer: one step, why there is none now, why there will never be one, or that the goal is reached."""
+"""Define the planner's answers: one step, an obstacle for now, a refusal for good, or the reached goal."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ class StartRemoval:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """No step is safe now; it may pass by itself.
+    """No step is safe now; this may pass.
 
     Attributes:
-        reason: Which rule blocks.
+        reason: The rule that blocks.
         seen: What was seen, with names.
         unblocks: What would let it go on.
     """
@@ -80,7 +80,7 @@ class Refused:
     """No step will ever be safe.
 
     Attributes:
-        reason: Which rule refuses.
+        reason: The rule that refuses.
         seen: What was seen, with names.
         remedy: What the operator can do instead.
     """
@@ -102,10 +102,10 @@ Decision = RemovalDecision | AdditionDecision | ChangeDecision
 
 
 def doubted(doubt: Doubt) -> Blocked | Refused:
-    """What a contradiction means for a change: for good where it lasts, else only for now.
+    """Return what a contradiction means for a change: a refusal where it lasts, else an obstacle for now.
 
-    A kind that a newer worker has found, and this one does not know, is named in the text: to fail here would fail the
-    workflow task again and again.
+    A newer worker may find a kind that this one does not know. Such a kind is named in the text, since an error here
+    would fail the workflow task again and again.
     """
     known = {reason.value: reason for reason in Reason}
     reason = known.get(doubt.kind, Reason.LISTS_DIFFER)

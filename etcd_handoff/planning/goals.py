@@ -1,4 +1,4 @@
-"""What is wanted of a cluster's membership. `Goal` is the whole set: a strategy belongs to each member of it."""
+"""Define the goals for a cluster's membership. `Goal` is the whole set; each of its members has a strategy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemberAbsent:
-    """A member that was pinned at the first look is to be out of the cluster.
+    """Goal: a member that was pinned at the first look is out of the cluster.
 
     Attributes:
         cluster_id: The cluster that the member was found in.
@@ -22,10 +22,10 @@ class MemberAbsent:
         avoid: Transferees that were tried since the last wait and did not take over.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
-        leaving_later: Members that leave after the target, by the same plan: leadership is handed to none of them.
+        leaving_later: Members that leave after the target, by the same plan. None of them gets the leadership.
         min_voters: The target does not leave where fewer voters would remain.
-        successors: Members that are there to stay by the same plan: while one of them does not work as a voter, a
-            target that works does not leave.
+        successors: Members that stay by the same plan. While one of them does not work as a voter, a target that works
+            does not leave.
     """
 
     cluster_id: str
@@ -39,22 +39,22 @@ class MemberAbsent:
 
     @property
     def binding(self) -> Binding:
-        """The cluster that is meant, as far as it has been seen."""
+        """Return the cluster that is meant, as far as it has been seen."""
         return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
 
     @property
     def departing(self) -> tuple[str, ...]:
-        """Members that may still run although they are out."""
+        """Return the members that may still run although they are out."""
         return (self.target_id,)
 
 
 @dataclass(frozen=True, slots=True)
 class MemberPresent:
-    """A member is to be in the cluster with a vote: added as a learner, then promoted.
+    """Goal: a member is in the cluster with a vote. It is added as a learner, then promoted.
 
     etcd derives the ID from the time of the addition, so it cannot be known before (etcd
-    `server/etcdserver/api/membership/member.go`, computeMemberID). What tells the member from others until then, and
-    after an addition whose answer was lost, is its peer URLs: etcd gives none of them to two members.
+    `server/etcdserver/api/membership/member.go`, computeMemberID). Until then, and after an addition whose answer was
+    lost, the peer URLs identify the member. etcd gives no peer URL to two members.
 
     Attributes:
         cluster_id: The cluster that the member joins.
@@ -62,7 +62,7 @@ class MemberPresent:
         peer_urls: All its peer URLs, in any order, as etcd is to list them.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
-        departing: Members that leave, or have left, by the change that this is a part of: they may still run.
+        departing: Members that leave, or have left, by the same larger change: they may still run.
 
     Raises:
         ValueError: There is no name or no peer URL.
@@ -76,24 +76,28 @@ class MemberPresent:
     departing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Reject a goal that fits any member that has not started, or any without peer URLs."""
+        """Reject a goal that fits any unstarted member, or any member without peer URLs.
+
+        Raises:
+            ValueError: There is no name or no peer URL.
+        """
         if not self.name or not self.peer_urls:
             raise ValueError("a member that is to be added needs a name and at least one peer URL")
 
     @property
     def binding(self) -> Binding:
-        """The cluster that is meant, as far as it has been seen."""
+        """Return the cluster that is meant, as far as it has been seen."""
         return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
 
     def member_in(self, view: ClusterView) -> MemberView | None:
-        """The member that has exactly the wanted peer URLs, and the wanted name or none yet; None without such."""
+        """Return the member with exactly the wanted peer URLs, and the wanted name or none yet; else None."""
         fits = (m for m in view.members if m.name in ("", self.name) and peer_url.same(m.peer_urls, self.peer_urls))
         return next(fits, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Joiner:
-    """A member that is to be there at the end.
+    """A member that is to be present at the end.
 
     Attributes:
         name: Its name.
@@ -106,14 +110,15 @@ class Joiner:
 
 @dataclass(frozen=True, slots=True)
 class MembersChanged:
-    """Some members are to join and others to leave, one after the other.
+    """Goal: some members join and others leave, one after the other.
 
     Attributes:
         cluster_id: The cluster that is meant.
         joins: Members that are to have a vote at the end; some of them may have one already.
         leaves: Members that were pinned at the first look and are to be out at the end.
-        exact: Nobody but `joins` is to be a member at the end.
-        min_voters: So few voters are enough at the end, where there are fewer than now or the change is exact.
+        exact: Only `joins` are to be members at the end.
+        min_voters: The least number of voters at the end. It counts where there are fewer than now, or the change is
+            exact.
         begun: The change has been found possible before: it may have waited since, and something may be half done.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
@@ -132,45 +137,49 @@ class MembersChanged:
     seen_index: int = 0
 
     def __post_init__(self) -> None:
-        """Reject a wish for a cluster without members."""
+        """Reject a goal of a cluster without members.
+
+        Raises:
+            ValueError: A change that is exact names no member.
+        """
         if self.exact and not self.joins:
             raise ValueError("a cluster needs at least one member")
 
     @property
     def binding(self) -> Binding:
-        """The cluster that is meant, as far as it has been seen."""
+        """Return the cluster that is meant, as far as it has been seen."""
         return Binding(cluster_id=self.cluster_id, term=self.seen_term, raft_index=self.seen_index)
 
     @property
     def departing(self) -> tuple[str, ...]:
-        """Members that may still run although they are out."""
+        """Return the members that may still run although they are out."""
         return self.leaves
 
     def stays(self, member: MemberView) -> bool:
-        """Whether it is not pinned to leave."""
+        """Whether the member is not pinned to leave."""
         return member.id not in self.leaves
 
     def member_in(self, view: ClusterView, joiner: Joiner) -> MemberView | None:
-        """The member that has exactly these peer URLs and does not leave; None without such.
+        """Return the staying member that has exactly the joiner's peer URLs; else None.
 
-        In an exact change its name does not count, as no name can be changed from outside; else it is the wanted one,
-        or none yet.
+        In an exact change the name does not count, as no name can be changed from outside. Otherwise the member has the
+        wanted name, or none yet.
         """
         alike = (m for m in view.members if self.stays(m) and peer_url.same(m.peer_urls, joiner.peer_urls))
         return next((m for m in alike if self.exact or m.name in ("", joiner.name)), None)
 
     def joining(self, joiner: Joiner) -> MemberPresent:
-        """The part of it that lets one member join."""
+        """Return the goal of the part that lets one member join."""
         seen = (self.seen_term, self.seen_index)
         return MemberPresent(self.cluster_id, joiner.name, joiner.peer_urls, *seen, self.leaves)
 
     def successors(self, view: ClusterView) -> tuple[str, ...]:
-        """IDs of the members that are to be there at the end and are there now."""
+        """Return the IDs of the members that are to be present at the end and are present now."""
         found = (self.member_in(view, joiner) for joiner in self.joins)
         return tuple(member.id for member in found if member is not None)
 
     def leaving(self, view: ClusterView, member_id: str) -> MemberAbsent:
-        """The part of it that lets one member leave."""
+        """Return the goal of the part that lets one member leave."""
         return MemberAbsent(
             self.cluster_id,
             member_id,

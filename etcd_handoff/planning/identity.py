@@ -1,4 +1,4 @@
-"""Which member a text speaks of: the one place where a name is turned into a member ID. Pure."""
+"""Resolve a text to a member: the one place where a name is turned into a member ID. Pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DIGITS_OF_UINT64: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """No member carries the name or ID that was asked for.
+    """No member has the name or ID that was asked for.
 
     Attributes:
-        known: The members there are.
+        known: The present members.
         hint: What may have been meant; empty when nothing suggests itself.
     """
 
@@ -38,10 +38,10 @@ class Ambiguous:
 
 
 def resolve(view: ClusterView, name_or_id: str) -> MemberView | NotFound | Ambiguous:
-    """The one member that this names: a name, a hex ID (with or without 0x), or host and port of a peer URL.
+    """Return the member with this name, hex ID (with or without 0x), or host and port of a peer URL.
 
-    A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where
-    no member has exactly that name, as names of EtcdMembers are lower case.
+    A name that looks like another member's ID fits both, and so is ambiguous. A name in other letter case fits where no
+    member has exactly that name, as names of EtcdMembers are lower case.
     """
     at = peer_url.address(name_or_id) if ":" in name_or_id else ""
     exact = [
@@ -74,7 +74,7 @@ def _addresses(member: MemberView) -> set[str]:
 
 
 def _described(view: ClusterView, member: MemberView) -> str:
-    """A member among others of its name: what tells it from them."""
+    """Return a member with what distinguishes it from others of its name."""
     state = "healthy" if member in view.healthy_voters else member.note or "not healthy"
     return f"{member.id} ({', '.join([member.name or 'not started', *_peers(member), state])})"
 
@@ -86,7 +86,7 @@ def is_member_id(text: str) -> bool:
 
 
 def canonical_id(text: str) -> str:
-    """`text` as a member ID in our form; text that is no uint64 in hex comes back as it is."""
+    """Return `text` as a member ID in our form, or unchanged if it is no uint64 in hex."""
     digits = text.lower().removeprefix("0x")
     short = digits.lstrip("0") or digits[:1]
     return short if is_member_id(short) else text

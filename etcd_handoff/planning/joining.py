@@ -1,4 +1,7 @@
-"""What forbids an addition besides what forbids any change: faults of etcd, space, peer URLs, the learner. Pure."""
+"""Find what forbids an addition, besides what forbids any change. Pure.
+
+This covers faults of etcd, space, names, peer URLs, and the learner.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +22,21 @@ if TYPE_CHECKING:
     from etcd_handoff.planning.goals import MemberPresent
 
 LEARNER_READY_RATIO: Final = 0.9
-"""From this part of the leader's raft index on etcd takes a learner for ready (etcd `server/etcdserver/server.go`,
+"""From this part of the leader's raft index on, etcd takes a learner for ready (etcd `server/etcdserver/server.go`,
 readyPercentThreshold). Both indexes count from the cluster's beginning, so a learner of an old cluster may be far
-behind and still be ready; `CAUGHT_UP_ENTRIES` counts besides."""
+behind and still be ready. `CAUGHT_UP_ENTRIES` counts besides."""
 PROMOTION_BUGS: Final = (((3, 5, 0), (3, 5, 24)), ((3, 6, 0), (3, 6, 4)))
-"""Versions, from the first to before the second, that do not keep a promotion in the member's own store, or that pass
-such a store on in a snapshot (etcd#19557, etcd#20793, etcd#20340): after an upgrade the voter is a learner again."""
+"""Versions, from the first to before the second, with a promotion bug: after an upgrade the voter is a learner again.
+They do not keep a promotion in the member's own store, or pass such a store on in a snapshot (etcd#19557, etcd#20793,
+etcd#20340)."""
 COUNTS_CONNECTED: Final = {(3, 5): (3, 5, 30), (3, 6): (3, 6, 11)}
-"""From these versions on etcd adds a member when enough voters are connected for the quorum that results; older ones of
+"""From these versions on, etcd adds a member when enough voters are connected for the resulting quorum. Older ones of
 these releases demand every voter (etcd#21640)."""
 VERSION: Final = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})")
 
 
 def misnamed(view: ClusterView, goal: MemberPresent) -> Blocked | None:
-    """The learner with exactly the wanted peer URLs was started under another name, which a restart changes."""
+    """Return an obstacle if the learner with the wanted peer URLs has another name; a restart changes it."""
     for other in view.members:
         if other.is_learner and other.name and peer_url.same(goal.peer_urls, other.peer_urls):
             return Blocked(
@@ -45,7 +49,10 @@ def misnamed(view: ClusterView, goal: MemberPresent) -> Blocked | None:
 
 
 def peer_url_taken(view: ClusterView, goal: MemberPresent) -> Refused | None:
-    """Etcd gives no peer URL to two members, and a member that runs does not change into another one."""
+    """Return a refusal if a running member has a wanted peer URL.
+
+    etcd gives no peer URL to two members, and a running member does not change into another one.
+    """
     for other in view.members:
         if other.name and (shared := peer_url.shared(goal.peer_urls, other.peer_urls)):
             return Refused(
@@ -57,7 +64,7 @@ def peer_url_taken(view: ClusterView, goal: MemberPresent) -> Refused | None:
 
 
 def name_taken(members: Iterable[MemberView], name: str) -> Refused | None:
-    """One of these members has the name already; etcd itself tells members apart by their IDs alone and allows it."""
+    """Return a refusal if one of these members has the name; etcd itself allows it, as only IDs count there."""
     for other in members:
         if other.name == name:
             return Refused(
@@ -69,7 +76,7 @@ def name_taken(members: Iterable[MemberView], name: str) -> Refused | None:
 
 
 def no_space(view: ClusterView) -> Blocked | None:
-    """Etcd has run out of space and takes no writes."""
+    """Return an obstacle if etcd has run out of space and takes no writes."""
     raised = {alarm.member_id for alarm in view.alarms if alarm.kind == NOSPACE}
     full = raised | {m.id for m in view.members if NOSPACE in m.alarms}
     if not full:
@@ -84,7 +91,10 @@ def no_space(view: ClusterView) -> Blocked | None:
 
 
 def learner_in_the_way(view: ClusterView) -> Blocked | None:
-    """Etcd takes one learner at a time as it comes (`--max-learners`), and whose it is nobody can tell."""
+    """Return an obstacle if there is another learner, whose owner is unknown.
+
+    etcd takes one learner at a time by default (`--max-learners`).
+    """
     learners = [m for m in view.members if m.is_learner]
     if not learners:
         return None
@@ -99,7 +109,7 @@ def learner_in_the_way(view: ClusterView) -> Blocked | None:
 
 
 def change_pending(view: ClusterView) -> Blocked | None:
-    """A voter that has not started counts for the quorum and does not work."""
+    """Return an obstacle if a voter has not started: it counts for the quorum and does not work."""
     pending = [m for m in view.voters if not m.name]
     if not pending:
         return None
@@ -112,7 +122,7 @@ def change_pending(view: ClusterView) -> Blocked | None:
 
 
 def etcd_bug(view: ClusterView) -> Blocked | None:
-    """A member's etcd would not keep a promotion."""
+    """Return an obstacle if a member's etcd would not keep a promotion."""
     faulty = [f"{m.label} runs {m.version}" for m in view.members if has_promotion_bug(m.version)]
     if not faulty:
         return None
@@ -124,9 +134,10 @@ def etcd_bug(view: ClusterView) -> Blocked | None:
 
 
 def add_would_be_refused(view: ClusterView, via: MemberView | None) -> Blocked | None:
-    """Etcd of some releases adds nobody while a voter is down, whatever the quorum; a single voter may always grow.
+    """Return an obstacle if this etcd adds no member while a voter is down, whatever the quorum.
 
-    Newer ones count who is connected, which `safety` has demanded already: no voter is healthy that is not connected.
+    A single voter may always grow. Newer releases count connected voters, which `safety` has demanded already: a
+    healthy voter is connected.
     """
     version = _version(via.version) if via else None
     silent = [m for m in view.voters if not m.reachable]
@@ -143,7 +154,7 @@ def add_would_be_refused(view: ClusterView, via: MemberView | None) -> Blocked |
 
 
 def unverified(view: ClusterView, member: MemberView) -> Blocked | None:
-    """The member has its vote, and does not show yet that it works as a voter."""
+    """Return an obstacle if the member has its vote and does not work as a voter yet."""
     if member in view.healthy_voters:
         return None
     answers = "answers no linearizable read" if member.reachable else "does not answer"
@@ -156,7 +167,7 @@ def unverified(view: ClusterView, member: MemberView) -> Blocked | None:
 
 
 def unstarted_voter(member: MemberView) -> Blocked | None:
-    """Why a voter with the wanted peer URLs is not yet the wanted member: it has never run."""
+    """Return an obstacle if a voter with the wanted peer URLs has never run."""
     if member.name:
         return None
     return Blocked(
@@ -167,7 +178,7 @@ def unstarted_voter(member: MemberView) -> Blocked | None:
 
 
 def not_running(view: ClusterView, learner: MemberView) -> Blocked | None:
-    """The learner does not run, or is cut off from the voters."""
+    """Return an obstacle if the learner does not run, or is cut off from the voters."""
     if not learner.name:
         return Blocked(
             Reason.LEARNER_NOT_STARTED,
@@ -188,7 +199,7 @@ def not_running(view: ClusterView, learner: MemberView) -> Blocked | None:
 
 
 def learner_lags(view: ClusterView, learner: MemberView) -> Blocked | None:
-    """The learner is further behind than etcd, or we, accept."""
+    """Return an obstacle if the learner is further behind than etcd, or we, accept."""
     behind = lag(view, learner)
     leader_index = learner.raft_index + behind
     if behind <= CAUGHT_UP_ENTRIES and learner.raft_index >= LEARNER_READY_RATIO * leader_index:
@@ -201,7 +212,7 @@ def learner_lags(view: ClusterView, learner: MemberView) -> Blocked | None:
 
 
 def _version(text: str) -> tuple[int, int, int] | None:
-    """A version such as `3.6.8` or `3.7.0-rc.1`; None for what cannot be read."""
+    """Return a version such as `3.6.8` or `3.7.0-rc.1`; None for an unreadable one."""
     found = VERSION.match(text)
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 

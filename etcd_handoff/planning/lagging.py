@@ -1,4 +1,4 @@
-"""How far members are behind, and how far is too far. Pure."""
+"""Measure how far members are behind, and set the limit. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
 CAUGHT_UP_ENTRIES: Final = 5_000
-"""Largest lag, in raft log entries, of a transferee, of a learner that gets a vote, and of the voters that make up the
+"""Largest lag in raft log entries. It limits a transferee, a learner that gets a vote, and the voters that make up the
 quorum after a change.
 
-A follower further behind may need a snapshot first (etcd `DefaultSnapshotCatchUpEntries`), and while it catches up
-nobody accepts writes.
-"""
+A follower further behind may need a snapshot first (etcd `DefaultSnapshotCatchUpEntries`). While it catches up, no
+member accepts writes."""
 
 
 def lag(view: ClusterView, member: MemberView) -> int:
-    """How many raft log entries `member` is behind the furthest healthy voter of `view`."""
+    """Return how many raft log entries `member` is behind the furthest healthy voter of `view`."""
     return max((m.raft_index for m in view.healthy_voters), default=0) - member.raft_index
 
 
 def caught_up(view: ClusterView, members: Iterable[MemberView]) -> tuple[MemberView, ...]:
-    """Those of `members` that are at most `CAUGHT_UP_ENTRIES` behind."""
+    """Return those of `members` that are at most `CAUGHT_UP_ENTRIES` behind."""
     return tuple(m for m in members if lag(view, m) <= CAUGHT_UP_ENTRIES)

@@ -1,4 +1,4 @@
-"""Who leads next, and through whom a change is made. Pure."""
+"""Choose the next leader, and the member through which a change is made. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def candidates(view: ClusterView, target_id: str, leaving_later: Container[str] = ()) -> tuple[MemberView, ...]:
-    """Voters that are healthy, have caught up and stay: each of them may take over.
+    """Return the voters that may take over: healthy, caught up, and staying.
 
     Args:
         view: A view with an agreed leader.
@@ -24,12 +24,14 @@ def candidates(view: ClusterView, target_id: str, leaving_later: Container[str] 
 
 
 def preferred(view: ClusterView, members: Iterable[MemberView]) -> MemberView:
-    """The one to take over: the smallest lag; ties go to one without an alarm, then to the smallest ID."""
+    """Return the transferee: the smallest lag; ties go to one without an alarm, then to the smallest ID."""
     return min(members, key=lambda m: (lag(view, m), bool(m.alarms), int(m.id, 16)))
 
 
 def via(view: ClusterView, leaving: str = "") -> str:
-    """ID of the member to ask for a change: the leader saves a hop, another healthy voter forwards it to the leader.
+    """Return the ID of the member to ask for a change.
+
+    The leader saves a hop; another healthy voter forwards the change to the leader.
 
     Args:
         view: A view with at least one healthy voter that stays.

@@ -1,4 +1,4 @@
-"""Why a change of the members must not be made now, judged by the cluster as it will be (`projection.after`). Pure."""
+"""Find why the members must not change now, judged by the resulting cluster (`projection.after`). Pure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def obstacle(view: ClusterView, *, leaving: MemberView | None) -> Blocked | Refused | None:
-    """The first reason why this member must not leave now or, when `leaving` is None, why no voter may join."""
+    """Return the first reason why this member must not leave now.
+
+    When `leaving` is None, return the first reason why no voter may join.
+    """
     return _last_voter(view, leaving) or _no_quorum(view) or _corrupt(view, leaving) or _at_risk(view, leaving)
 
 
@@ -38,7 +41,7 @@ def _last_voter(view: ClusterView, leaving: MemberView | None) -> Refused | None
 
 
 def _no_quorum(view: ClusterView) -> Blocked | None:
-    """No change can be committed now."""
+    """Return an obstacle if no change can be committed now."""
     now = after(view)
     answering = [m for m in view.voters if m.reachable]
     if len(answering) < now.quorum:
@@ -63,7 +66,7 @@ def _no_quorum(view: ClusterView) -> Blocked | None:
 
 
 def _corrupt(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
-    """Data that etcd itself does not trust; the member that is known to be corrupt may leave."""
+    """Return an obstacle if etcd does not trust its data; a member known to be corrupt may leave."""
     raised = {alarm.member_id for alarm in view.alarms if alarm.kind == CORRUPT}
     corrupt = raised | {m.id for m in view.members if CORRUPT in m.alarms}
     if leaving is not None:
@@ -86,7 +89,7 @@ def _corrupt(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
 
 
 def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
-    """The voters that there would be are no quorum that works and is caught up."""
+    """Return an obstacle if the resulting voters are no quorum that works and is caught up."""
     if leaving is None and len(view.voters) == 1:
         return None  # a single voter has no other way to grow, and a learner gets its vote only when it works
     there = after(view, removing=leaving.id) if leaving else after(view, adding=1)
@@ -106,10 +109,10 @@ def _at_risk(view: ClusterView, leaving: MemberView | None) -> Blocked | None:
 
 
 def successor_fails(view: ClusterView, target: MemberView, successors: Container[str]) -> Blocked | None:
-    """A member that is to be there when the target has left does not work, and the target does.
+    """Return an obstacle if a successor does not work as a voter, and the target does.
 
-    The quorum may allow the removal. But one member would be down and another one taken out, where the one that was
-    asked for can still come back.
+    The quorum may allow the removal. But one member would be down and another one removed, while the requested
+    successor can still come back.
     """
     working = view.healthy_voters
     failing = [m for m in view.members if m.id in successors and m not in working]
@@ -142,11 +145,11 @@ def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Block
 
 
 def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Refused | None:
-    """The first reason why the wanted member must not be added as a learner now; it is not listed yet.
+    """Return the first reason why the wanted member, not listed yet, must not be added as a learner now.
 
-    Room for its vote is demanded before: etcd itself refuses the learner else (etcd `server/etcdserver/server.go`,
-    mayAddMember), and nobody gains by one that cannot be promoted. So the voters of which etcd demands that they are
-    connected for the quorum that results are there by then.
+    There must be room for its vote. etcd itself refuses the learner otherwise (etcd `server/etcdserver/server.go`,
+    mayAddMember), and a learner that cannot be promoted is useless. So by then enough voters are connected for the
+    resulting quorum, as etcd demands.
     """
     return (
         joining.misnamed(view, goal)
@@ -161,7 +164,7 @@ def obstacle_to_joining(view: ClusterView, goal: MemberPresent) -> Blocked | Ref
 
 
 def obstacle_to_promotion(view: ClusterView, learner: MemberView) -> Blocked | Refused | None:
-    """The first reason why the learner must not get a vote now.
+    """Return the first reason why the learner must not get a vote now.
 
     etcd would promote one that is down: it only compares indexes (etcd `server/etcdserver/server.go`, isLearnerReady).
     """

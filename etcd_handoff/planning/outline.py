@@ -1,6 +1,6 @@
-"""What a larger change would do from beginning to end, when nothing goes wrong, and how safe the cluster is meanwhile.
+"""Outline a larger change from beginning to end, if nothing goes wrong, and how safe the cluster is meanwhile.
 
-It plans again and again, on the cluster as each part would leave it: so what is shown is what would be decided. Pure.
+It plans again and again, on the cluster as each part would leave it. So it shows what would be decided. Pure.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Stage:
 
     Attributes:
         part: The part.
-        voters: How many voters there are then.
-        healthy: How many of them are healthy.
+        voters: The number of voters after it.
+        healthy: The number of healthy ones among them.
     """
 
     part: Part
@@ -36,12 +36,12 @@ class Stage:
 
     @property
     def quorum(self) -> int:
-        """How many voters have to agree then."""
+        """Return how many voters have to agree after it."""
         return quorum(self.voters)
 
     @property
     def tolerated(self) -> int:
-        """How many voters may fail then."""
+        """Return how many voters may fail after it."""
         return max(0, self.healthy - self.quorum)
 
 
@@ -59,7 +59,7 @@ class Outline:
 
 
 def outline(view: ClusterView, goal: MembersChanged) -> Outline:
-    """All parts of the change; `view` contradicts neither itself nor what is known."""
+    """Return all parts of the change; `view` contradicts neither itself nor what is known."""
     stages: list[Stage] = []
     while len(stages) < MOST_PARTS:
         decision = part_order.plan(view, goal)
@@ -74,7 +74,7 @@ def outline(view: ClusterView, goal: MembersChanged) -> Outline:
 
 
 def warnings(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
-    """What does not forbid the change, and what people must know before it."""
+    """Return what does not forbid the change, and what people must know before it."""
     count = part_order.voters_at_the_end(view, goal)
     lines = []
     if goal.exact and count % 2 == 0:
@@ -90,7 +90,7 @@ def warnings(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
 
 
 def _after(view: ClusterView, goal: MembersChanged, part: Part) -> ClusterView:
-    """The cluster when the part has ended well."""
+    """Return the cluster after the part has ended well."""
     leader = view.leadership
     if isinstance(part, StartRemoval):
         return _without(view, goal, part.member_id)
@@ -123,6 +123,6 @@ def _without(view: ClusterView, goal: MembersChanged, member_id: str) -> Cluster
 
 
 def _free_id(view: ClusterView, goal: MembersChanged) -> str:
-    """An ID that no member has or had; etcd gives the real one."""
+    """Return an ID that no member has or had; etcd gives the real one."""
     taken = {*(m.id for m in view.members), *goal.leaves}
     return next(f"{number:x}" for number in range(1, len(taken) + 2) if f"{number:x}" not in taken)

@@ -1,19 +1,19 @@
-"""How several members join and leave one after the other: which of them is next. Pure.
+"""Order the parts of a larger change: which member joins or leaves next. Pure.
 
-Each part is an ordinary addition or removal, which plans its own steps. The order of the parts follows from what is
-seen, and never from a memory of what was done:
+Each part is an ordinary addition or removal, which plans its own steps. The order of the parts follows from the view,
+and never from a memory of earlier steps:
 
-1. Members that leave and do not work go first. Without them the quorum is no larger and all healthy voters are still
-   there, so no voter fewer may fail than before. Etcd itself refuses an addition while too few voters are connected
+1. Leaving members that do not work go first. Without them the quorum is no larger and all healthy voters are still
+   there, so no fewer voters may fail than before. etcd itself refuses an addition while too few voters are connected
    (etcd `server/etcdserver/server.go`, mayAddMember).
 2. A member that is already a learner, or was added and has not started, joins next: etcd takes one at a time.
-3. With an odd number of voters one joins, with an even number one leaves that works. Neither changes how many voters
-   may fail. So a member that works is replaced by one more first, and never more than one too many is there.
+3. With an odd number of voters, one joins. With an even number, one that works leaves. Neither changes how many voters
+   may fail. So a replacement joins before a working member leaves, and there is never more than one voter too many.
 4. A member whose peer URL another one is to have leaves before that one joins.
-5. A member that works leaves only while all that are to stay, and are there, work as voters.
+5. A member that works leaves only while all present members that stay work as voters.
 
-Leaders leave last, and hand leadership to a voter that stays. A part that its own plan forbids now is not begun: the
-next one in this order is, where it makes the cluster no weaker.
+Leaders leave last, and hand leadership to a voter that stays. A part that its own plan forbids now is not begun. The
+next one in this order begins instead, where it does not weaken the cluster.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Part = StartAddition | StartRemoval
 
 
 def plan(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
-    """The part that is next; `view` contradicts neither itself nor what is known."""
+    """Return the next part; `view` contradicts neither itself nor what is known."""
     decision = _forbidden(view, goal) or _unplanned(view, goal) or _next(view, goal)
     if isinstance(decision, Blocked | Refused):
         return decision
@@ -47,18 +47,18 @@ def plan(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
 
 
 def pending(view: ClusterView, goal: MembersChanged) -> tuple[Joiner, ...]:
-    """Members that have been added and are not yet voters that have started."""
+    """Return the members that were added and are not yet voters that have started."""
     found = ((joiner, goal.member_in(view, joiner)) for joiner in goal.joins)
     return tuple(joiner for joiner, member in found if member and (member.is_learner or not member.name))
 
 
 def absent(view: ClusterView, goal: MembersChanged) -> tuple[Joiner, ...]:
-    """Members that are to join and have not been added."""
+    """Return the members that are to join and have not been added."""
     return tuple(joiner for joiner in goal.joins if goal.member_in(view, joiner) is None)
 
 
 def leaving(view: ClusterView, goal: MembersChanged) -> tuple[MemberView, ...]:
-    """Members that are to leave and are still there: those that do not work first, the leader last."""
+    """Return the members that are to leave and are still present: broken ones first, the leader last."""
     leader = view.leadership
 
     def place(member: MemberView) -> tuple[bool, bool, bool, bool, int]:
@@ -69,16 +69,16 @@ def leaving(view: ClusterView, goal: MembersChanged) -> tuple[MemberView, ...]:
 
 
 def voters_at_the_end(view: ClusterView, goal: MembersChanged) -> int:
-    """How many voters there will be."""
+    """Return the number of voters at the end."""
     staying = [m for m in view.voters if goal.stays(m) and m.name]
     return len(staying) + len(absent(view, goal)) + len(pending(view, goal))
 
 
 def min_voters_after_removal(view: ClusterView, goal: MembersChanged) -> int:
-    """How many voters must remain when one leaves now, so that `min_voters` are there once all have joined.
+    """Return how many voters must remain when one leaves now, for `min_voters` once all have joined.
 
-    It is 1, no bound, where no fewer are there at the end than now, and for a list of members, which is counted as a
-    whole.
+    It is 1, no bound, in two cases: no fewer voters at the end than now, or an exact list of members, which is counted
+    as a whole.
     """
     if goal.exact or voters_at_the_end(view, goal) >= len(view.voters):
         return 1
@@ -98,7 +98,7 @@ def _next(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
 
 
 def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -> Iterator[Part]:
-    """All that may be next, in the order of preference."""
+    """Yield all parts that may be next, in the order of preference."""
     leave, healthy = leaving(view, goal), view.healthy_voters
     works = [m for m in leave if m in healthy]
     yield from (StartRemoval(m.id) for m in leave if m not in healthy)
@@ -113,7 +113,7 @@ def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -
 
 
 def _first_step(view: ClusterView, goal: MembersChanged, part: Part) -> Decision:
-    """What the part would do now."""
+    """Return the planner's decision for the part now."""
     if isinstance(part, StartRemoval):
         leave = goal.leaving(view, part.member_id)
         return safety.check(view, leave, removal.plan(view, leave))
@@ -129,9 +129,10 @@ def _forbidden(view: ClusterView, goal: MembersChanged) -> Refused | None:
 
 
 def _too_few(view: ClusterView, goal: MembersChanged) -> Refused | None:
-    """A list of members is as long as it is; what is not exact must leave no fewer voters than there are.
+    """Return a refusal if the change leaves too few voters.
 
-    Somebody may take a member out while a replacement runs, which leaves one fewer than it counted on.
+    An exact list counts by its length. Any other change is refused only where fewer voters than now would be left. A
+    member may be removed while a replacement runs, which leaves one fewer than the replacement counted on.
     """
     count = len(goal.joins) if goal.exact else voters_at_the_end(view, goal)
     if count >= goal.min_voters or not (goal.exact or count < len(view.voters)):
@@ -147,7 +148,10 @@ def _too_few(view: ClusterView, goal: MembersChanged) -> Refused | None:
 
 
 def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
-    """Etcd gives no peer URL to two members, and people take two members of one name for one."""
+    """Return a refusal if a peer URL or a name is taken.
+
+    etcd gives no peer URL to two members, and people mistake two members of one name for one.
+    """
     for joiner in absent(view, goal):
         for other in view.members:
             shared = ", ".join(peer_url.shared(joiner.peer_urls, other.peer_urls))
@@ -164,7 +168,10 @@ def _taken(view: ClusterView, goal: MembersChanged) -> Refused | None:
 
 
 def _quorum_gone(view: ClusterView, goal: MembersChanged) -> Refused | None:
-    """Only of a change that begins: one that was found possible before waits, as a voter may come back."""
+    """Return a refusal if a change that has not begun lacks a quorum.
+
+    One that was found possible before waits, as a voter may come back.
+    """
     answering, needed = [m for m in view.voters if m.reachable], after(view).quorum
     if goal.begun or len(answering) >= needed:
         return None
@@ -177,7 +184,7 @@ def _quorum_gone(view: ClusterView, goal: MembersChanged) -> Refused | None:
 
 
 def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
-    """A member that is neither wanted nor was there when the plan was made is touched by nobody."""
+    """Return an obstacle if there is a member that is neither wanted nor known when the plan was made."""
     if not goal.exact:
         return None
     present = [goal.member_in(view, joiner) for joiner in goal.joins]
@@ -197,7 +204,7 @@ def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
 
 
 def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Blocked | Refused | None:
-    """Whether a part begins that must not; what the part then does is checked by itself."""
+    """Return why the part must not begin; the part's own steps are checked separately."""
     left = [m.label for m in view.members if not goal.stays(m)]
     there = [goal.member_in(view, joiner) for joiner in goal.joins]
     match decision:

@@ -1,4 +1,4 @@
-"""The voters of a cluster as they will be after a change, the worst assumed of one that joins. Pure."""
+"""Project the voters of a cluster after a change, with the worst assumed of a member that joins. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Projection:
     """The voters of a cluster after a change.
 
     Attributes:
-        voters: How many there will be.
+        voters: The number of voters.
         staying: Those of them that vote today.
         healthy: Those that are known to be healthy. One that joins is not among them: it may fail at once.
         caught_up: The healthy ones that are at most `CAUGHT_UP_ENTRIES` behind.
@@ -30,12 +30,12 @@ class Projection:
 
     @property
     def quorum(self) -> int:
-        """How many voters will have to agree."""
+        """Return how many voters will have to agree."""
         return quorum(self.voters)
 
 
 def after(view: ClusterView, *, removing: str = "", adding: int = 0) -> Projection:
-    """The voters of `view` without the member `removing`, and with `adding` more of which nothing good is known."""
+    """Return the voters of `view` without `removing`, and with `adding` more whose health is unknown."""
     staying = tuple(m for m in view.voters if m.id != removing)
     healthy = tuple(m for m in view.healthy_voters if m.id != removing)
     return Projection(len(staying) + adding, staying, healthy, lagging.caught_up(view, healthy))

@@ -1,4 +1,4 @@
-"""Why there is no step now: the words for it, everywhere."""
+"""Name the reasons why there is no step now."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from etcd_handoff import doubts
 
 
 class Reason(StrEnum):
-    """One word for why there is no step now: enum value, failure text, and heading in the docs."""
+    """A reason why there is no step now, in one word: enum value, failure text, and heading in the docs."""
 
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     MIXED_CLUSTERS = "MixedClusters"

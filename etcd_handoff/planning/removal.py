@@ -1,4 +1,4 @@
-"""How a member leaves: leadership moves first, then the member is removed through one that stays. Pure."""
+"""Plan a removal: leadership moves first, then the member is removed through one that stays. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
-    """The one thing to do so that the target leaves; `view` contradicts neither itself nor what is known."""
+    """Return the next decision of the removal; `view` contradicts neither itself nor what is known."""
     target = view.member(goal.target_id)
     if target is None:
         return Done()
@@ -31,7 +31,7 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
 
 
 def _too_few(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Refused | None:
-    """The profile wants more voters than would remain; a learner's end leaves as many as before."""
+    """Return a refusal if fewer voters than the profile wants would remain; removing a learner changes none."""
     remain = sum(not m.is_learner for m in view.members if m.id != target.id)
     if target.is_learner or remain >= goal.min_voters:
         return None
@@ -89,7 +89,7 @@ def _nobody_takes_over(
 
 
 def warnings(view: ClusterView) -> tuple[str, ...]:
-    """What does not forbid a removal, and what an operator must know before it."""
+    """Return what does not forbid a removal, and what an operator must know before it."""
     full = [view.label(a.member_id) if a.member_id else "the cluster" for a in view.alarms if a.kind == NOSPACE]
     other = [a for a in view.alarms if a.kind not in (NOSPACE, CORRUPT)]
     lines = [f"etcd has raised an alarm: {alarm.kind}" for alarm in other]

@@ -1,8 +1,8 @@
-"""What must never happen, whatever a strategy answers. Pure.
+"""Prevent what must never happen, whatever a strategy answers. Pure.
 
-Strategies ask the `obstacles` before they choose a step, and `check` looks at the step once more before it leaves
-`plan`, so a strategy that asks nothing, or picks a wrong member, still changes nothing. Policies of a profile, such as
-`min_voters`, are a strategy's own: what breaks one may be unwanted, and costs no quorum.
+Strategies ask the `obstacles` before they choose a step. `check` looks at the step once more before it leaves `plan`.
+So a strategy that asks nothing, or picks a wrong member, still changes nothing. Policies of a profile, such as
+`min_voters`, are left to the strategies: breaking one may be unwanted, but costs no quorum.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def check(view: ClusterView, goal: MemberAbsent | MemberPresent, decision: Decision) -> Decision:
-    """`decision` when it is safe, else why it is not.
+    """Return `decision` when it is safe, else why it is not.
 
     Args:
         view: A view that contradicts neither itself nor what is known of the cluster.
-        goal: What is wanted.
-        decision: What the goal's strategy answers.
+        goal: The goal.
+        decision: The answer of the goal's strategy.
     """
     if isinstance(decision, Blocked | Refused):
         return decision
@@ -94,7 +94,10 @@ def _bad_via(view: ClusterView, step: Remove | AddLearner | PromoteLearner, leav
 
 
 def stopped(decision: Decision, why: str) -> Blocked:
-    """A strategy's fault. To raise an error here would fail the workflow task again and again."""
+    """Return an obstacle for a strategy's fault.
+
+    To raise an error here would fail the workflow task again and again.
+    """
     return Blocked(
         Reason.UNSAFE_STEP,
         f"the planner chose {decision} and stopped itself: {why}",

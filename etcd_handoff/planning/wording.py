@@ -1,4 +1,4 @@
-"""How decisions speak of members: names, lags, and what is wrong with them. Pure."""
+"""Describe members in decisions: names, lags, and what is wrong with them. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FREE_SPACE: Final = (
     "`etcdctl compact REVISION` (the one that `etcdctl endpoint status -w json` shows), `etcdctl defrag --cluster`,"
     " `etcdctl alarm disarm`"
 )
-"""What ends the alarm NOSPACE, in this order."""
+"""The commands that end the alarm NOSPACE, in this order."""
 
 
 def names(members: Iterable[MemberView]) -> str:
@@ -29,13 +29,13 @@ def lags(view: ClusterView, members: Iterable[MemberView]) -> str:
 
 
 def ailments(view: ClusterView, members: Iterable[MemberView], well: Container[MemberView]) -> str:
-    """`" (node1: connection refused)"`: why each of `members` that is not in `well` does not count."""
+    """Return why each of `members` that is not in `well` does not count: `" (node1: connection refused)"`."""
     texts = [f"{m.label}: {_ailment(view, m)}" for m in members if m not in well]
     return f" ({'; '.join(texts)})" if texts else ""
 
 
 def way_back(sick: Sequence[MemberView]) -> str:
-    """What to do so that voters work again that are silent, or that hang."""
+    """Return what to do so that silent or hanging voters work again."""
     hanging = [m for m in sick if m.reachable and not m.serves_reads]
     silent = [m for m in sick if m not in hanging]
     ways = list[str]()
@@ -52,7 +52,7 @@ def way_back(sick: Sequence[MemberView]) -> str:
 
 
 def removals(members: Iterable[MemberView]) -> str:
-    """The commands that take these members out, one of which is meant."""
+    """Return the alternative commands that remove one of these members."""
     return " or ".join(f"`etcd-handoff remove {m.label}`" for m in members)
 
 
