@@ -1,8 +1,8 @@
-"""What may be believed of a look at a cluster: the one place where answers are held against each other. Pure.
+"""Decide whether a look at a cluster may be believed: the one place where answers are compared. Pure.
 
-A member list counts only while nothing contradicts it. `contradictions` compares the answers of one look;
-`contradiction` adds what was known before: which cluster is meant, and how far it had come. Everything that concludes
-something from a view asks `contradiction` first: the planner, the reconciler of EtcdMembers, the command line.
+A member list counts only while nothing contradicts it. `contradictions` compares the answers of one look.
+`contradiction` adds earlier knowledge: which cluster is meant, and how far it had come. The planner, the reconciler of
+EtcdMembers and the command line ask `contradiction` before they conclude anything from a view.
 """
 
 from etcd_handoff.doubts.kinds import (

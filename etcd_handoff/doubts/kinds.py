@@ -1,4 +1,4 @@
-"""The kinds of doubts, for who treats one of them differently."""
+"""Name the kinds of doubts, for code that treats one of them differently."""
 
 from __future__ import annotations
 

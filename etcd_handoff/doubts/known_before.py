@@ -1,4 +1,4 @@
-"""What a look holds against what was known before: which cluster is meant, and how far it had come. Pure."""
+"""Compare a look with earlier knowledge: which cluster is meant, and how far it had come. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ if TYPE_CHECKING:
 OLDEST_ETCD: Final = (3, 5)
 """MemberListRequest has the field `linearizable` from 3.5 on (etcd `api/etcdserverpb/rpc.proto`)."""
 INDEX_SLACK: Final = 10_000
-"""A new leader may know for a moment of some entries less to be committed than the old one did: of those that it had
-written and the old leader had not yet heard of. At 50,000 entries per second and 100 ms for an fsync these are 5,000.
-"""
+"""A new leader may briefly know fewer entries to be committed than the old one did: it has written them, but the old
+leader had not yet heard of that. At 50,000 entries per second and 100 ms for an fsync these are 5,000."""
 INDEX_FLOOR: Final = 100
-"""From this raft index on a leader that stands at less than half of it has lost its log: a restored member's log starts
-anew (etcd `etcdutl/snapshot/v3_snapshot.go`, saveWALAndSnap)."""
+"""From this raft index on, a leader at less than half of it has lost its log: a restored member's log starts anew (etcd
+`etcdutl/snapshot/v3_snapshot.go`, saveWALAndSnap)."""
 
 
 ORDER_AGAIN: Final = "what was ordered before a restore counts no more: check the cluster, then order it again"
 
 
 class Binding(Message):
-    """The cluster that is meant, and the furthest that it has been seen.
+    """The cluster that is meant, and its furthest known progress.
 
     Attributes:
         cluster_id: Cluster ID; empty while nothing is known.
@@ -42,13 +41,13 @@ class Binding(Message):
 
 
 def contradiction(view: ClusterView, binding: Binding, departed: Container[str] = ()) -> Doubt | None:
-    """Why nothing may be concluded from this view; None when nothing contradicts it.
+    """Return why nothing may be concluded from this view; None when nothing contradicts it.
 
     Args:
-        view: What was seen.
+        view: The view.
         binding: The cluster that is meant.
         departed: Members that are known to leave or to have left. One of them may still run without being listed, as
-            long as it gives no linearizable list of its own.
+            long as it gives no linearizable list.
     """
     for doubt in view.doubts:
         if not (doubt.by_status_alone and doubt.member_id in departed):
@@ -71,7 +70,7 @@ def contradiction(view: ClusterView, binding: Binding, departed: Container[str] 
 
 
 def bound(binding: Binding, view: ClusterView) -> Binding:
-    """The binding after this view, which nothing contradicts."""
+    """Return the binding after this view, which nothing contradicts."""
     leadership = view.leadership
     if leadership is None:
         return binding if binding.cluster_id else binding.model_copy(update={"cluster_id": view.cluster_id})
@@ -84,13 +83,13 @@ def bound(binding: Binding, view: ClusterView) -> Binding:
 
 
 def listed_again(view: ClusterView, left: Container[str]) -> Doubt | None:
-    """The doubt that members that have left are listed again; None when none of them is.
+    """Return the doubt that members that have left are listed again; None when none of them is.
 
-    etcd takes no member ID for a second time (etcd `server/etcdserver/api/membership/cluster.go`, ErrIDRemoved), so a
+    etcd takes no member ID for a second time (etcd `server/etcdserver/api/membership/cluster.go`, ErrIDRemoved). So a
     state from before they left is back. It may stand at a later term and at nearly the same index.
 
     Args:
-        view: What was seen.
+        view: The view.
         left: IDs of members that were seen to leave this cluster.
     """
     back = [f"{m.label} ({m.id})" for m in view.members if m.id in left]
@@ -106,14 +105,14 @@ def listed_again(view: ClusterView, left: Container[str]) -> Doubt | None:
 
 
 def shorter_list(view: ClusterView, voters: Iterable[str], leaving: Container[str]) -> Doubt | None:
-    """The doubt that few endpoints give a list of one voter, without others that there were before.
+    """Return the doubt that few endpoints give a list of one voter, without others that there were before.
 
-    A member that is started with `--force-new-cluster` has the cluster's ID, goes on at a higher term, and lists itself
-    alone (etcd `server/etcdserver/bootstrap.go`). While the others are not reached, nothing in a look contradicts it.
-    Whoever has given it another voter since means it to be the cluster.
+    A member that is started with `--force-new-cluster` keeps the cluster's ID, goes on at a higher term, and lists only
+    itself (etcd `server/etcdserver/bootstrap.go`). While the others are not reached, nothing in a look contradicts it.
+    If it has another voter since, an operator wants it to be the cluster.
 
     Args:
-        view: What was seen.
+        view: The view.
         voters: IDs of the voters in the last list that was believed.
         leaving: IDs of those that may be missing.
     """
@@ -130,7 +129,7 @@ def shorter_list(view: ClusterView, voters: Iterable[str], leaving: Container[st
 
 
 def expected(view: ClusterView, cluster_id: str) -> ClusterView:
-    """The view, in doubt when the profile names another cluster."""
+    """Return the view, in doubt when the profile names another cluster."""
     if not cluster_id or view.cluster_id == cluster_id:
         return view
     doubt = Doubt(
@@ -142,7 +141,7 @@ def expected(view: ClusterView, cluster_id: str) -> ClusterView:
 
 
 def _older(version: str, oldest: tuple[int, int]) -> bool:
-    """Whether a version such as `3.4.23` is below `oldest`; what cannot be read is not."""
+    """Whether a version such as `3.4.23` is below `oldest`; an unreadable one is not."""
     parts = version.split(".")[:2]
     return len(parts) == len(oldest) and all(p.isdecimal() for p in parts) and tuple(map(int, parts)) < oldest
 
@@ -153,7 +152,7 @@ def _restored(view: ClusterView, binding: Binding) -> Doubt | None:
     if leadership is None or leader is None:
         return None
     index, before = leader.raft_index, binding.raft_index
-    # Where several workers looked, the leader may have been seen at another moment than those who name it.
+    # Where several workers looked, the leader may have been seen at another moment than its followers.
     leads = not view.merged or (leader.leader_id, leader.term) == (leadership.id, leadership.term)
     fell_back = (
         leader.reachable and leads and (index + INDEX_SLACK < before or (before >= INDEX_FLOOR and 2 * index < before))

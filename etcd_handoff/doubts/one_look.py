@@ -1,4 +1,4 @@
-"""What the answers of one look hold against each other. Pure."""
+"""Compare the answers of one look with each other. Pure."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ TWO_LISTS: Final = (
     "wait, as a membership change may be under way; if this lasts, one side was started with --force-new-cluster or"
     " restored: stop the side that clients do not use"
 )
-"""What to do about member lists that differ."""
+"""Remedy for member lists that differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one endpoint answered within a look; endpoints that did not answer are left out.
+    """The answer of one endpoint within a look; endpoints that did not answer are left out.
 
     Attributes:
-        endpoint: How to speak of the endpoint, without its address: `endpoint 2 of the profile`.
+        endpoint: The endpoint for people, without its address: `endpoint 2 of the profile`.
         cluster_id: Cluster ID in the header.
         member_id: Member that answered, by the header.
         listed: IDs of its own linearizable member list; None when it gave none.
@@ -38,12 +38,12 @@ class Answer:
 
 
 def contradictions(cluster_id: str, listed: Collection[str], answers: Sequence[Answer]) -> tuple[Doubt, ...]:
-    """What the answers of one look hold against the list that was taken from one of them.
+    """Return the doubts about a list, from all answers of its look.
 
     Args:
         cluster_id: Cluster ID of that list.
         listed: Its member IDs.
-        answers: Everybody's answers; the one with that list need not be among them.
+        answers: All answers; the one with that list need not be among them.
     """
     doubts = [*_zero_ids(cluster_id, listed, answers)]
     for answer in answers:
@@ -61,9 +61,9 @@ def contradictions(cluster_id: str, listed: Collection[str], answers: Sequence[A
 
 
 def silent_outsiders(view: ClusterView) -> tuple[str, ...]:
-    """Unlisted members that answer and give no list of their own: as a rule they have left and still run.
+    """Return unlisted members that answer and give no list: as a rule they have left and still run.
 
-    They speak against a change, since one of them may be right; but nobody claims another list than the one in view.
+    They contradict a change, since one of them may be right. But no member claims another list than the one in view.
     """
     return tuple(doubt.member_id for doubt in view.doubts if doubt.by_status_alone)
 
@@ -92,7 +92,10 @@ def _foreign(cluster_id: str, answer: Answer) -> Doubt:
 
 
 def _unlisted(answer: Answer) -> Doubt:
-    """A member that runs and is not listed; one that does not list itself either agrees that it is out."""
+    """Return the doubt about a member that runs and is not listed.
+
+    One that does not list itself either agrees that it is out.
+    """
     claims = answer.listed is not None and answer.member_id in answer.listed
     how = f"lists {_ids(answer.listed or ())}" if claims else "answers, but gives no member list that it is in"
     return Doubt(
@@ -105,7 +108,7 @@ def _unlisted(answer: Answer) -> Doubt:
 
 
 def _differ(givers: dict[frozenset[str], list[str]]) -> Doubt:
-    """Linearizable lists that differ, each with the members that gave it."""
+    """Return the doubt about linearizable lists that differ, each with the members that gave it."""
     sides = "; ".join(
         f"{f'member {_ids(by)} lists' if by else 'the member list is'} {_ids(listed)}" for listed, by in givers.items()
     )

@@ -1,4 +1,4 @@
-"""EtcdMembers as a second witness of which cluster this is. Pure."""
+"""Use EtcdMembers as a second witness of which cluster this is. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ResourceClaim(Message):
-    """What an EtcdMember says of who is a member.
+    """What an EtcdMember says about a member.
 
     Attributes:
         name: Name of the EtcdMember.
@@ -29,15 +29,15 @@ class ResourceClaim(Message):
 
 
 def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None, *, only: bool = False) -> Doubt | None:
-    """EtcdMembers as a second witness of which cluster this is: a doubt when all with Joined=True speak of others.
+    """Return the doubt that no EtcdMember with Joined=True describes a member of this cluster.
 
     One with Joined=Unknown is a witness where its member is listed: IDs are never used twice.
 
     Args:
-        view: What was seen.
+        view: The view.
         claims: What EtcdMembers say; None where they could not be read.
-        only: Nothing else shows which cluster is meant. Then most endpoints must speak of this cluster where no
-            EtcdMember does: a single one may lead to another.
+        only: Nothing else shows which cluster is meant. Then most endpoints must answer for this cluster where no
+            EtcdMember confirms it: a single one may lead to another.
     """
     known = [claim for claim in claims or () if claim.joined != "False" and claim.member_id]
     joined_claims = [claim for claim in known if claim.joined == "True"]
@@ -56,10 +56,10 @@ def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None, *, only: 
 
 
 def found_elsewhere(name: str, claims: Iterable[ResourceClaim] | None) -> Doubt | None:
-    """A doubt when an EtcdMember that was read alone is not among those that were read beside the member list.
+    """Return the doubt that an EtcdMember was read alone, but not beside the member list.
 
-    Another worker may have read it, of another Kubernetes: on a node that has become a cluster of its own, etcd's list
-    and the EtcdMembers agree with each other, and with nobody else.
+    Another worker may have read it from another Kubernetes. On a node that has become a separate cluster, etcd's list
+    and the EtcdMembers agree only with each other.
 
     Args:
         name: Name of the EtcdMember.
