@@ -5,9 +5,9 @@ any attempt that may have sent the proposal without learning its outcome. Until 
 
 It ends when nothing can be pending any more, which takes two proofs:
 
-1. The last attempt ended at least `settle_seconds` (`time_limits.OPERATION`) ago. Until then the proposal may wait in
-   the member that was asked, or on its way to the leader, without standing in any member's log. etcd gives a proposal
-   up after its own request time-out: 5 s and two election time-outs, 7 s by default (etcd `server/config/config.go`,
+1. The last attempt ended at least `settle_seconds` (`time_limits.OPERATION`) ago. Until then the proposal may be in no
+   member's log yet: it waits in the member that was asked, or on its way to the leader. etcd gives a proposal up after
+   its own request time-out: 5 s and two election time-outs, 7 s by default (etcd `server/config/config.go`,
    ReqTimeout).
 2. After that an entry has been committed, and a linearizable list read later still shows the member. The leader of that
    entry commits only what is in its own log, in order (raft, Log Matching and Leader Completeness). A removal that
@@ -20,8 +20,8 @@ Temporal whether it still counts, beside the look that its proposal follows (`ac
 Two cases cannot be excluded:
 
 1. An attempt that was given up within that look, while etcd was slow or the worker was paused once more.
-2. A member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call in its socket, and that
-   reads it when it wakes. The call's deadline and the closed connection make etcd drop it, unless the handler wins that
+2. A member that was stopped as a whole (SIGSTOP, a paused virtual machine) with the unread call in its socket. It reads
+   the call when it wakes. The call's deadline and the closed connection make etcd drop it, unless the handler wins that
    race.
 
 Then the list is what counts: the next look, or the next resync, finds the member gone.
