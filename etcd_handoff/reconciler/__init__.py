@@ -1,17 +1,17 @@
-"""What the reconciler of EtcdMembers decides, without anybody who carries it out.
+"""Decide what the reconciler of EtcdMembers does. Pure functions, without I/O and without Temporal.
 
-`workflows.reconcile_members` drives it. A removal that an order asks for is an operation of its own
+`workflows.reconcile_members` drives it. A removal that an order asks for is a separate operation
 (`etcd_handoff.operation`), which the reconciler starts and follows.
 
-    rounds             what it concludes in a round from its state, its EtcdMembers and a look at etcd
-    state              all that it knows
-    pauses             how long it waits
+    rounds             conclusions of a round from the state, the EtcdMembers and a look at etcd
+    state              the state of a reconciler
+    pauses             the length of its pauses
     page               its page in the Web UI
-    member_resources   EtcdMembers as it sees them, and what its activities take and answer
+    member_resources   EtcdMembers as the reconciler sees them, and its activities' inputs and answers
     drift              holding back corrections of many EtcdMembers at once
-    leave_orders       which member `spec.leave` is about
-    annotation_orders  which member the annotation is about
-    ordered_removal    what a removal that an order asks for is started with
-    standing           what EtcdMembers say when what they ask for starts no removal
-    removal_progress   how a removal goes, as seen from outside
+    leave_orders       the member that `spec.leave` orders to leave
+    annotation_orders  the member that the annotation orders to leave
+    ordered_removal    the removal that an order starts
+    standing           messages on EtcdMembers whose request starts no removal
+    removal_progress   the progress of a removal, as seen from outside
 """

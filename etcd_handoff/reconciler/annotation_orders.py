@@ -1,24 +1,24 @@
-"""Which member the annotation `etcd-handoff.io/leave` is about. Pure.
+"""Decide which member the annotation `etcd-handoff.io/leave` orders to leave. Pure.
 
-It is an order as `spec.leave` is (`leave_orders`), at which no reconciler of k0s acts. `true` means the member that the
-EtcdMember described when it was annotated; an ID means the member with that ID. An order is one value for as long as it
-stands. Nothing else tells it from the next: `metadata.generation` does not count annotations, and the time in
-`metadata.managedFields` is that of whatever its manager has written last.
+The annotation is an order like `spec.leave` (`leave_orders`), but no reconciler of k0s acts on it. `true` means the
+member that the EtcdMember described when it was annotated. An ID means the member with that ID. An order is one value
+for as long as it stands. Nothing else distinguishes it from the next: `metadata.generation` does not count annotations.
+The time in `metadata.managedFields` is that of any last write of its manager.
 
-| what was known of this EtcdMember | value  | its ID | the order is about                                       |
-| --------------------------------- | ------ | ------ | -------------------------------------------------------- |
-| this value                        | any    | any    | whom it was about before                                 |
-| anything else                     | an ID  | any    | the member with that ID                                  |
-| nothing, created with it          | `true` | any    | nobody                                                   |
-| another value, and its status     | `true` | listed | the member that it carries                               |
-| nothing, or another status        | `true` | listed | the same, or nobody if the annotation is not known to be |
-|                                   |        |        | younger than its Joined=True, or a message calls it old  |
-| nothing                           | `true` | out    | the ID that is out                                       |
-| anything else                     | `true` | other  | as by `spec.leave`                                       |
-| any                               | no ID  | any    | nobody                                                   |
+| known of this EtcdMember      | value  | its ID | the member that the order names                              |
+| ----------------------------- | ------ | ------ | ------------------------------------------------------------ |
+| this value                    | any    | any    | the same member as before                                    |
+| anything else                 | an ID  | any    | the member with that ID                                      |
+| nothing, created with it      | `true` | any    | none                                                         |
+| another value, and its status | `true` | listed | the member with its ID                                       |
+| nothing, or another status    | `true` | listed | the same; none if the annotation is not known to be younger  |
+|                               |        |        | than its Joined=True, or if a message calls it old           |
+| nothing                       | `true` | out    | the ID that is out                                           |
+| anything else                 | `true` | other  | as by `spec.leave`                                           |
+| any                           | no ID  | any    | none                                                         |
 
-An order ends when the annotation goes, or comes to mean another member. A removal that has followed it takes it away
-itself and sets `spec.leave`, since the member is out: that ends nothing.
+An order ends when the annotation goes, or comes to mean another member. A removal that has followed it removes the
+annotation and sets `spec.leave`, since the member is out. That ends nothing.
 """
 
 from __future__ import annotations
@@ -39,12 +39,18 @@ WHOEVER_IS_DESCRIBED: Final = "true"
 
 
 def updated(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource], view: ClusterView) -> Orders:
-    """All orders by annotation after a look that nothing contradicts; arguments as of `leave_orders.updated`."""
+    """Return all orders by annotation after a look that nothing contradicts.
+
+    Args:
+        before: Orders as they were; an EtcdMember without an entry has not been seen yet.
+        resources: All EtcdMembers, read before the member list.
+        view: The member list.
+    """
     return {r.uid: _order(before.get(r.uid), r, resources, view) for r in resources}
 
 
 def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource]) -> Orders:
-    """All orders without those that were taken back; for this no member list is needed."""
+    """Return all orders without those that were taken back; no member list is needed for this."""
     by_uid = {resource.uid: resource for resource in resources}
     return {
         uid: order.model_copy(update={"member_id": order.member_id if _still(order, by_uid[uid]) else ""})
@@ -54,18 +60,18 @@ def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResour
 
 
 def void(resources: Iterable[MemberResource]) -> Orders:
-    """All orders about nobody: what was ordered before a restore does not count any more."""
+    """Return all orders without a member: an order from before a restore counts no more."""
     return {resource.uid: _about(resource) for resource in resources}
 
 
 def named_member(value: str) -> str:
-    """The member ID that a value is; empty when it is none."""
+    """Return the member ID that a value is; empty when it is none."""
     digits = value.removeprefix("0x").lstrip("0")
     return digits if MEMBER_ID.fullmatch(digits) else ""
 
 
 def is_understood(value: str) -> bool:
-    """Whether a value means somebody."""
+    """Whether a value means a member."""
     return value == WHOEVER_IS_DESCRIBED or bool(named_member(value))
 
 
@@ -98,7 +104,7 @@ def _order(
 
 
 def _still(order: LeaveOrder, resource: MemberResource) -> bool:
-    """Whether the order holds on: the annotation is the same, or means the same member, or was followed."""
+    """Whether the order holds: the annotation is the same, means the same member, or was followed."""
     value = resource.annotation
     if value and value == order.annotation:
         return True

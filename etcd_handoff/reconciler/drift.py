@@ -1,7 +1,7 @@
-"""Holding back mass corrections: when a member list contradicts too many EtcdMembers, nothing is written. Pure.
+"""Hold back mass corrections: when a member list contradicts too many EtcdMembers, nothing is written. Pure.
 
-EtcdMembers are what other people's scripts act on, and a list can be wrong in ways that no answer of etcd's shows: the
-endpoints may be another cluster's, or the contexts may be. So EtcdMembers count as a second witness.
+Other people's scripts act on EtcdMembers. A list can be wrong in ways that no answer of etcd shows: the endpoints, or
+the contexts, may be those of another cluster. So EtcdMembers count as a second witness.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ CONFIRM: Final = "etcd-handoff watch resync --confirm"
 CONFIRMABLE: Final = frozenset(
     {doubts.CLUSTER_CHANGED, doubts.CLUSTER_RESTORED, doubts.RESOURCES_DISAGREE, TOO_MANY_ABSENT}
 )
-"""Kinds of doubt that a confirmation settles: what etcd answers may be right all the same."""
+"""Kinds of doubt that a confirmation settles: etcd's present answers may be right despite the doubt."""
 DIGEST_DIGITS: Final = 8
 """Few enough to be typed, and enough that two doubts of one cluster do not share them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why nothing is written.
+    """The reason why nothing is written.
 
     Attributes:
-        doubt: What contradicts what.
-        names: EtcdMembers that would turn to Joined=False, when it is certain that they are this cluster's; they may
-            carry a message. Empty otherwise.
+        doubt: The contradiction.
+        names: EtcdMembers that would turn to Joined=False, when they are certainly this cluster's; they may carry a
+            message. Empty otherwise.
     """
 
     doubt: Doubt
@@ -46,14 +46,14 @@ class Hold:
 
     @property
     def message(self) -> str:
-        """The sentence for these EtcdMembers."""
+        """Return the sentence for these EtcdMembers."""
         return f"{HELD_BACK}etcd's list does not have this member, and {self.doubt.text}; {remedy_for(self.doubt)}"
 
 
 def remedy_for(doubt: Doubt) -> str:
-    """What to do about a doubt of the watcher's, with the command that confirms this very doubt where one settles it.
+    """Return the remedy for a watcher's doubt, with the command that confirms this very doubt where one settles it.
 
-    Whoever copies the command confirms what stands beside it, although more may have come up since.
+    A copied command confirms only the doubt beside it, although more may have come up since.
     """
     if doubt.kind not in CONFIRMABLE:
         return doubt.remedy
@@ -64,7 +64,7 @@ def remedy_for(doubt: Doubt) -> str:
 
 
 def digest_of(doubt: Doubt | None) -> str:
-    """What a confirmation names this doubt by; empty where there is none that a confirmation settles."""
+    """Return the digest by which a confirmation names this doubt; empty where no confirmation settles it."""
     if doubt is None or doubt.kind not in CONFIRMABLE:
         return ""
     return hashlib.sha256("\0".join(_facts(doubt)).encode(errors="replace")).hexdigest()[:DIGEST_DIGITS]
@@ -78,13 +78,12 @@ def hold(
     *,
     bound: bool = True,
 ) -> Hold | None:
-    """Why nothing is written of this list; None when all of it may be.
+    """Return why nothing of this list is written; None when all of it may be.
 
     Args:
-        view: The member list, which no answer of etcd's contradicts.
+        view: The member list, which no answer of etcd contradicts.
         claims: What all EtcdMembers say.
-        explained: Members that removals have taken out which the watcher started or joined: that they are absent
-            surprises nobody.
+        explained: Members that were removed by removals which the watcher started or joined: their absence is expected.
         cluster_id: The cluster that the profile names; empty when it names none.
         bound: It was known before this list which cluster is meant.
     """
@@ -114,7 +113,7 @@ def becomes_absent(view: ClusterView, claim: ResourceClaim) -> bool:
 
 
 def is_confirmed(doubt: Doubt, confirmed: Doubt | None) -> bool:
-    """Whether somebody has confirmed this very doubt; a worker of another version may have worded it otherwise."""
+    """Whether this very doubt was confirmed; a worker of another version may have worded it otherwise."""
     return confirmed is not None and _facts(doubt) == _facts(confirmed)
 
 
@@ -125,19 +124,19 @@ def _facts(doubt: Doubt) -> tuple[str, ...]:
 
 
 def in_words(doubt: Doubt) -> str:
-    """A doubt for people, with its remedy."""
+    """Return a doubt for people, with its remedy."""
     return f"{doubt.kind}: {doubt.text}; {remedy_for(doubt)}"
 
 
 def why_not_confirm(doubt: Doubt | None, kind: str, digest: str) -> str:
-    """Why a confirmation is refused; empty when it is not.
+    """Return why a confirmation is refused; empty when it is not.
 
-    The kind alone says too little: the same kind may name more members than whoever confirms has seen.
+    The kind alone is not enough: the same kind may name more members than the confirming person has seen.
 
     Args:
-        doubt: What holds corrections back now.
-        kind: The kind of doubt that somebody confirms; empty for whichever the digest is about.
-        digest: The digest of the doubt that somebody has seen; empty when none is given.
+        doubt: The doubt that holds corrections back now.
+        kind: The kind of doubt that is confirmed; empty for the kind that the digest belongs to.
+        digest: The digest of the doubt that the person has seen; empty when none is given.
     """
     if doubt is None:
         return "confirm: nothing is held back, so there is nothing to confirm"

@@ -1,35 +1,35 @@
-"""Which member `spec.leave` is about. Pure.
+"""Decide which member `spec.leave` orders to leave. Pure.
 
-An order is about one member ID: that of the member which the EtcdMember described when `spec.leave` was set. It never
+An order names one member ID: that of the member which the EtcdMember described when `spec.leave` was set. It never
 passes to a member that joins under the name later. An order is one generation of an EtcdMember whose `spec.leave` is
-true; "out" means not in the believed member list, "namesake" the only present member of the EtcdMember's name, if no
-other EtcdMember has its ID.
+true. In the table, "out" means not in the believed member list. "Namesake" means the only present member of the
+EtcdMember's name, if no other EtcdMember has its ID.
 
-| what was known of this EtcdMember | its ID            | the order is about                                         |
-| --------------------------------- | ----------------- | ---------------------------------------------------------- |
-| this generation, or set by us     | any               | whom it was about before, or nobody                        |
-| another generation, its status    | listed            | the member that it carries                                 |
-| another generation                | out, Joined=False | the namesake if its status was the same when it was read   |
-|                                   |                   | last, or if the flag is younger than that condition        |
-| another generation                | out, otherwise    | the ID that is out: that one was described                 |
-| nothing, created with the flag    | any               | nobody: whoever created it had seen no status of it, as    |
-|                                   |                   | when it was deleted and applied again from a file          |
-| nothing, or another status        | listed            | the member that it carries, or nobody if the flag is not   |
-|                                   |                   | younger than its Joined=True, which is another member's    |
-|                                   |                   | flag then, or if a message that is about this generation,  |
-|                                   |                   | or not older than the flag, calls it an old request        |
-| nothing                           | out, Joined=False | the namesake if the flag is younger than that condition    |
-| nothing                           | out, otherwise    | the ID that is out                                         |
-| any but this generation           | none              | the namesake                                               |
+| known of this EtcdMember       | its ID            | the member that the order names                               |
+| ------------------------------ | ----------------- | ------------------------------------------------------------- |
+| this generation, or set by us  | any               | the same member as before, or none                            |
+| another generation, its status | listed            | the member with its ID                                        |
+| another generation             | out, Joined=False | the namesake, if its status was the same at the last reading, |
+|                                |                   | or if the flag is younger than that condition                 |
+| another generation             | out, otherwise    | the ID that is out: that one was described                    |
+| nothing, created with the flag | any               | none: its creator saw no status of it, for instance when it   |
+|                                |                   | was deleted and applied again from a file                     |
+| nothing, or another status     | listed            | the member with its ID; none if the flag is not younger than  |
+|                                |                   | its Joined=True, as it is another member's flag then; none if |
+|                                |                   | a message on this generation, or one that is not older than   |
+|                                |                   | the flag, calls it an old request                             |
+| nothing                        | out, Joined=False | the namesake, if the flag is younger than that condition      |
+| nothing                        | out, otherwise    | the ID that is out                                            |
+| any but this generation        | none              | the namesake                                                  |
 
-A flag that we have set is nobody's wish: it marks a member that is out, or repeats an order to k0s that it has lost.
-Where there is no namesake, it is about the ID that is out, or about nobody. After a restore of the cluster, and after a
-change of the cluster that was confirmed, all standing orders are about nobody. An order about nobody, or about a member
-that is out, starts no removal.
+A flag that we have set is no wish of a person: it marks a member that is out, or repeats an order to k0s that was lost.
+Where there is no namesake, the order names the ID that is out, or no member. After a restore of the cluster, and after
+a confirmed change of the cluster, all standing orders name no member. An order that names no member, or one that is
+out, starts no removal.
 
-An order ends when somebody clears `spec.leave`. k0s clears it whenever a controller starts, and a removal that asks k0s
-clears it for as long as the member must not leave: neither is taking the order back (`may_ask_again`), so a removal
-that is under way goes on.
+An order ends when `spec.leave` is cleared. There are two exceptions (`may_ask_again`). k0s clears it whenever a
+controller starts. A removal that asks k0s clears it for as long as the member must not leave. Neither takes the order
+back, so a running removal goes on.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ if TYPE_CHECKING:
 FIRST_GENERATION: Final = 1
 
 Orders = dict[str, LeaveOrder]
-"""By UID; an EtcdMember that does not ask to leave has an order about nobody, which shows that it was seen."""
+"""Orders by UID. An EtcdMember that does not ask to leave has an order without a member, which shows that it was seen.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class MemberToRemove:
 
     Attributes:
         member_id: Its ID, which alone decides who is removed.
-        label: How its removal is called: its name, where it is the only one of that name.
+        label: The label of its removal: its name, where it is the only one of that name.
     """
 
     member_id: str
@@ -68,19 +69,19 @@ class MemberToRemove:
 
 
 def may_ask_again(manager: str) -> bool:
-    """Whether `spec.leave` that was cleared is a lost order, and not one that somebody took back.
+    """Whether a cleared `spec.leave` is a lost order, in contrast to one that was taken back.
 
     k0s writes `spec.leave: false` whenever a controller starts (k0s
     `pkg/component/controller/etcd_member_reconciler.go`, createMemberObject).
 
     Args:
-        manager: Who wrote `spec.leave` last, as a field manager calls itself; empty when that is not known.
+        manager: The field manager that wrote `spec.leave` last; empty when that is not known.
     """
     return manager in ("", FIELD_MANAGER) or manager.startswith(K0S_MANAGERS)
 
 
 def updated(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource], view: ClusterView) -> Orders:
-    """All orders after a look that nothing contradicts.
+    """Return all orders after a look that nothing contradicts.
 
     Args:
         before: Orders as they were; an EtcdMember without an entry has not been seen yet.
@@ -91,7 +92,7 @@ def updated(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource
 
 
 def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource]) -> Orders:
-    """All orders without those that were taken back; for this no member list is needed."""
+    """Return all orders without those that were taken back; no member list is needed for this."""
     by_uid = {resource.uid: resource for resource in resources}
     return {
         uid: order if by_uid[uid].leave else _cleared(order, by_uid[uid])
@@ -101,12 +102,12 @@ def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResour
 
 
 def void(resources: Iterable[MemberResource]) -> Orders:
-    """All orders about nobody: what was ordered before a restore does not count any more."""
+    """Return all orders without a member: an order from before a restore counts no more."""
     return {resource.uid: _about_member(resource) for resource in resources}
 
 
 def member_to_remove(order: LeaveOrder | None, resource: MemberResource, view: ClusterView) -> MemberToRemove | None:
-    """The member whose removal the order starts; None when it starts none."""
+    """Return the member whose removal the order starts; None when it starts none."""
     member = view.member(order.member_id) if order is not None and stands(order, resource) else None
     if member is None or _has_another_name(member, resource):
         return None
@@ -115,7 +116,7 @@ def member_to_remove(order: LeaveOrder | None, resource: MemberResource, view: C
 
 
 def stands(order: LeaveOrder, resource: MemberResource) -> bool:
-    """Whether the EtcdMember still asks for it, by the annotation that the order came by or by `spec.leave`."""
+    """Whether the EtcdMember still asks for it, by the order's own annotation or by `spec.leave`."""
     return resource.annotation == order.annotation if order.annotation else resource.leave
 
 
@@ -132,7 +133,7 @@ def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
 
 
 def still_by(before: LeaveOrder, order: LeaveOrder) -> LeaveOrder:
-    """The same order with who gave it, and when, as that was told first.
+    """Return the same order, with the requester and the time that were first known.
 
     Later a program that owns the field may have written something else, or another one may own it too.
     """
@@ -142,10 +143,10 @@ def still_by(before: LeaveOrder, order: LeaveOrder) -> LeaveOrder:
 
 
 def _cleared(before: LeaveOrder, resource: MemberResource) -> LeaveOrder:
-    """The order of an EtcdMember that does not ask to leave any more; nobody's, unless it is only lost.
+    """Return the order of an EtcdMember that no longer asks to leave: without a member, unless it is only lost.
 
-    k0s leaves the field out, so that nobody owns it afterwards, and writes what it calls its start in the same request.
-    When nobody knows who cleared it, it counts as taken back: the member stays, which can be mended.
+    k0s leaves the field out, so that it has no owner afterwards, and writes its start label in the same request. When
+    it is not known what cleared it, it counts as taken back: the member stays, which can be mended.
     """
     by, restarted = resource.leave_manager, resource.k0s_start != before.k0s_start
     if not (may_ask_again(by) if by else restarted):
@@ -176,7 +177,7 @@ def described_member(  # noqa: PLR0913  # all that the table speaks of
     *,
     old: bool,
 ) -> str:
-    """The member that an order is about which was not known yet; see the table above.
+    """Return the member of an order that was not known yet; see the table above.
 
     Args:
         before: What was known of the EtcdMember; None when it has not been seen yet.
@@ -184,7 +185,7 @@ def described_member(  # noqa: PLR0913  # all that the table speaks of
         resource: The EtcdMember.
         resources: All EtcdMembers.
         view: The member list.
-        old: The order is not younger than what it says of its member.
+        old: The order is not younger than the EtcdMember's claim about its member.
     """
     member_id = as_listed(resource.member_id, view.members)
     if not member_id:
@@ -197,12 +198,15 @@ def described_member(  # noqa: PLR0913  # all that the table speaks of
 
 
 def _namesake(resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView) -> str:
-    """ID of the only present member of this name, unless another EtcdMember carries it; empty otherwise."""
+    """Return the ID of the only present member of this name; empty if another EtcdMember has it, or there is none."""
     namesake = only_namesake(resource.name, view.members)
     others = {as_listed(r.member_id, view.members) for r in resources if r.uid != resource.uid}
     return namesake.id if namesake is not None and namesake.id not in others else ""
 
 
 def _has_another_name(member: MemberView, resource: MemberResource) -> bool:
-    """A name never takes a member of another name; one that has not started has none yet."""
+    """Whether the member has another name than the EtcdMember; one that has not started has none yet.
+
+    An EtcdMember never removes a member of another name.
+    """
     return bool(member.name) and resource_name(member.name) != resource.name

@@ -1,4 +1,4 @@
-"""EtcdMembers as the reconciler sees them, and what its activities take and answer."""
+"""Define EtcdMembers as the reconciler sees them, and the inputs and answers of its activities."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ class MemberResource(Message):
         uid: Identity of the resource: a new one with the same name has another.
         generation: Counts changes of its spec; 1 means that the spec is as it was created.
         leave: `spec.leave`.
-        leave_since: When `spec.leave` was set, as its `metadata.managedFields` tell (RFC 3339, UTC); empty when it is
-            not set, or they do not tell.
+        leave_since: When `spec.leave` was set, by its `metadata.managedFields` (RFC 3339, UTC); empty when it is not
+            set, or when they do not show it.
         leave_manager: Field manager that cleared `spec.leave`; empty when it is set, or when that is not known.
         leave_by_us: `spec.leave` is set, and we have set it.
-        leave_asked_by: Who has set `spec.leave` (`etcd_handoff.leave_requester`); empty when nobody is known.
-        old_request: `spec.leave` is set, and a message calls it an old request that is about this generation, or is not
-            older than the flag.
+        leave_asked_by: The person or program that set `spec.leave` (`etcd_handoff.leave_requester`); empty when
+            unknown.
+        old_request: `spec.leave` is set, and a message calls it an old request. The message names this generation, or
+            is not older than the flag.
         annotation: Value of the annotation that asks the member to leave; empty when it asks for nothing.
-        annotation_since: When a manager of the annotation last wrote a field of its own, so that it is not younger;
-            empty when it is not set, or that is not known.
-        annotation_asked_by: Who has set the annotation (`etcd_handoff.leave_requester`); empty when nobody is known.
+        annotation_since: When a manager of the annotation last wrote one of its fields, so that the annotation is not
+            younger; empty when it is not set, or that is not known.
+        annotation_asked_by: The person or program that set the annotation (`etcd_handoff.leave_requester`); empty when
+            unknown.
         old_annotation: A message calls the annotation an old request, whichever is older.
         created: When the resource was created.
-        k0s_start: What k0s calls its present start on the member's node; empty where k0s does not say so.
+        k0s_start: k0s's name for its present start on the member's node; empty where k0s gives none.
         member_id: `status.memberID`, in our form; empty when it has none.
         joined: Condition `Joined`: `True`, `False` or `Unknown`.
         joined_since: `lastTransitionTime` of that condition.
@@ -61,16 +63,16 @@ class MemberResource(Message):
 
     @property
     def compared(self) -> str:
-        """All that may start or end an order, and so all but who has given it.
+        """Return all that may start or end an order, which excludes the requester.
 
-        Workers of an older version do not tell that. If it counted, the digests of two workers would never agree, and
-        rounds would follow each other without a pause.
+        Workers of an older version do not report the requester. If it counted, the digests of two workers would never
+        agree, and rounds would follow each other without a pause.
         """
         return self.model_dump_json(exclude={"leave_asked_by", "annotation_asked_by"})
 
     @property
     def status_digest(self) -> str:
-        """Digest of what it says of its member; its spec and its message do not count."""
+        """Return a digest of its claim about its member; its spec and its message do not count."""
         return _digest(self.uid, self.member_id, self.joined, self.joined_since)
 
 
@@ -79,9 +81,9 @@ class WatchMembersInput(Message):
 
     Attributes:
         cluster: Cluster profile.
-        known_digest: Digest of the last answer: the activity ends when there is something else, or when its time is
+        known_digest: Digest of the last answer. The activity ends when there is something else, or when its time is
             over. Empty for an answer at once.
-        seconds: How long to watch at most.
+        seconds: Longest time to watch.
     """
 
     cluster: str
@@ -94,7 +96,7 @@ class WatchMembersResult(Message):
 
     Attributes:
         installed: The API serves EtcdMembers.
-        unchanged: They are as the digest in the question says; `resources` is left empty.
+        unchanged: They still have the digest in the question; `resources` is left empty.
         resources: The EtcdMembers, by name.
         reached: The etcd cluster of the worker's node, where the worker asks no other member; empty where that is not
             known.
@@ -107,11 +109,14 @@ class WatchMembersResult(Message):
 
     @property
     def digest(self) -> str:
-        """Digest of all that starts a new round when it changes: not of messages and other fields of a status."""
+        """Return a digest of all that starts a new round when it changes.
+
+        Messages and other fields of a status do not count.
+        """
         return _digest(str(self.installed), *(resource.compared for resource in self.resources))
 
     def was_read_elsewhere(self, cluster_id: str, listed: str = "") -> bool:
-        """Whether they were read on a node that has become a cluster of its own, as not all nodes have.
+        """Whether they were read on a node that has become a separate cluster, unlike other nodes.
 
         Args:
             cluster_id: The etcd cluster that is meant; empty when that is not known.
@@ -121,10 +126,10 @@ class WatchMembersResult(Message):
 
 
 class StandingMessage(Message):
-    """What a present member's EtcdMember has to say as long as what it asks for starts no removal.
+    """The message of a present member's EtcdMember while its request starts no removal.
 
     Attributes:
-        generation: Of the EtcdMember: the message may be wrong after a change of the spec.
+        generation: Generation of the EtcdMember: the message may be wrong after a change of the spec.
         annotation: Value of its annotation: the same holds for that.
         message: The sentence.
         failed: Whether it says that a request was refused.
@@ -141,12 +146,12 @@ class SyncMembersInput(Message):
 
     Attributes:
         cluster: Cluster profile.
-        status_digests: Digest of each EtcdMember's status before the list was read, by its name. One that says
-            something else since is left for the next round, because the list may be older than its status.
+        status_digests: Digest of each EtcdMember's status before the list was read, by its name. An EtcdMember that has
+            changed since is left for the next round, because the list may be older than its status.
         view: The list.
-        explained: IDs of members that removals have taken out which the watcher started or joined.
-        standing: Messages of EtcdMembers that ask for something and start no removal, by their names.
-        confirmed: The doubt that somebody has confirmed not to matter; None when there is none.
+        explained: IDs of members that were removed by removals which the watcher started or joined.
+        standing: Messages of EtcdMembers whose request starts no removal, by their names.
+        confirmed: The doubt that was confirmed not to matter; None when there is none.
         bound: It was known before this list which cluster is meant.
     """
 
@@ -163,7 +168,7 @@ class SyncMembersResult(Message):
     """Answer of `sync_members`.
 
     Attributes:
-        repairs: What was corrected, one sentence each.
+        repairs: The corrections, one sentence each.
         retry_soon: Something could not be judged now.
         doubt: Why nothing was corrected (`etcd_handoff.reconciler.drift`); None when nothing was held back.
         note: What was not corrected, and why; empty when all agree.

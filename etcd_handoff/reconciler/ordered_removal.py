@@ -1,4 +1,4 @@
-"""The removal that the orders on an EtcdMember ask for. Pure."""
+"""Make the removal that the orders on an EtcdMember ask for. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def ordered_removal(
     state: ReconcilerState, cluster: str, resource: MemberResource, view: ClusterView
 ) -> RunningRemoval | None:
-    """The removal that an EtcdMember asks for; None when it asks for none. Its annotation comes before its flag.
+    """Return the removal that an EtcdMember asks for; None when it asks for none. Its annotation comes first.
 
     Args:
-        state: What is known.
+        state: The reconciler's state.
         cluster: Cluster profile.
         resource: The EtcdMember.
         view: The member list.

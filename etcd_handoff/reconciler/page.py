@@ -1,4 +1,4 @@
-"""What the Temporal Web UI shows of a reconciler, as Markdown. Pure."""
+"""Render the page of a reconciler in the Temporal Web UI, as Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 
 def details(status: ReconcilerStatus, *, installed: bool) -> str:
-    """The page: trouble first, then all EtcdMembers, then what was corrected.
+    """Return the page: trouble first, then all EtcdMembers, then the corrections.
 
     Args:
-        status: What the query answers.
+        status: The answer of the query.
         installed: The API servers serve EtcdMembers.
     """
     lines = [f"### EtcdMembers of cluster {status.cluster}", ""]

@@ -1,4 +1,4 @@
-"""How long the reconciler of EtcdMembers waits: until its next round, and until a removal is tried again. Pure."""
+"""Decide how long the reconciler waits: until its next round, and until a removal is tried again. Pure."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ if TYPE_CHECKING:
     from etcd_handoff.reconciler.state import ReconcilerState
 
 MOST_DOUBLINGS: Final = 30
-"""Beyond the longest pause, and far from what a float can hold."""
+"""Doublings beyond the longest pause, and far from what a float can hold."""
 
 
 def retry_after(failures: int) -> float:
-    """Seconds until a removal that failed so often in a row is tried again."""
+    """Return the seconds until a removal is tried again after so many failures in a row."""
     limits = time_limits.WATCHER
     return min(limits.first_retry_seconds * limits.pause_growth ** _doublings(failures), limits.longest_retry_seconds)
 
 
 def back_off(failed_rounds: int) -> float:
-    """Seconds until a round is repeated after so many in a row that could not be done."""
+    """Return the seconds until a round is repeated after so many failed rounds in a row."""
     limits = time_limits.WATCHER
     grown = limits.first_back_off_seconds * limits.pause_growth ** _doublings(failed_rounds)
     return min(grown, limits.longest_back_off_seconds)
 
 
 def seconds_to_next_round(state: ReconcilerState, resync_seconds: float, now: float, *, soon: bool) -> float:
-    """Seconds until all EtcdMembers are compared again though nothing has changed.
+    """Return the seconds until all EtcdMembers are compared again, even if nothing has changed.
 
     Args:
-        state: What is known.
+        state: The reconciler's state.
         resync_seconds: The longest pause.
         now: Seconds since the epoch.
         soon: The last round left something to be done.

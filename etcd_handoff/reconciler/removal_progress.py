@@ -1,4 +1,4 @@
-"""How a removal goes, as seen from outside, and what its EtcdMember says of it. Pure."""
+"""Define the progress of a removal as seen from outside, and its sentences for an EtcdMember. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class FollowRemovalInput(Message):
 
     Attributes:
         workflow_id: The removal.
-        chain_id: Its chain; empty for whichever runs.
+        chain_id: Its chain; empty for the running one.
         state: The known state; the activity ends when there is another.
         doing: The known words; the activity ends when there are others.
         to_the_end: End only when the removal has ended.
@@ -38,10 +38,10 @@ class FollowRemovalResult(Message):
         doing: What it does, or why it failed.
         waiting_for: What would unblock it.
         failed: It has ended without doing what was asked for.
-        cancelled: It has ended because somebody cancelled or terminated it.
-        unknown: It has ended, and nobody knows how: Temporal has forgotten it, or another removal runs in its place.
+        cancelled: It has ended because it was cancelled or terminated.
+        unknown: It has ended, and its end is unknown: Temporal has forgotten it, or another removal runs in its place.
         outcome: How it ended well: `removed`, `already-absent` or `planned`; empty while it runs, or when it failed.
-        member_id: The member that it was about; empty when that is not known.
+        member_id: The member of the removal; empty when that is not known.
     """
 
     open: bool
@@ -61,10 +61,10 @@ class NoteProgressInput(Message):
     Attributes:
         cluster: Cluster profile.
         resource: Name of the EtcdMember.
-        member_id: The member's ID: an EtcdMember that carries another one is left alone.
+        member_id: The member's ID: an EtcdMember with another one is left alone.
         message: The sentence.
         failed: Whether what was tried has failed.
-        instead_of: When given, an EtcdMember with any other message is left alone: somebody else has written it since.
+        instead_of: When given, an EtcdMember with any other message is left alone: another writer has changed it since.
         yields_to: Beginnings of messages that are left alone.
     """
 
@@ -78,10 +78,10 @@ class NoteProgressInput(Message):
 
 
 def sentence(progress: FollowRemovalResult, approve: str = "etcd-handoff approve") -> str:
-    """What an EtcdMember says while its removal is under way.
+    """Return what an EtcdMember says while its removal is under way.
 
     Args:
-        progress: What the removal does.
+        progress: The removal's progress.
         approve: The command that approves it.
     """
     doing = progress.doing[:1].upper() + progress.doing[1:]
@@ -95,12 +95,12 @@ def sentence(progress: FollowRemovalResult, approve: str = "etcd-handoff approve
 
 
 def waits_for_k0s(message: str) -> bool:
-    """Whether a sentence says no more than that k0s has been asked: k0s's own words on why it waits say more."""
+    """Whether a sentence only says that k0s was asked: k0s's own words on why it waits say more."""
     return message.lower().startswith((f"blocked: {Reason.AWAITING_K0S}: ".lower(), ASKING_K0S))
 
 
 def last_sentence(progress: FollowRemovalResult) -> str:
-    """What an EtcdMember says once its removal has ended; empty when it ended well and the removal wrote the status.
+    """Return what an EtcdMember says once its removal has ended; empty when it ended well and wrote the status.
 
     A removal that was cancelled, terminated or forgotten cannot say whether the member was out already.
     """

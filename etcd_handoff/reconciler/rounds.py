@@ -1,4 +1,4 @@
-"""What the reconciler of EtcdMembers concludes from its state, its EtcdMembers and a look at etcd. Pure."""
+"""Conclude a round of the reconciler from its state, the EtcdMembers and a look at etcd. Pure."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 KEPT_REPAIRS: Final = 20
 KEPT_LEFT: Final = 64
-"""A cluster has seven members at most, as a rule: that is the last nine times that all of them were replaced."""
+"""A cluster has at most seven members as a rule. So this covers the last nine times that all of them were replaced."""
 ANY_GENERATION: Final = 0
-"""In a retry: it waits whatever changes in the spec. A removal that an annotation asks for changes that itself."""
+"""In a retry: it waits whatever changes in the spec. A removal that an annotation asks for makes such a change."""
 
 
 def list_doubt(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> Doubt | None:
-    """Why nothing may be concluded from a member list, whatever was known before; no confirmation settles it."""
+    """Return why nothing may be concluded from a member list, whatever was known before; no confirmation settles it."""
     return doubts.contradiction(view, Binding(), _departed(state, resources))
 
 
 def cluster_doubt(
     state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView, *, counts_left: bool = True
 ) -> Doubt | None:
-    """Why the cluster seems to be another one than was known, or an older state of it; a confirmation settles it.
+    """Return why the cluster seems to be another one, or an older state of it; a confirmation settles it.
 
-    That it was restored lasts, though the restored cluster grows beyond what was known of the old one.
+    The doubt that it was restored lasts, though the restored cluster grows beyond the known progress of the old one.
 
     Args:
-        state: What is known.
+        state: The reconciler's state.
         resources: All EtcdMembers.
-        view: What was seen.
-        counts_left: That a member is listed again which had left is a doubt.
+        view: The view.
+        counts_left: It counts as a doubt that a member that had left is listed again.
     """
     if state.restored is not None:
         return state.restored
@@ -55,19 +55,19 @@ def cluster_doubt(
 
 
 def after_change_of_cluster(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
-    """The state once somebody has confirmed that the cluster has changed or was restored: all standing orders end."""
+    """Return the state after a confirmed change or restore of the cluster: all standing orders end."""
     orders, annotated = leave_orders.void(resources), annotation_orders.void(resources)
     update = {"orders": orders, "annotated": annotated, "retries": {}, "removed": {}, "listed": (), "left": ()}
     return state.model_copy(update={"binding": Binding(), "restored": None, **update})
 
 
 def believing(state: ReconcilerState, view: ClusterView, *, installed: bool = True) -> ReconcilerState:
-    """The state after a view that nothing contradicts: which cluster is meant, how far it was, and who has left it.
+    """Return the state after a view that nothing contradicts: the cluster, its progress, and the members that left.
 
     Args:
-        state: What is known.
+        state: The reconciler's state.
         view: The view.
-        installed: EtcdMembers are installed. Without them, few endpoints do not tell which cluster is meant.
+        installed: EtcdMembers are installed. Without them, few endpoints do not show which cluster is meant.
     """
     if view.few_answer and not installed and not state.binding.cluster_id:
         return state
@@ -78,14 +78,14 @@ def believing(state: ReconcilerState, view: ClusterView, *, installed: bool = Tr
 
 
 def without_withdrawn(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
-    """The state without orders that were taken back; for this no member list is needed."""
+    """Return the state without orders that were taken back; no member list is needed for this."""
     orders = leave_orders.withdrawn(state.orders, resources)
     annotated = annotation_orders.withdrawn(state.annotated, resources)
     return state.model_copy(update={"orders": orders, "annotated": annotated})
 
 
 def with_orders(state: ReconcilerState, resources: Sequence[MemberResource], view: ClusterView) -> ReconcilerState:
-    """The state with the orders of these EtcdMembers, and without what is needed no more.
+    """Return the state with the orders of these EtcdMembers, and without what is needed no more.
 
     That is: retries of orders that have ended, and removals whose EtcdMember says Joined=False.
     """
@@ -101,10 +101,10 @@ def with_orders(state: ReconcilerState, resources: Sequence[MemberResource], vie
 def removals_to_start(
     state: ReconcilerState, cluster: str, resources: Sequence[MemberResource], view: ClusterView, now: float
 ) -> tuple[ReconcilerState, tuple[RunningRemoval, ...]]:
-    """The removals that orders ask for and that do not run yet.
+    """Return the removals that orders ask for and that do not run yet.
 
     Args:
-        state: What is known; the new state schedules a retry where a removed member is listed still.
+        state: The reconciler's state; the new state schedules a retry where a removed member is listed still.
         cluster: Cluster profile.
         resources: All EtcdMembers.
         view: The member list of the look with the number `state.looks`.
@@ -126,10 +126,10 @@ def removals_to_start(
 
 
 def with_retry(state: ReconcilerState, uid: str, generation: int, now: float) -> ReconcilerState:
-    """The state in which a removal that failed now is tried again later.
+    """Return the state in which a removal that failed now is tried again later.
 
     Args:
-        state: What is known.
+        state: The reconciler's state.
         uid: The EtcdMember that asks for it.
         generation: Its generation, or `ANY_GENERATION`.
         now: Seconds since the epoch.
@@ -148,12 +148,12 @@ def is_ordered(state: ReconcilerState, removal: RunningRemoval) -> bool:
 
 
 def with_repairs(state: ReconcilerState, repairs: Sequence[str]) -> ReconcilerState:
-    """The state with these corrections among the last ones."""
+    """Return the state with these corrections among the last ones."""
     return state.model_copy(update={"repairs": (*state.repairs, *repairs)[-KEPT_REPAIRS:]})
 
 
 def claims(resources: Sequence[MemberResource], view: ClusterView) -> list[ResourceClaim]:
-    """What EtcdMembers say of who is a member."""
+    """Return the EtcdMembers' claims about members."""
     return [
         ResourceClaim(name=r.name, member_id=as_listed(r.member_id, view.members), joined=r.joined) for r in resources
     ]
@@ -162,10 +162,10 @@ def claims(resources: Sequence[MemberResource], view: ClusterView) -> list[Resou
 def sync_input(
     state: ReconcilerState, cluster: str, resources: Sequence[MemberResource], view: ClusterView
 ) -> SyncMembersInput:
-    """What `sync_members` is to do.
+    """Return the input of `sync_members`.
 
     Args:
-        state: What is known.
+        state: The reconciler's state.
         cluster: Cluster profile.
         resources: All EtcdMembers, read before the member list.
         view: The member list.
@@ -190,12 +190,12 @@ def status(
     resources: tuple[MemberResource, ...],
     follow_errors: Iterable[str],
 ) -> ReconcilerStatus:
-    """What the query `status` answers.
+    """Return the answer of the query `status`.
 
     Args:
-        request: What is reconciled.
-        state: What is known.
-        resources: All EtcdMembers as seen last.
+        request: The reconciler's request.
+        state: The reconciler's state.
+        resources: All EtcdMembers as last seen.
         follow_errors: Why removals that are under way cannot be followed.
     """
     by_uid = {resource.uid: resource for resource in resources}
@@ -216,12 +216,12 @@ def status(
 
 
 def _departed(state: ReconcilerState, resources: Sequence[MemberResource]) -> set[str]:
-    """Members that are known to leave or to have left."""
+    """Return the members that are known to leave or to have left."""
     left = {resource.member_id for resource in resources if resource.joined == "False"} | state.removed.keys()
     return left | {removal.member_id for removal in state.running.values()}
 
 
 def _pauses(state: ReconcilerState, resource: MemberResource, now: float) -> bool:
-    """Whether its removal failed lately, and nobody has changed the EtcdMember's spec since."""
+    """Whether its removal failed lately, and the EtcdMember's spec is unchanged since."""
     retry = state.retries.get(resource.uid)
     return retry is not None and retry.generation in (ANY_GENERATION, resource.generation) and retry.at_seconds > now

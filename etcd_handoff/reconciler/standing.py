@@ -1,4 +1,4 @@
-"""What EtcdMembers have to say when what they ask for starts no removal. Pure."""
+"""Make the messages of EtcdMembers whose request starts no removal. Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def standing_messages(
     resources: Iterable[MemberResource],
     view: ClusterView,
 ) -> dict[str, StandingMessage]:
-    """Messages of present members' EtcdMembers that ask for something and start no removal, by their names.
+    """Return the messages of present members' EtcdMembers whose request starts no removal, by their names.
 
     Args:
         flags: Orders by `spec.leave`, by UID.
@@ -52,14 +52,14 @@ def standing_messages(
 def waiting_notes(
     cluster: str, state: ReconcilerState, resources: Iterable[MemberResource]
 ) -> tuple[NoteProgressInput, ...]:
-    """Messages of EtcdMembers that ask for a removal after a round that could not be done; none after any other.
+    """Return the messages of EtcdMembers that ask for a removal after a failed round; none after any other.
 
-    Whether the member is present is not known then, so the message says nothing of it. One that says that a request is
+    It is not known then whether the member is present, so the message does not say it. A message that calls a request
     old is left alone: a new watcher has to read it there.
 
     Args:
         cluster: Cluster profile.
-        state: What is known after the round.
+        state: The state after the round.
         resources: All EtcdMembers.
     """
     if not state.failed_rounds:
@@ -107,7 +107,7 @@ def _message(order: LeaveOrder, resource: MemberResource, member: MemberView) ->
 
 
 def _is_ours(resource: MemberResource) -> bool:
-    """Whether the flag is our order to k0s to take out the member that the EtcdMember speaks of."""
+    """Whether the flag is our order to k0s to remove the member that the EtcdMember describes."""
     return resource.leave_by_us and resource.leave_since > resource.joined_since
 
 

@@ -1,4 +1,4 @@
-"""State of the workflow `ReconcileEtcdMembers`, and what people ask it."""
+"""Define the state of the workflow `ReconcileEtcdMembers`, and its updates and queries."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ LAST_EPOCH_SECOND: Final = 253_402_300_799
 
 
 class LeaveOrder(Message):
-    """Which member an EtcdMember's present `spec` asks to leave.
+    """The member that an EtcdMember's present request orders to leave.
 
     Attributes:
         uid: The EtcdMember.
         generation: Its generation: a change of its spec is another order.
-        member_id: The member that is to leave; empty for nobody.
-        status_digest: Digest of the EtcdMember's status when it was read last.
-        annotation: Value of the annotation that it came by; empty when it came by `spec.leave`.
-        k0s_start: What k0s on the member's node called its start then.
-        asked_by: Who has given it, as it was told first (`etcd_handoff.leave_requester`); empty when nobody is known.
-        since: When it was given, as it was told first (RFC 3339, UTC); empty when that is not known.
+        member_id: The member that is to leave; empty for none.
+        status_digest: Digest of the EtcdMember's status at the last reading.
+        annotation: Value of the annotation that gave the order; empty when `spec.leave` gave it.
+        k0s_start: k0s's name for its start on the member's node at that time.
+        asked_by: The first known requester (`etcd_handoff.leave_requester`); empty when unknown.
+        since: The first known time of the order (RFC 3339, UTC); empty when that is not known.
     """
 
     uid: str
@@ -50,9 +50,9 @@ class RunningRemoval(Message):
         member_id: The member that is to leave.
         label: The member, for people.
         workflow_id: The removal.
-        joined: It ran already, and may be about another member.
-        asked_by: What of the EtcdMember asked for it.
-        requester: Who has set that (`etcd_handoff.leave_requester`); empty when nobody is known.
+        joined: It ran already, and may be for another member.
+        asked_by: The part of the EtcdMember that asked for it.
+        requester: The person or program that set that part (`etcd_handoff.leave_requester`); empty when unknown.
         since: When it was set (RFC 3339, UTC); empty when that is not known.
     """
 
@@ -69,7 +69,7 @@ class RunningRemoval(Message):
 
     @property
     def reason(self) -> str:
-        """Why the member is removed, for people."""
+        """Return why the member is removed, for people."""
         return f"{self.asked_by} of EtcdMember {self.resource}{f', set at {self.since}' if self.since else ''}"
 
 
@@ -90,24 +90,24 @@ class RemovalRetry(Message):
 
 
 class ReconcilerState(Message):
-    """All that a reconciler knows; it goes along when the workflow continues as new.
+    """The state of a reconciler, which is carried when the workflow continues as new.
 
     Attributes:
         binding: The etcd cluster that is meant.
         doubt: Why the last complete round wrote nothing; None when it wrote.
         restored: The doubt that the cluster was restored, which only a confirmation ends.
-        confirmed: The doubt that somebody has confirmed: it holds nothing back any more. Any other doubt does.
-        orders: Which member each EtcdMember asks to leave by `spec.leave`, by UID.
-        annotated: Which member each EtcdMember asks to leave by annotation, by UID.
+        confirmed: The doubt that was confirmed: it holds nothing back any more. Any other doubt does.
+        orders: The member that each EtcdMember asks to leave by `spec.leave`, by UID.
+        annotated: The member that each EtcdMember asks to leave by annotation, by UID.
         retries: Removals that failed, by UID of the EtcdMember.
         running: Removals under way, by UID of the EtcdMember.
-        removed: Members that removals have taken out which it started or joined, as long as an EtcdMember says
-            something else; each with the number of the last look at etcd that had begun then.
+        removed: Members removed by removals which it started or joined, until their EtcdMembers agree. Each has the
+            number of the last look at etcd that had begun then.
         listed: Members in the last list that was believed.
-        left: Members that were in a list that was believed, and not in a later one; the newest.
+        left: Members that were in a believed list, and not in a later one; the newest.
         looks: How many looks at etcd have begun.
         far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
-        repairs: What was corrected lately.
+        repairs: The last corrections.
         trouble: What is wrong with the last round; empty when nothing is.
         failed_rounds: How many rounds in a row could not be done.
     """
@@ -135,7 +135,7 @@ class ReconcileEtcdMembersRequest(Request):
 
     Attributes:
         cluster: Cluster profile.
-        resync_seconds: How often all EtcdMembers are compared with the member list though nothing has changed.
+        resync_seconds: How often all EtcdMembers are compared with the member list, even if nothing has changed.
         state: Carried from run to run; leave it out.
     """
 
@@ -148,10 +148,11 @@ class ResyncRequest(Request):
     """Input of the update `resync`.
 
     Attributes:
-        confirm: What etcd answers now is right, though a doubt holds corrections back. It counts for that doubt alone.
-        doubt: Kind of the doubt that is confirmed: another one is refused. Empty for whichever `digest` is about.
+        confirm: Confirms that etcd's present answers are right, though a doubt holds corrections back. It counts for
+            that doubt alone.
+        doubt: Kind of the doubt that is confirmed: another one is refused. Empty for the one that `digest` names.
         digest: `doubt_digest` of the doubt that is confirmed, as it was seen. A confirmation without it is refused, and
-            one of anything else than what stands now.
+            so is one that does not match the present doubt.
         reason: Free text for the people who read the history.
     """
 
@@ -166,17 +167,17 @@ class ReconcilerStatus(Message):
 
     Attributes:
         cluster: Cluster profile.
-        cluster_id: The etcd cluster; empty until one has been seen and not been contradicted.
-        resync_seconds: How often all EtcdMembers are compared though nothing has changed.
-        members: All EtcdMembers as seen last.
-        orders: Which member each of them asks to leave.
+        cluster_id: The etcd cluster; empty until one has been seen without contradiction.
+        resync_seconds: How often all EtcdMembers are compared, even if nothing has changed.
+        members: All EtcdMembers as last seen.
+        orders: The member that each of them asks to leave.
         removing: UIDs of those whose removal is under way.
         retries: Removals that failed and are tried again.
         doubt: Why nothing is written; None when nothing is held back.
-        doubt_digest: What a confirmation names this doubt by: a doubt with other facts has another. Empty when no
+        doubt_digest: The name of this doubt in a confirmation: a doubt with other facts has another. Empty when no
             confirmation settles it.
         trouble: What is wrong with the last round, in words; empty when nothing is.
-        repaired: What was corrected lately.
+        repaired: The last corrections.
     """
 
     cluster: str
@@ -192,9 +193,9 @@ class ReconcilerStatus(Message):
     repaired: tuple[str, ...] = ()
 
     def about(self, resource: MemberResource) -> str | None:
-        """Whom an EtcdMember asks to leave; None when it asks for nobody, empty when nobody is meant.
+        """Return the member that an EtcdMember asks to leave; None when it asks for none, empty when it means none.
 
-        Where it asks twice, it is the member that it speaks of, if one of the requests is about that one.
+        If two requests stand, the EtcdMember's own member counts where one of them names it.
         """
         about = [order.member_id for order in self.orders if order.uid == resource.uid]
         if not (resource.leave or resource.annotation):
@@ -203,5 +204,5 @@ class ReconcilerStatus(Message):
 
 
 def watch_id(cluster: str) -> str:
-    """The workflow ID of a cluster's reconciler (contract)."""
+    """Return the workflow ID of a cluster's reconciler (contract)."""
     return f"etcd-watch/{cluster}"
