@@ -1,3 +1,3 @@
-"""What the workflows, the activities and the command line share."""
+"""Hold what the workflows, the activities and the command line share."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""When the certificates and tokens of a profile expire, those in its kubeconfig included."""
+"""Find when the certificates and tokens of a profile expire, including those in its kubeconfig."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 
@@ -26,7 +26,7 @@ def etcd_certificates(profile: EtcdProfile) -> Iterator[Expiry]:
 
 
 def kubeconfig_credentials(profile: KubernetesProfile) -> Iterator[Expiry]:
-    """Yield the same for the users and clusters of the contexts that the profile names, with the users' tokens.
+    """Yield the end of each certificate and token of the kubeconfig contexts that the profile names.
 
     What a credential plugin or an auth provider gives is not known here.
     """
@@ -54,24 +54,24 @@ def kubeconfig_credentials(profile: KubernetesProfile) -> Iterator[Expiry]:
 
 
 def expiries_of(profile: ClusterProfile) -> Iterator[Expiry]:
-    """The end of each certificate and token for etcd and for Kubernetes that can be read."""
+    """Yield the end of each certificate and token for etcd and for Kubernetes that can be read."""
     yield from etcd_certificates(profile.etcd)
     if profile.kubernetes is not None:
         yield from kubeconfig_credentials(profile.kubernetes)
 
 
 def first_end(profile: ClusterProfile) -> datetime | None:
-    """When the first of all these ends that people renew; None where the profile names none that can be read."""
+    """Return when the first credential ends that people renew; None where the profile names none that can be read."""
     return first_to_renew(expiries_of(profile))
 
 
 def first_to_renew(expiries: Iterable[Expiry]) -> datetime | None:
-    """When the first of these ends that people renew; None where there is none."""
+    """Return the first of these ends that people renew; None where there is none."""
     return min((expiry.when for expiry in expiries if not expiry.renewed_by_machines), default=None)
 
 
 def _tokens(place: str, user: dict[str, Any], folder: Path) -> Iterator[Expiry]:
-    """Yield the end of the token that counts: as for client-go, the one in a file where both are there."""
+    """Yield the end of the token that counts: as in client-go, the one in a file if both are present."""
     if user.get("tokenFile"):
         yield from token_expiries(f"tokenFile {place}", _read(folder / str(user["tokenFile"])))
     elif user.get("token"):
@@ -87,7 +87,7 @@ def _named(content: dict[str, Any], kind: str, name: str) -> dict[str, Any]:
 
 
 def _text(entry: dict[str, Any], key: str, folder: Path) -> str:
-    """Return a certificate that a kubeconfig contains, or that is in a file that it names."""
+    """Return a certificate that a kubeconfig contains, or one in a file that it names."""
     if data := entry.get(f"{key}-data"):
         try:
             return base64.b64decode(str(data)).decode("ascii", errors="replace")

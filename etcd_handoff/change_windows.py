@@ -1,8 +1,8 @@
-"""When a cluster may be changed: windows of the week by the clock on the wall, and moments with an offset. Pure.
+"""Compute when a cluster may be changed: weekly windows in local time, and moments with an offset. Pure.
 
-A window is open while the clock on the wall of its time zone shows a time in it. Where the clock is put forward, what
-it leaves out is no time: a window that lies in there does not open on that day, and one that begins in there opens when
-the clock has jumped. Where the clock is put back, what it shows twice is open twice.
+A window is open while the wall clock of its time zone shows a time in it. Where the clock is put forward, the skipped
+time does not exist. A window inside the skipped time does not open on that day. One that begins inside it opens right
+after the jump. Where the clock is put back, a time that is shown twice is open twice.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY: Final = 24 * 60
 FIRST_YEAR, LAST_YEAR = 2000, 2999
 SEARCHED_DAYS: Final = 29
-"""A window opens every week; one that lies in the hour that a clock leaves out opens a week later."""
+"""A window opens every week; one that lies in the hour that a clock skips opens a week later."""
 
 
 class ChangeWindow(Message):
-    """A time of the week, in minutes since midnight on the wall.
+    """A time of the week, in minutes since midnight by the wall clock.
 
     Attributes:
         days: The days on which it begins, 0 for Monday.
@@ -38,7 +38,7 @@ class ChangeWindow(Message):
     ends: Annotated[int, Field(ge=0, le=MINUTES_A_DAY)]
 
     def shows(self, wall: datetime) -> bool:
-        """Whether it is open when the clock on the wall shows this."""
+        """Whether it is open when the wall clock shows this."""
         minute, today = wall.hour * 60 + wall.minute, wall.weekday()
         if self.begins < self.ends:
             return today in self.days and self.begins <= minute < self.ends
@@ -48,9 +48,9 @@ class ChangeWindow(Message):
 
 @lru_cache(maxsize=64)
 def zone(name: str) -> ZoneInfo:
-    """A time zone by the data of the package `tzdata`, whatever the machine itself has.
+    """Return a time zone by the data of the package `tzdata`, whatever data the machine has.
 
-    All workers have to reckon alike: one that replays what another has decided must come to the same.
+    All workers have to compute alike: a worker that replays another's decision must get the same result.
 
     Raises:
         ValueError: There is no zone of that name.
@@ -69,14 +69,14 @@ def is_open(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> b
 
     Args:
         windows: The windows.
-        zone: The time zone of the wall.
+        zone: The time zone of the wall clock.
         time: Seconds since 1970.
     """
     return not windows or any(window.shows(datetime.fromtimestamp(time, zone)) for window in windows)
 
 
 def next_opening(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> float:
-    """The first moment from `time` on at which any of the windows is open: `time` itself where one is.
+    """Return the first moment from `time` on at which any window is open: `time` itself where one is.
 
     Raises:
         ValueError: None opens within four weeks.
@@ -91,12 +91,15 @@ def next_opening(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float)
 
 
 def next_closing(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float) -> float | None:
-    """The first moment after `time` at which none of the windows is open; None where one is for four weeks."""
+    """Return the first moment after `time` at which no window is open; None where one is for four weeks."""
     return _next(windows, zone, time, opens=False)
 
 
 def _next(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float, *, opens: bool) -> float | None:
-    """The first moment after `time` at which some window is open, or none is: at an edge, or when the clock jumps."""
+    """Return the first moment after `time` at which some window is open, or none is.
+
+    That is at an edge of a window, or at a jump of the clock.
+    """
     today = datetime.fromtimestamp(time, zone).replace(tzinfo=None, hour=0, minute=0, second=0, microsecond=0)
     minutes = {edge for window in windows for edge in (window.begins, window.ends)}
     for number in range(-1, SEARCHED_DAYS):
@@ -108,14 +111,14 @@ def _next(windows: tuple[ChangeWindow, ...], zone: ZoneInfo, time: float, *, ope
 
 
 def _shown_at(zone: ZoneInfo, day: datetime, minute: int) -> tuple[float, ...]:
-    """When the clock on the wall may come to that minute of the day: twice where it is put back."""
+    """Return when the wall clock may show that minute of the day: twice where it is put back."""
     wall = day + timedelta(minutes=minute)
     return tuple(wall.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
 
 
 @lru_cache(maxsize=256)
 def _jumps(zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
-    """When the clock on the wall is put forward or back on that day."""
+    """Return when the wall clock is put forward or back on that day."""
     begin = int(day.replace(tzinfo=zone).timestamp())
     end = int((day + timedelta(days=1)).replace(tzinfo=zone, fold=1).timestamp())
     return tuple(
@@ -126,7 +129,7 @@ def _jumps(zone: ZoneInfo, day: datetime) -> tuple[float, ...]:
 
 
 def _jump(zone: ZoneInfo, before: int, after: int) -> float:
-    """The first second between the two at which the clock shows what it does after the jump."""
+    """Return the first second between the two at which the clock shows its time after the jump."""
     while after - before > 1:
         middle = (before + after) // 2
         if _offset(zone, middle) == _offset(zone, after):
@@ -141,21 +144,21 @@ def _offset(zone: ZoneInfo, time: int) -> timedelta | None:
 
 
 def shown(time: float, zone: ZoneInfo) -> str:
-    """A moment for people: `Sat 2026-11-28T01:00:00+01:00`."""
+    """Return a moment for people: `Sat 2026-11-28T01:00:00+01:00`."""
     wall = datetime.fromtimestamp(time, zone)
     return f"{DAYS[wall.weekday()].capitalize()} {wall.isoformat(timespec='seconds')}"
 
 
 def seconds_of(moment: str) -> float:
-    """A moment as it stands in a request, in seconds since 1970."""
+    """Return a moment as written in a request, in seconds since 1970."""
     return datetime.fromisoformat(moment).timestamp()
 
 
 def _checked(text: str) -> str:
-    """A moment that says which one it is.
+    """Return the text if it is an unambiguous moment, or empty.
 
     Raises:
-        ValueError: It is none, or has no offset.
+        ValueError: It is no moment, has no offset, or lies too far away.
     """
     if not text:
         return text

@@ -1,6 +1,6 @@
-"""What a look at an etcd cluster sees: members, who leads, who counts towards a quorum.
+"""Define the view of an etcd cluster: members, the leader, the voters that count towards a quorum.
 
-No endpoint and no secret: a view ends in workflow histories.
+It has no endpoint and no secret: a view ends in workflow histories.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Alarm(Message):
 
     Attributes:
         kind: `NOSPACE`, `CORRUPT`, or etcd's own text where it is neither.
-        member_id: The member that it was raised for; empty when it is the whole cluster's (member 0 in etcd), or when
-            the text does not tell.
+        member_id: The member that it was raised for. Empty when it is the whole cluster's (member 0 in etcd), or when
+            the text names none.
     """
 
     kind: str
@@ -38,12 +38,12 @@ class Doubt(Message):
 
     Attributes:
         kind: One word, also a `planning.Reason`.
-        text: What contradicts what, with both sides named.
+        text: The contradiction, with both sides named.
         remedy: What would settle it.
-        member_id: The member that it is about, where it is about one.
-        lasting: It does not pass by itself.
-        by_status_alone: The member that it is about gives no linearizable list of its own. A member that has been
-            removed and still runs looks like this.
+        member_id: The doubted member, where there is one.
+        lasting: It does not pass without action.
+        by_status_alone: The doubted member gives no linearizable list. A member that has been removed and still runs
+            looks like this.
     """
 
     kind: str
@@ -95,15 +95,15 @@ class MemberView(Message):
 
     @property
     def label(self) -> str:
-        """Name for people: the member's name, or its ID while it has none."""
+        """Return the name for people: the member's name, or its ID while it has none."""
         return self.name or self.id
 
 
 class HeardMember(Message):
-    """A member's own word, from a worker that has no member list of its own: a learner gives none.
+    """A member's own status, from a worker without a member list: a learner gives none.
 
     Attributes:
-        cluster_id: Cluster that it says to belong to.
+        cluster_id: The member's cluster, by its own status.
         id: Its ID.
         is_learner: Whether it has no vote.
         leader_id: The leader that it names; None when it knows none.
@@ -153,32 +153,32 @@ class ClusterView(Message):
 
     @property
     def few_answer(self) -> bool:
-        """Whether the cluster answers at no majority of the profile's endpoints: it may be another than is meant."""
+        """Whether at most half of the profile's endpoints answer for the cluster: it may be the wrong one."""
         return 2 * self.answering <= self.endpoints and self.endpoints > 0
 
     @property
     def voters(self) -> tuple[MemberView, ...]:
-        """Members with a vote."""
+        """Return the members with a vote."""
         return tuple(m for m in self.members if not m.is_learner)
 
     def member(self, member_id: str | None) -> MemberView | None:
-        """The member with this ID, or None when it is not in the list."""
+        """Return the member with this ID, or None when it is not in the list."""
         return next((m for m in self.members if m.id == member_id), None)
 
     def only(self, member_ids: Container[str]) -> ClusterView:
-        """The view without members that are not among these."""
+        """Return the view without members that are not among these."""
         return self.model_copy(update={"members": tuple(m for m in self.members if m.id in member_ids)})
 
     def label(self, member_id: str | None) -> str:
-        """How to speak of a member: its name where it has one."""
+        """Return a member's name where it has one, else its ID."""
         found = self.member(member_id)
         return found.label if found else (member_id or "nobody")
 
     @property
     def leadership(self) -> Leadership | None:
-        """The leader that a majority of voters names at the same term; None while there is no such agreement.
+        """Return the leader that a majority of voters names at the same term; None without such agreement.
 
-        One member's word is not enough: for a second and more after a leader's removal members still name it
+        One member's answer is not enough: for a second and more after a leader's removal, members still name it
         (`Status.leader` is local knowledge, etcd `api/v3rpc/maintenance.go`).
         """
         voters, votes = self.voters, dict[tuple[str, int], int]()
@@ -191,10 +191,11 @@ class ClusterView(Message):
 
     @property
     def healthy_voters(self) -> tuple[MemberView, ...]:
-        """Voters that count towards a quorum.
+        """Return the voters that count towards a quorum.
 
-        They answer a linearizable read of their own, their data is not known to be corrupt, and they name the agreed
-        leader at the agreed term: one that names another is cut off from the others, however well it answers us.
+        They answer a linearizable read of their own, and their data is not known to be corrupt. They name the agreed
+        leader at the agreed term: a voter that names another one is cut off from the others, however well it answers
+        us.
         """
         agreed = self.leadership
         if agreed is None:
@@ -215,16 +216,16 @@ class ClusterView(Message):
 
     @property
     def foreign(self) -> tuple[str, ...]:
-        """Which endpoints answered for another cluster, one sentence each."""
+        """Return which endpoints answered for another cluster, one sentence each."""
         return tuple(doubt.text for doubt in self.doubts if doubt.kind == MIXED_CLUSTERS)
 
     @property
     def cluster_alarms(self) -> tuple[Alarm, ...]:
-        """Alarms of no present member: of the whole cluster, or of a member that has left."""
+        """Return the alarms of no present member: of the whole cluster, or of a member that has left."""
         present = {m.id for m in self.members}
         return tuple(alarm for alarm in self.alarms if alarm.member_id not in present)
 
 
 def quorum(voters: int) -> int:
-    """How many of `voters` make a majority."""
+    """Return how many of `voters` make a majority."""
     return voters // 2 + 1

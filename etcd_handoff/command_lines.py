@@ -1,4 +1,4 @@
-"""Commands of ours in texts for people. Pure."""
+"""Complete our own commands in texts for people. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ COMMANDS: Final = (
 COMMAND: Final = re.compile(rf"`(etcd-handoff (?:{COMMANDS})\b[^`]*)`")
 HOW_TO_START: Final = "with `systemctl start etcd-handoff-worker`, or with `etcd-handoff worker` and its options"
 START_A_WORKER: Final = f"start one on a node of the cluster, {HOW_TO_START}"
-"""What to do where no worker answers: it is the service that `install-service` makes, or whatever starts the others."""
+"""Remedy where no worker answers: start the service that `install-service` makes, or the program that starts the
+others."""
 NAMES_CLUSTER: Final = re.compile(r" (-c|--cluster)\b")
 
 
 def with_cluster(text: str, cluster: str) -> str:
-    """The text, in which each command names the cluster profile that it is about.
+    """Return the text with the cluster profile named in each command.
 
-    Whoever copies a command of this text may have another cluster's profile alone in the configuration, which a command
-    without a name takes. A member of the same name would leave that cluster.
+    A copied command without a name takes the only profile in the configuration, which may be another cluster's. A
+    member of the same name would leave that cluster.
 
     Args:
         text: A text with commands in backticks.

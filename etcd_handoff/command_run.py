@@ -1,4 +1,7 @@
-"""Runs one command to its end: without a shell, with bounded output, and killed with all its group when time is up."""
+"""Run one command to its end, without a shell and with bounded output.
+
+The command is killed with its whole process group when its time is up.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,18 @@ MOST_ERRORS: Final = 8 << 10
 """Bytes that are kept: the first ones of the output, the last ones of the errors."""
 CHUNK: Final = 64 << 10
 LEFT_UNREAD: Final = 64
-"""How many chunks are still read after its end; what it has left behind may write for ever."""
+"""How many chunks are still read after its end; processes that it left behind may write for ever."""
 
 
 class Ended(NamedTuple):
-    """How a command ended.
+    """The end of a command.
 
     Attributes:
         status: Exit status; negative for a signal.
-        output: What it wrote to its output, cut at `MOST_OUTPUT`.
-        errors: The end of what it wrote to its errors.
+        output: Its output, cut at `MOST_OUTPUT`.
+        errors: The end of its errors.
         too_much: It wrote more output than is kept.
-        timed_out: It was killed since its time was up.
+        timed_out: It was killed because its time was up.
     """
 
     status: int
@@ -42,7 +45,7 @@ class Ended(NamedTuple):
 
 
 class _Kept:
-    """What is kept of a stream: its beginning or its end."""
+    """The kept part of a stream: its beginning or its end."""
 
     def __init__(self, stream: IO[bytes], most: int, *, end: bool) -> None:
         self._stream, self._most, self._end = stream, most, end
@@ -50,7 +53,7 @@ class _Kept:
         os.set_blocking(stream.fileno(), False)
 
     def read(self) -> bool:
-        """Read what is there; False when nothing is."""
+        """Read the available bytes; return False when there are none."""
         try:
             chunk = os.read(self._stream.fileno(), CHUNK)
         except BlockingIOError:
@@ -61,15 +64,15 @@ class _Kept:
         return bool(chunk)
 
     def text(self) -> str:
-        """What is kept."""
+        """Return the kept part."""
         return self.data.decode(errors="replace")
 
 
 async def run(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
-    """Run a command; its end is that of the program, whatever it leaves behind that has its output open.
+    """Run a command until its program ends, even if it leaves processes behind that have its output open.
 
-    A process that is to go on must leave the command's process group (`setsid`): all that is in it is killed when time
-    is up, and when this call is cancelled.
+    A process that is to go on must leave the command's process group (`setsid`). All processes in the group are killed
+    when time is up, and when this call is cancelled.
 
     Args:
         command: Program, by absolute path, and arguments.

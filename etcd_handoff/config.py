@@ -1,7 +1,7 @@
-"""The configuration file: which clusters there are, how to reach them, where secrets lie.
+"""Read the configuration file: the clusters, how to reach them, where secrets lie.
 
-One TOML file, `$ETCD_HANDOFF_CONFIG` or `./etcd-handoff.toml`. Temporal's own connection is not in it: that follows
-Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS_*, profiles).
+It is one TOML file, `$ETCD_HANDOFF_CONFIG` or `./etcd-handoff.toml`. Temporal's own connection is not in it. That
+follows Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS_*, profiles).
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class ClusterProfile(Policies):
     Attributes:
         etcd: How to reach the members.
         kubernetes: Where the EtcdMember resources are.
-        member: What starts and stops the etcd process of this node; left out, a person does.
-        remover: Who takes a member out once leadership has moved: `etcd`, by a call to it, or `k0s`, whose own
-            reconciler is asked by `spec.leave` of the EtcdMember; `both`: k0s is asked, so that it stops the node, and
-            then etcd is called.
-        cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: nothing is believed
-            of another one. Left out, it is the cluster that is seen first.
-        nodes: Name of the node on which a member runs, by the member's name; a member that is not here runs on the
-            node that is called like it.
-        preset: The distribution that set up this machine, a controller: what is left out here is as it has it.
-        data_dir: Its data directory; left out, where it is as it comes.
+        member: The command that starts and stops the etcd process of this node; left out, a person does.
+        remover: What removes a member once leadership has moved. `etcd` is a call to etcd. `k0s` asks k0s's own
+            reconciler, by `spec.leave` of the EtcdMember. `both` asks k0s, so that it stops the node, and then calls
+            etcd.
+        cluster_id: ID of the cluster that is meant, in hex as `etcdctl endpoint status` prints it: no answer of another
+            one is believed. Left out, it is the cluster that is seen first.
+        nodes: Name of the node on which a member runs, by the member's name. A member that is not here runs on the node
+            with its name.
+        preset: The distribution that set up this machine, a controller: its values count for what is left out here.
+        data_dir: Its data directory; left out, the distribution's default.
     """
 
     etcd: EtcdProfile
@@ -96,7 +96,7 @@ class ClusterProfile(Policies):
         return self
 
     def member_on(self, node: str) -> str:
-        """Name of the member on a node, as far as this profile tells: where it tells nothing, that of the node."""
+        """Return the name of the member on a node; where this profile names none, it is that of the node."""
         return next((member for member, its_node in self.nodes.items() if its_node == node), node)
 
     @property
@@ -123,7 +123,7 @@ class Config(Section):
 
     Attributes:
         task_queue: Task queue of workflows and workers.
-        notifications: Whom to tell of what needs a person; nobody where it is left out.
+        notifications: The receiver of notices that need a person; no notices where it is left out.
         clusters: The cluster profiles.
     """
 
@@ -146,10 +146,10 @@ class Config(Section):
         return self
 
     def cluster(self, name: str) -> ClusterProfile:
-        """The profile called `name`.
+        """Return the profile called `name`.
 
         Raises:
-            UnknownClusterError: There is none; the message lists those there are.
+            UnknownClusterError: There is none; the message lists the known ones.
         """
         profile = self.clusters.get(name)
         if profile is None:
@@ -192,7 +192,7 @@ TABLES: Final[dict[str, type[Section]]] = {
 
 
 def words_for(item: ErrorDetails) -> str:
-    """What is wrong with a value, and what to do."""
+    """Return what is wrong with a value, and what to do."""
     if item["type"] == "extra_forbidden":
         return f"is no known key; known here: {', '.join(sorted(_keys(_section(item['loc']))))}"
     return REMEDIES.get(item["type"]) or in_words(item)
@@ -203,7 +203,7 @@ def _keys(section: type[Section]) -> set[str]:
 
 
 def _section(where: tuple[int | str, ...]) -> type[Section]:
-    """The table that the key at `where` stands in."""
+    """Return the table that has the key at `where`."""
     if len(where) > 1 and where[0] == "notifications":
         return NotificationsProfile
     if len(where) > 3:

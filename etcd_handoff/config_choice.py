@@ -1,4 +1,4 @@
-"""Which configuration a process has by its options, and which node is its own."""
+"""Choose a process's configuration by its options, and its own node."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
 
 
 def config_path(explicit: str | Path | None = None) -> Path:
-    """The file to read: `explicit`, else `$ETCD_HANDOFF_CONFIG`, else `./etcd-handoff.toml`."""
+    """Return the file to read: `explicit`, else `$ETCD_HANDOFF_CONFIG`, else `./etcd-handoff.toml`."""
     return Path(explicit or os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG_FILE)
 
 
 def preset_config(preset: PresetName, cluster: str = "", data_dir: Path | None = None) -> Config:
-    """The configuration of a controller, for which no file is needed.
+    """Return the configuration of a controller, for which no file is needed.
 
     Args:
         preset: The distribution that set it up.
-        cluster: What the cluster is called in inputs and workflow IDs; empty for the name of the distribution.
-        data_dir: Its data directory; None for the one it has as it comes.
+        cluster: Name of the cluster in inputs and workflow IDs; empty for the name of the distribution.
+        data_dir: Its data directory; None for the distribution's default.
 
     Raises:
         ConfigError: `cluster` is no name of a cluster.
@@ -41,7 +41,7 @@ def preset_config(preset: PresetName, cluster: str = "", data_dir: Path | None =
 
 
 def chosen_config(file: str | None, preset: PresetName | None, cluster: str | None, data_dir: Path | None) -> Config:
-    """The configuration that options name: a controller's, as `preset_config`, or that of a file.
+    """Return the configuration that options name: a controller's, as `preset_config`, or that of a file.
 
     Raises:
         ConfigError: They contradict each other, or the configuration is wrong.
@@ -56,7 +56,7 @@ def chosen_config(file: str | None, preset: PresetName | None, cluster: str | No
 
 
 def own_node(config: Config) -> str:
-    """The node that a worker on this machine serves where nobody names one: its member's, or the host name.
+    """Return the node that a worker on this machine serves by default: its member's, or the host name.
 
     Raises:
         ConfigError: The file with the member's name cannot be read.

@@ -1,4 +1,4 @@
-"""What a value in the configuration file may be, and what is wrong with one that may not."""
+"""Define and check the values of the configuration file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etcd_handoff.etcd.client_url import canonical_url
 
 
 class Section(BaseModel):
-    """Base of the file's tables: unknown keys are errors, since a misspelt one would silently be left out."""
+    """Base of the file's tables: an unknown key is an error, since a misspelt one would silently be ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,7 +41,11 @@ def _path(path: Path) -> Path:
 
 
 def once(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The values, none of which is given twice."""
+    """Return the values, none of which is given twice.
+
+    Raises:
+        ValueError: One is given twice.
+    """
     for value, times in Counter(values).items():
         if times > 1:
             msg = f"{value!r} is given {times} times; give each once"
@@ -50,7 +54,11 @@ def once(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def one_node_each(nodes: dict[str, str]) -> dict[str, str]:
-    """The nodes by their members' names, no two members on one node."""
+    """Return the nodes by their members' names, with no two members on one node.
+
+    Raises:
+        ValueError: Two members are on one node.
+    """
     for node, times in Counter(nodes.values()).items():
         if times > 1:
             members = ", ".join(sorted(member for member, its_node in nodes.items() if its_node == node))
@@ -98,4 +106,4 @@ REMEDIES: Final = {
     "model_type": "give a table, such as [clusters.<name>.etcd]",
     "dict_type": "give a table, such as [clusters.<name>.etcd]",
 }
-"""pydantic's kinds of error, and what to do; its own texts speak to programmers."""
+"""Remedies by pydantic's kinds of error; its own texts are written for programmers."""

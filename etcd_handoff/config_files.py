@@ -1,4 +1,4 @@
-"""Checks whether the files that a configuration names can be used: certificates, keys, passwords, kubeconfigs."""
+"""Check whether the files that a configuration names can be used: certificates, keys, passwords, kubeconfigs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from etcd_handoff.config import ClusterProfile, Config, NotificationsProfile
 
 COMMAND: Final = "member.command"
-"""The one file that no preset brings."""
+"""The one file that no preset provides."""
 
 
 def check_files(config: Config) -> None:
-    """Return when every file that the configuration names can be used.
+    """Check that every file that the configuration names can be used.
 
     Raises:
         ConfigError: One cannot be; the message has one line for each, with the field and the remedy.
@@ -38,7 +38,7 @@ def check_files(config: Config) -> None:
 
 
 def webhook_faults(webhook: NotificationsProfile) -> list[str]:
-    """What is wrong with the files of the webhook, one line for each: field, fault, remedy."""
+    """Return what is wrong with the files of the webhook, one line for each: field, fault, remedy."""
     faults = []
     try:
         read_secret(webhook.secret_file)
@@ -53,7 +53,7 @@ def webhook_faults(webhook: NotificationsProfile) -> list[str]:
 
 
 def file_faults(name: str, profile: ClusterProfile) -> list[str]:
-    """What is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
+    """Return what is wrong with the files that a profile names, one line for each: field, file, fault, remedy."""
     lines = []
     for field, path, check, remedy in _files(profile):
         if profile.preset and field != COMMAND and (fault := read_fault(path)):
@@ -68,7 +68,7 @@ def file_faults(name: str, profile: ClusterProfile) -> list[str]:
 
 
 def read_fault(path: Path) -> str:
-    """Why this process cannot read a file, and who can; empty when it can."""
+    """Return why this process cannot read a file, and who can; empty when it can."""
     try:
         path.open("rb").close()
     except PermissionError:
@@ -82,7 +82,7 @@ def read_fault(path: Path) -> str:
 
 
 def _who(file: os.stat_result, of_user: int, of_group: int) -> str:
-    """Who may do what these bits of a mode allow, by name where they have one."""
+    """Return who has the rights of these mode bits, by name where there is one."""
     with contextlib.suppress(KeyError):
         user = f"user {pwd.getpwuid(file.st_uid).pw_name}" if file.st_mode & of_user else ""
         group = f"group {grp.getgrgid(file.st_gid).gr_name}" if file.st_mode & of_group else ""
@@ -91,7 +91,7 @@ def _who(file: os.stat_result, of_user: int, of_group: int) -> str:
 
 
 def _files(profile: ClusterProfile) -> Iterator[tuple[str, Path, Callable[[Path], None], str]]:
-    """Field, file, what checks it, and what to do where that does not tell it."""
+    """Yield field, file, check, and the remedy where the check names none."""
     etcd = profile.etcd
     if etcd.ca_file:
         remedy = "name the certificate of the authority that signed the members' certificates"

@@ -1,4 +1,4 @@
-"""The table of a cluster profile that says how this node's etcd process is started and stopped."""
+"""Define the table of a cluster profile for starting and stopping this node's etcd process."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from etcd_handoff.config_fields import Location, Port, Section, Text
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OURS: Final = ("ETCD_", "HANDOFF_")
-"""What the names of variables begin with that a command gets from us."""
+"""Prefixes of the variables that a command gets from us."""
 LOADER: Final = ("LD_", "DYLD_")
-"""What changes the code of every program that a command starts."""
+"""Prefixes of variables that change the code of every program that a command starts."""
 
 
 def _command(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -48,8 +48,8 @@ class MemberProfile(Section):
     """`[clusters.<name>.member]`: the command of this node that starts and stops its etcd process.
 
     Attributes:
-        command: Program, by absolute path, and what stands before the verb; no shell reads it.
-        data_dir: Data directory of etcd on this node; left out, as the command's `status` tells.
+        command: Program, by absolute path, and its words before the verb; no shell reads it.
+        data_dir: Data directory of etcd on this node; left out, the one that the command's `status` reports.
         client_port: Where etcd will listen for clients.
         environment: Further variables for the command.
         status_timeout_seconds: How long the verb `status` may take.

@@ -1,4 +1,4 @@
-"""What a cluster profile wants of every change, however it is started."""
+"""Define the policies of a cluster profile: what every change needs, however it is started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from etcd_handoff.config_fields import Section
 from etcd_handoff.contract import SECONDS_IN_30_DAYS
 
 MOST_VOTERS: Final = 15
-"""Far more than etcd's people advise: seven."""
+"""Far more than the seven that etcd's authors advise."""
 MOST_WINDOWS: Final = 50
 CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 MIDNIGHT: Final = "24:00"
@@ -60,7 +60,7 @@ class WindowProfile(Section):
 
     @property
     def window(self) -> ChangeWindow:
-        """The same in minutes."""
+        """Return the same in minutes."""
         days = tuple(DAYS.index(day) for day in dict.fromkeys(self.days))
         return ChangeWindow(days=days, begins=_minutes(self.begins), ends=_minutes(self.ends))
 
@@ -75,7 +75,7 @@ class Policies(Section):
 
     Attributes:
         require_approval: Every change waits for an approval, however it is started.
-        four_eyes: Every change waits for an approval by somebody else than whoever started it.
+        four_eyes: Every change waits for an approval by a second person, who has not started it.
         approval_lapses_after_seconds: How long an approval counts; then the change waits for another one.
         change_windows: When changes may begin; at any time where there is none.
         time_zone: The time zone of these windows.
@@ -95,5 +95,5 @@ class Policies(Section):
 
     @property
     def windows(self) -> tuple[ChangeWindow, ...]:
-        """The windows as workflows have them."""
+        """Return the windows as workflows use them."""
         return tuple(profile.window for profile in self.change_windows)

@@ -1,4 +1,4 @@
-"""The tables of a cluster profile that say how its servers are reached: etcd's members, and API servers."""
+"""Define the tables of a cluster profile for reaching its servers: etcd's members, and API servers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class EtcdProfile(Section):
 
     @property
     def names_own_member_alone(self) -> bool:
-        """Whether the one endpoint is on the worker's own machine, as on k0s: it leads to that node's member."""
+        """Whether the one endpoint is on the worker's own machine, as on k0s, and so leads to that node's member."""
         return len(self.endpoints) == 1 and is_loopback(self.endpoints[0])
 
     @property

@@ -1,8 +1,8 @@
-"""What the data directory of an etcd member tells: whose it is, and how much room there is.
+"""Read the data directory of an etcd member: its IDs, and the free space.
 
-Each file of the write-ahead log begins with a checksum and with the IDs of the member and its cluster (etcd
-`server/storage/wal/wal.go`, Create and cut; `decoder.go`: a length of 8 bytes, little endian, whose upper byte tells of
-padding, then a `walpb.Record`, padded to 8 bytes).
+Each file of the write-ahead log begins with a checksum, then the IDs of the member and its cluster (etcd
+`server/storage/wal/wal.go`, Create and cut). A record has a length of 8 bytes, little endian, whose upper byte gives
+the padding (`decoder.go`). Then comes a `walpb.Record`, padded to 8 bytes.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ LOG_FILE: Final = re.compile(r"[0-9a-f]{16}-[0-9a-f]{16}\.wal")
 
 
 class DataDirectoryError(HandoffError):
-    """The data directory cannot be read, or what lies there is nothing that etcd has written."""
+    """The data directory cannot be read, or does not hold data that etcd has written."""
 
 
 class NoLogError(DataDirectoryError):
-    """There is a folder `member`, and no log in it: whose it is nothing says.
+    """There is a folder `member` without a log, so its owner is unknown.
 
-    Etcd leaves that behind where it ends before it has joined: it creates its database first (etcd
+    etcd leaves that behind where it ends before it has joined: it creates its database first (etcd
     `server/etcdserver/bootstrap.go`). A member with a log elsewhere (`--wal-dir`) has it too.
     """
 
 
 class Identity(NamedTuple):
-    """Whose data it is.
+    """The owner of the data.
 
     Attributes:
         cluster_id: Cluster ID in hex.
@@ -59,7 +59,7 @@ class Identity(NamedTuple):
 
 
 def identity(data_dir: Path) -> Identity | None:
-    """Whose data lies there; None where etcd would begin afresh.
+    """Return the owner of the data there; None where etcd would begin afresh.
 
     Raises:
         NoLogError: There is no log.
@@ -96,7 +96,7 @@ def identity(data_dir: Path) -> Identity | None:
 def is_open(data_dir: Path) -> bool | None:
     """Whether a process has the database open, wherever it runs: it holds a lock on it as long as it lives.
 
-    None where the database cannot be looked at: `status` alone tells then (bbolt `bolt_unix.go`, flock). A missing
+    None where the database cannot be looked at: then only `status` shows it (bbolt `bolt_unix.go`, flock). A missing
     database is not open: etcd creates it before its log.
     """
     try:
@@ -117,10 +117,10 @@ def in_words(found: Identity) -> str:
 
 
 def free_bytes(data_dir: Path) -> int:
-    """How much this user may still write where the directory is, or will be.
+    """Return how much this user may still write where the directory is, or will be.
 
     Raises:
-        DataDirectoryError: That cannot be told.
+        DataDirectoryError: That is not known.
     """
     there = next((folder for folder in (data_dir, *data_dir.parents) if folder.exists()), data_dir)
     try:
@@ -131,9 +131,9 @@ def free_bytes(data_dir: Path) -> int:
 
 
 def archive_paths(data_dir: Path, member_id: str) -> tuple[Path, Path]:
-    """What is renamed to put a member's data away, and its new name; a member ID never comes back.
+    """Return what is renamed to put a member's data away, and its new name; a member ID never comes back.
 
-    A directory that is a disk of its own cannot be renamed: what lies in it is.
+    A directory that is a mount point cannot be renamed, so its content is.
     """
     name = f"member-{member_id}"
     if os.path.ismount(data_dir):
@@ -161,7 +161,7 @@ def _identity(head: bytes) -> Identity:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Fields of a protobuf message of numbers and bytes."""
+    """Yield the fields of a protobuf message of numbers and bytes."""
     place = 0
     while place < len(message):
         key, place = _number(message, place)

@@ -1,8 +1,7 @@
-"""One tree of errors: what went wrong, and whether anything may have changed.
+"""Define one tree of errors, by what went wrong and whether anything may have changed.
 
-Exceptions of etcd3aio, gRPC and the Kubernetes client end at the gateways; everything above them meets only the
-classes of this file. None of their messages carries an endpoint or a secret, because messages reach workflow
-histories.
+Exceptions of etcd3aio, gRPC and the Kubernetes client end at the gateways. All code above them meets only the classes
+of this file. Their messages carry no endpoint and no secret, because messages reach workflow histories.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ ADDRESS: Final = re.compile(
     r"[a-z][a-z0-9+.-]*://[^\s'\")]+|\[[0-9a-fA-F:.]+\](?::\d+)?|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
     r"|\b[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+:\d+\b|\b[A-Za-z][A-Za-z0-9-]*:\d{2,5}\b|\b(?:[0-9a-fA-F]{0,4}:){3,}[0-9a-fA-F]*",
 )
-"""What looks like a URL, an address, or a host with a port: it must not reach a history."""
+"""Matches a URL, an address, or a host with a port, which must not reach a history."""
 
 
 class HandoffError(Exception):
@@ -36,7 +35,7 @@ class UnknownClusterError(ConfigError):
 
 
 class RunsAlreadyError(HandoffError):
-    """An operation runs in the place of the one that was to be started, and wants something else."""
+    """Another operation with another goal runs in the place of the one that was to be started."""
 
 
 class EtcdError(HandoffError):
@@ -44,7 +43,7 @@ class EtcdError(HandoffError):
 
 
 class UnreachableError(EtcdError):
-    """No answer from the asked endpoint and nothing was asked to change there."""
+    """The asked endpoint did not answer, and nothing was asked to change there."""
 
 
 class UnknownOutcomeError(EtcdError):
@@ -128,7 +127,7 @@ class ObjectGoneError(KubernetesError):
     """404: the object does not exist.
 
     Attributes:
-        certain: Every API server that was asked says so.
+        certain: Every API server that was asked confirms it.
     """
 
     certain: bool = True

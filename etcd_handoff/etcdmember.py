@@ -1,11 +1,13 @@
-"""What an EtcdMember should say: pure functions from a resource as read to the status fields to write.
+"""Compute the status of an EtcdMember: pure functions from a resource as read to the status fields to write.
 
-Messages, conditions and status values are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`), so that its
-users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged. `lastTransitionTime` moves only
-when the condition's status does (Kubernetes API conventions, "Typical status properties"), or when it comes to speak of
-another member: that one has not joined before. It does not move between True and Unknown: the member may have been in
-all the time, and orders are told from old ones by since when it is. Orders have an API server's time, so a transition
-is not dated before anything that an API server has noted of the object.
+Messages, conditions and status values are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`). So its
+users' `kubectl wait --for condition=Joined=False` and their scripts work unchanged.
+
+`lastTransitionTime` moves only when the condition's status does (Kubernetes API conventions, "Typical status
+properties"). It also moves when the condition comes to describe another member, which has not joined before. It does
+not move between True and Unknown: the member may have been in all the time, and that time distinguishes new orders from
+old ones. Orders have an API server's time. So a transition is not dated before anything that an API server has noted of
+the object.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ JOINED: Final = "Joined"
 SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
 """k0s's name for its present start on the member's node (`EtcdMemberReconciler.createMemberObject`, v1.36)."""
 SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
-"""The start that k0s's lease holder has told to stop (`EtcdMemberReconciler.reconcileMember`, v1.36)."""
+"""The start that k0s's lease holder has ordered to stop (`EtcdMemberReconciler.reconcileMember`, v1.36)."""
 
 MEMBER_ID: Final = re.compile(r"[0-9a-f]{1,16}")
 OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -43,13 +45,13 @@ MAY_BE_IN_STILL: Final = (("True", "Unknown"), ("Unknown", "True"))
 
 @dataclass(frozen=True, slots=True)
 class DesiredStatus:
-    """What the status of an EtcdMember should say about its member.
+    """The wanted status of an EtcdMember.
 
     Attributes:
         member_id: The member.
         joined: Whether it is in the linearizable member list; None when that is not known.
         message: The sentence for people.
-        failed: Whether the last thing that was tried with it failed.
+        failed: Whether the last action on it failed.
         peer_urls: Its peer URLs, where they are known.
     """
 
@@ -61,7 +63,10 @@ class DesiredStatus:
 
 
 def resource_name(member_name: str) -> str:
-    """The EtcdMember of a member: k0s names it after the node, and names of objects are lower case (RFC 1123)."""
+    """Return the name of a member's EtcdMember.
+
+    k0s names it after the node, and names of objects are lower case (RFC 1123).
+    """
     return member_name.strip().lower()
 
 
@@ -71,7 +76,7 @@ def is_object_name(name: str) -> bool:
 
 
 def why_nameless(member_name: str, present_names: Iterable[str]) -> str:
-    """Why a member can have no EtcdMember of its own, in words; empty when it can.
+    """Return why a member can have no EtcdMember, in words; empty when it can.
 
     Args:
         member_name: The member's name.
@@ -84,13 +89,13 @@ def why_nameless(member_name: str, present_names: Iterable[str]) -> str:
 
 
 def status_of(resource: dict[str, Any]) -> dict[str, Any]:
-    """The status, empty where there is none: another definition of the resource may let anything through."""
+    """Return the status, empty where there is none: another definition of the resource may let anything through."""
     status = resource.get("status")
     return status if isinstance(status, dict) else {}
 
 
 def conditions_of(resource: dict[str, Any]) -> list[dict[str, Any]]:
-    """`status.conditions`, without entries that are no objects."""
+    """Return `status.conditions`, without entries that are no objects."""
     conditions = status_of(resource).get("conditions")
     return [c for c in conditions if isinstance(c, dict)] if isinstance(conditions, list) else []
 
@@ -102,23 +107,23 @@ def asks_to_leave(resource: dict[str, Any]) -> bool:
 
 
 def labels_of(resource: dict[str, Any]) -> dict[str, Any]:
-    """The labels of an EtcdMember; empty where it has none, or something that is no map."""
+    """Return the labels of an EtcdMember; empty where it has none, or something that is no map."""
     labels = resource["metadata"].get("labels")
     return labels if isinstance(labels, dict) else {}
 
 
 def annotation_of(resource: dict[str, Any]) -> str:
-    """The value of `LEAVE_ANNOTATION`; empty when it asks for nothing."""
+    """Return the value of `LEAVE_ANNOTATION`; empty when it asks for nothing."""
     annotations = resource["metadata"].get("annotations")
     value = str(annotations.get(LEAVE_ANNOTATION) or "").strip().lower() if isinstance(annotations, dict) else ""
     return "" if value == "false" else value
 
 
 def member_id_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> str:
-    """`status.memberID` in our form; empty when the resource has no status yet, or when no ID stands there.
+    """Return `status.memberID` in our form; empty without a status or an ID.
 
-    An ID in decimal, as JSON from etcd's gateway has it, is read as what it is where that can be told: it has more
-    digits than an ID in hex, or a listed member has it.
+    An ID in decimal, as in JSON from etcd's gateway, is converted where it is certain: it has more digits than an ID in
+    hex, or a listed member has it.
 
     Args:
         resource: The EtcdMember.
@@ -128,7 +133,7 @@ def member_id_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -
 
 
 def as_listed(member_id: str, members: Sequence[MemberView]) -> str:
-    """The ID, in hex when it is the ID of a listed member in decimal and no listed member's in hex."""
+    """Return the ID, converted to hex when only its decimal reading is the ID of a listed member."""
     listed = {m.id for m in members}
     if member_id in listed or not member_id.isdecimal():
         return member_id
@@ -152,11 +157,11 @@ def _decimal_id(resource: dict[str, Any]) -> str:
 
 
 def status_for(resource: dict[str, Any], desired: DesiredStatus, now: str) -> dict[str, Any]:
-    """The status fields to set so that `resource` says `desired`; empty when it says so already.
+    """Return the status fields to set so that `resource` says `desired`; empty when it says so already.
 
     Args:
         resource: The object as read; conditions of other types and unknown fields are kept.
-        desired: What it should say.
+        desired: The wanted status.
         now: Time of a transition by this machine's clock, RFC 3339 in UTC. A clock that is behind does not count.
     """
     old, now = status_of(resource), max(now, last_write(resource, ANYTHING).time)
@@ -172,12 +177,12 @@ def status_for(resource: dict[str, Any], desired: DesiredStatus, now: str) -> di
 
 
 def joined_text(joined: bool | None) -> str:  # noqa: FBT001  # it is what is told
-    """How the condition Joined says it: `True`, `False`, or `Unknown` for None."""
+    """Return the status of the condition Joined: `True`, `False`, or `Unknown` for None."""
     return "Unknown" if joined is None else str(joined)
 
 
 def joined_condition(resource: dict[str, Any]) -> str:
-    """`True`, `False` or `Unknown`: the status of the condition Joined."""
+    """Return the status of the condition Joined: `True`, `False` or `Unknown`."""
     for condition in conditions_of(resource):
         if condition.get("type") == JOINED:
             return str(condition.get("status"))
@@ -197,15 +202,15 @@ def _conditions(
 
 
 def _address(old: dict[str, Any], desired: DesiredStatus) -> str:
-    """The address in etcd's list while the member is in it; of one that is out, what stood there last."""
+    """Return the listed address while the member is in; of one that is out, the address that was there last."""
     listed, last = _peer_address(desired.peer_urls), str(old.get("peerAddress") or "")
     return (last or listed) if desired.joined is False else (listed or last)
 
 
 def _peer_address(peer_urls: tuple[str, ...]) -> str:
-    """The host of the first peer URL: k0s writes a bare address, without scheme, port and brackets.
+    """Return the host of the first peer URL: k0s writes a bare address, without scheme, port and brackets.
 
-    Letters stay as they are: k0s knows its own EtcdMember by this address (k0s
+    Letters keep their case. k0s knows its own EtcdMember by this address (k0s
     `pkg/component/controller/etcd_member_reconciler.go`), and compares it as it stands.
     """
     host = urlsplit(peer_urls[0]).netloc.rpartition("@")[2] if peer_urls else ""
@@ -221,7 +226,7 @@ def differs(resource: dict[str, Any], desired: DesiredStatus) -> bool:
 
 
 def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:
-    """The status fields to set so that `resource` carries a message; empty when it has it already, or must not get it.
+    """Return the status fields that give `resource` a message; empty when it has it, or must not get it.
 
     The message about a member that is out stays. A resource without an ID can have no status yet (the CRD requires it).
     """
@@ -233,7 +238,7 @@ def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> d
 
 
 def new_resource(name: str) -> dict[str, Any]:
-    """An EtcdMember for a member that has none."""
+    """Return an EtcdMember for a member that has none."""
     return {
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": KIND,

@@ -1,4 +1,4 @@
-"""Events about EtcdMembers, as `kubectl describe` and `kubectl get events` show them. Pure."""
+"""Make Events on EtcdMembers, as `kubectl describe` and `kubectl get events` show them. Pure."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NAME_DIGITS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
-    """What an Event tells.
+    """The content of an Event.
 
     Attributes:
         reason: One word in UpperCamelCase (Kubernetes API conventions, "Events").
         message: The sentence; cut to `LONGEST_NOTE`.
         warning: Whether its type is Warning.
-        once: What makes it the same Event when it is sent again; empty for an Event of its own each time.
+        once: The key by which repeated Events are the same; empty for a separate Event each time.
     """
 
     reason: str
@@ -31,11 +31,11 @@ class EventSpec:
 
 
 def event_for(resource: dict[str, Any], spec: EventSpec, now: str) -> dict[str, Any]:
-    """An Event about an EtcdMember.
+    """Return an Event on an EtcdMember.
 
     Args:
         resource: The EtcdMember.
-        spec: What to tell.
+        spec: The content.
         now: RFC 3339 with microseconds, UTC.
     """
     metadata = resource["metadata"]

@@ -1,4 +1,4 @@
-"""Which EtcdMember belongs to which member: the one place that decides it. Pure.
+"""Decide which EtcdMember belongs to which member: the one place that decides it. Pure.
 
 An EtcdMember has a name, and in its status the ID of a member. k0s names it after the node, so a member's name in lower
 case is the name of its EtcdMember. IDs are never used twice; a node that joins again has its old name and a new ID.
@@ -9,8 +9,8 @@ case is the name of its EtcdMember. IDs are never used twice; a node that joins 
 | -------------------------- | --------------- | --------------------------------------------------------------- |
 | one                        | any, or missing | that member; when the ID is another's, the node joined again    |
 | none, or two and more      | listed          | the member with the ID                                          |
-| none, or two and more      | not listed      | nobody: its member is out                                       |
-| none, or two and more      | missing         | nobody                                                          |
+| none, or two and more      | not listed      | no member: its member is out                                    |
+| none, or two and more      | missing         | no member                                                       |
 
 `resource_of`: the EtcdMember of a member, which need not be listed.
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 def claim_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> ResourceClaim:
-    """What an EtcdMember says of who is a member.
+    """Return an EtcdMember's claim about its member.
 
     Args:
         resource: The EtcdMember.
@@ -54,7 +54,7 @@ def claim_of(resource: dict[str, Any], members: Sequence[MemberView] = ()) -> Re
 
 
 def member_of(name: str, member_id: str, members: Sequence[MemberView]) -> MemberView | None:
-    """The listed member that an EtcdMember belongs to, by the first table.
+    """Return the listed member that an EtcdMember belongs to, by the first table.
 
     Args:
         name: Name of the EtcdMember.
@@ -65,13 +65,13 @@ def member_of(name: str, member_id: str, members: Sequence[MemberView]) -> Membe
 
 
 def only_namesake(name: str, members: Sequence[MemberView]) -> MemberView | None:
-    """The listed member of an EtcdMember's name, if there is exactly one."""
+    """Return the listed member of an EtcdMember's name, if there is exactly one."""
     namesakes = [m for m in members if m.name and resource_name(m.name) == name]
     return namesakes[0] if len(namesakes) == 1 else None
 
 
 def resource_of(member_name: str, member_id: str, claims: Iterable[ResourceClaim]) -> ResourceClaim | None:
-    """The EtcdMember of a member, by the second table.
+    """Return the EtcdMember of a member, by the second table.
 
     Args:
         member_name: The member's name; empty when it has not started.
@@ -86,7 +86,7 @@ def resource_of(member_name: str, member_id: str, claims: Iterable[ResourceClaim
 
 
 def resource_asked_for(name: str, member_id: str, claims: Iterable[ResourceClaim]) -> ResourceClaim | None:
-    """The EtcdMember that an operator means.
+    """Return the EtcdMember that an operator means.
 
     Args:
         name: The text that was given.
@@ -98,16 +98,16 @@ def resource_asked_for(name: str, member_id: str, claims: Iterable[ResourceClaim
 
 
 def without_resource(members: Iterable[MemberView], claims: Iterable[ResourceClaim]) -> list[MemberView]:
-    """Members that have no EtcdMember. One that has not started has no name that an EtcdMember could have."""
+    """Return the members without an EtcdMember, except unstarted ones, which have no name for one."""
     known = {text for claim in claims for text in (claim.name, claim.member_id)}
     return [m for m in members if m.name and not {resource_name(m.name), m.id} & known]
 
 
 def desired_status(resource: dict[str, Any], members: Sequence[MemberView]) -> DesiredStatus | None:
-    """What an EtcdMember should say by the member list; None when nothing is known of its member.
+    """Return the status that an EtcdMember should have by the member list; None when its member is unknown.
 
     An EtcdMember takes on the ID of a member that joined again under its name, also while it asks to leave. Whether
-    that request is about this member is another question (`etcd_handoff.reconciler.leave_orders`).
+    that request means this member is another question (`etcd_handoff.reconciler.leave_orders`).
     """
     member_id = member_id_of(resource, members)
     member = member_of(resource["metadata"]["name"], member_id, members)
@@ -117,6 +117,6 @@ def desired_status(resource: dict[str, Any], members: Sequence[MemberView]) -> D
 
 
 def _named(member_name: str, claims: tuple[ResourceClaim, ...]) -> ResourceClaim | None:
-    """The EtcdMember of this member name."""
+    """Return the EtcdMember of this member name."""
     name = resource_name(member_name)
     return next((claim for claim in claims if name and claim.name == name), None)

@@ -1,7 +1,7 @@
-"""Sentences in `status.message` of an EtcdMember, and how they begin where something else reads them again.
+"""Define sentences in `status.message` of an EtcdMember, and the beginnings that other code reads again.
 
-Those of a member that is in or out are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`). What happens
-meanwhile is told by `etcd_handoff.operation.texts`.
+Those of a member that is in or out are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`). The texts in
+between come from `etcd_handoff.operation.texts`.
 """
 
 from __future__ import annotations
@@ -12,28 +12,28 @@ from typing import Final
 MESSAGE_REMOVED: Final = "Member removed from cluster"
 MESSAGE_JOINED: Final = "Member joined"
 LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
-"""Asks that leadership moves and the member leaves: `true`, or the ID of the member that is meant."""
+"""Asks that leadership moves and the member leaves: `true`, or the member's ID."""
 REQUESTER_ANNOTATION: Final = "etcd-handoff.io/leave-asked-by"
-"""The Kubernetes user who has asked for that; kept by deploy/requester-policy.yaml, where that is in force."""
+"""The Kubernetes user who asked for that; kept by deploy/requester-policy.yaml, where that is in force."""
 OLD_REQUEST: Final = f"{MESSAGE_JOINED}; spec.leave is an old request"
 OLD_ANNOTATION: Final = f"{MESSAGE_JOINED}; annotation {LEAVE_ANNOTATION} is an old request"
 HELD_BACK: Final = "Not corrected: "
 NOT_STARTED: Final = "Not started: "
 STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
-"""How messages of the watcher begin that are true only while their cause lasts."""
+"""Beginnings of the watcher's messages that are true only while their cause lasts."""
 
 
 GENERATION: Final = re.compile(r" \(generation (\d+)\)$")
 
 
 def old_request(member_id: str, generation: int) -> str:
-    """The message of a present member whose `spec.leave` was meant for another one.
+    """Return the message of a present member whose `spec.leave` was meant for another one.
 
     It names the generation, which rises with the spec alone. The time of the flag in `metadata.managedFields` moves
-    with everything that its manager writes.
+    with every write of its manager.
 
     Args:
-        member_id: The one that it was meant for; empty when that is not known.
+        member_id: The member that it was meant for; empty when that is not known.
         generation: The EtcdMember's generation.
     """
     whom = f" for member {member_id}" if member_id else ""
@@ -41,16 +41,16 @@ def old_request(member_id: str, generation: int) -> str:
 
 
 def old_generation(message: str) -> int | None:
-    """The generation whose `spec.leave` a message calls an old request; None when it names none."""
+    """Return the generation whose `spec.leave` a message calls an old request; None when it names none."""
     found = GENERATION.search(message) if message.startswith(OLD_REQUEST) else None
     return int(found[1]) if found else None
 
 
 def old_annotation(member_id: str) -> str:
-    """The message of a present member whose annotation was meant for another one.
+    """Return the message of a present member whose annotation was meant for another one.
 
     Args:
-        member_id: The one that it was meant for; empty when that is not known.
+        member_id: The member that it was meant for; empty when that is not known.
     """
     whom = f" for member {member_id}" if member_id else ""
     return f"{OLD_ANNOTATION}{whom}: take it away, and set it again to remove this member"

@@ -1,4 +1,4 @@
-"""Exit statuses of the command line and of the worker (contract), and which failures end with which."""
+"""Define the exit statuses of the command line and of the worker (contract), by failure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_BY_FAILURE: Final[dict[str, int]] = {
     "UnknownCluster": EXIT_USAGE,
     "UnknownMember": EXIT_USAGE,
 }
-"""By the type of the failure that an operation ends with (`FailureType`); every other type is `EXIT_FAILED`."""
+"""By the type of an operation's failure (`FailureType`); every other type is `EXIT_FAILED`."""
 
 
 def exit_of_failure(failure_type: str) -> int:
@@ -38,15 +38,15 @@ EXIT_BY_DECISION: Final[dict[str, int]] = {
     "unknown": EXIT_USAGE,
     "unseen": EXIT_UNREACHABLE,
 }
-"""By the word that `plan` has for its decision; every other word is `EXIT_DONE`."""
+"""By `plan`'s word for its decision; every other word is `EXIT_DONE`."""
 
 
 def exit_of_decision(word: str) -> int:
-    """Return the exit status for what `plan` would do."""
+    """Return the exit status for the decision of `plan`."""
     return EXIT_BY_DECISION.get(word, EXIT_DONE)
 
 
 def worst_exit(statuses: Iterable[int]) -> int:
-    """Return the first that is present of: bad configuration, unreachable servers, failures; otherwise 0."""
+    """Return the worst status present: bad configuration, then unreachable servers, then failures; else 0."""
     present = set(statuses)
     return next((status for status in (EXIT_USAGE, EXIT_UNREACHABLE, EXIT_FAILED) if status in present), EXIT_DONE)

@@ -1,4 +1,4 @@
-"""When a credential ends, as it says itself: a certificate, or a token that is a JWT (RFC 7519)."""
+"""Read when a credential ends: a certificate, or a token that is a JWT (RFC 7519)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXPIRY_HINT_DAYS: Final = 30
-"""So many days before it ends, a credential becomes a hint."""
+"""Days before its end from which a credential becomes a hint."""
 LAST_TENTH: Final = 10
 PARTS_OF_A_JWT: Final = 3
 
 
 class Expiry(NamedTuple):
-    """When a credential ends.
+    """The end of a credential.
 
     Attributes:
-        what: What it is, and where.
+        what: The credential and its place.
         when: When it ends.
         lasts: From its issue to its end; None where it does not say so.
     """
@@ -32,11 +32,11 @@ class Expiry(NamedTuple):
 
     @property
     def renewed_by_machines(self) -> bool:
-        """Whether its whole life is shorter than a hint is early: something renews it, or it would always be one."""
+        """Whether its life is shorter than the time of a hint: a program renews it, or it would always be a hint."""
         return self.lasts is not None and self.lasts <= timedelta(days=EXPIRY_HINT_DAYS)
 
     def is_soon(self, now: datetime) -> bool:
-        """Whether somebody should be told that it ends: a month ahead, or in the last tenth of a short life."""
+        """Whether people should know that it ends: a month ahead, or in the last tenth of a short life."""
         ahead = timedelta(days=EXPIRY_HINT_DAYS)
         if self.renewed_by_machines and self.lasts is not None:
             ahead = self.lasts / LAST_TENTH
@@ -47,7 +47,7 @@ def certificate_expiries(what: str, text: str) -> Iterator[Expiry]:
     """Yield the end of each certificate in a PEM text; a broken one is left to other checks.
 
     Args:
-        what: What it is, and where.
+        what: The credential and its place.
         text: The PEM text.
     """
     from etcd_handoff.errors import ConfigError  # noqa: PLC0415  # `--help` answers at once
@@ -63,12 +63,12 @@ def certificate_expiries(what: str, text: str) -> Iterator[Expiry]:
 
 
 def token_expiries(what: str, token: str) -> Iterator[Expiry]:
-    """Yield the end of a token that tells it; nothing of any other.
+    """Yield the end of a token that states it; nothing of any other.
 
-    Nobody verifies it here: whoever accepts the token does.
+    The token is not verified here: its receiver does that.
 
     Args:
-        what: What it is, and where.
+        what: The credential and its place.
         token: The token.
     """
     claims = _claims(token)
@@ -78,7 +78,7 @@ def token_expiries(what: str, token: str) -> Iterator[Expiry]:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """What a JWT says; nothing where it is none."""
+    """Return the claims of a JWT; nothing where the token is none."""
     parts = token.strip().split(".")
     if len(parts) != PARTS_OF_A_JWT:
         return {}
@@ -90,7 +90,7 @@ def _claims(token: str) -> dict[str, Any]:
 
 
 def _moment(seconds: object) -> datetime | None:
-    """The time that a claim means; None where it means none."""
+    """Return the time that a claim means; None where it means none."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
     try:

@@ -1,14 +1,17 @@
-"""Named points at which a test or the demo ends or holds this process: what etcd's gofail is to etcd.
+"""End or hold this process at named points, for a test or the demo, as etcd's gofail does for etcd.
 
-Off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill` or several, separated by `;`. Points are
-`<activity>.before`, `.during` (its effect was asked for, the answer not yet read) and `.after` (the effect has taken
-place, the answer has not left the process). `RemoveMember/check_leader.during` is the point in the activities of that
-workflow alone: a watcher looks at the cluster too. Actions: `kill` (SIGKILL to this process), `hold` (wait until the
-file `<point>.release` appears). Each point strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`:
-the first to create the file `<point>.hit` there, which holds its process ID.
+This is off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill`, or several, separated by `;`. An
+activity has three points. `<activity>.before` is the first. At `.during`, the effect was asked for and the answer not
+yet read. At `.after`, the effect has taken place and the answer has not left the process.
+`RemoveMember/check_leader.during` is the point only in the activities of that workflow, since a watcher looks at the
+cluster too.
 
-Before and after come with every activity (`activities.interceptor`). A point in between is a call of `reach` in the
-activity itself.
+The actions are `kill` (SIGKILL to this process) and `hold` (wait until the file `<point>.release` appears). Each point
+strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`. The first process to create the file
+`<point>.hit` there is struck; the file holds its process ID.
+
+The points before and after come with every activity (`activities.interceptor`). A point in between is a call of `reach`
+in the activity itself.
 """
 
 from __future__ import annotations
@@ -25,19 +28,19 @@ from etcd_handoff import time_limits
 FAILPOINTS_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS"
 FOLDER_VARIABLE: Final = "ETCD_HANDOFF_FAILPOINTS_DIR"
 ATTEMPT: Final = ContextVar("attempt", default=1)
-"""Which attempt of its activity comes to the points; the first one is 1."""
+"""The number of the activity's attempt; the first one is 1."""
 WORKFLOW: Final = ContextVar("workflow", default="")
 """Type of the workflow for which the activity runs; empty where that is not known."""
 
 
 def armed() -> dict[str, str]:
-    """Points and actions of this process's environment."""
+    """Return the points and actions of this process's environment."""
     pairs = (item.partition("=") for item in os.environ.get(FAILPOINTS_VARIABLE, "").split(";") if item.strip())
     return {point.strip(): action.strip() for point, _, action in pairs}
 
 
 async def reach(point: str) -> None:
-    """Do what is armed at `point`; nothing, as a rule."""
+    """Carry out the action that is armed at `point`; as a rule there is none."""
     if FAILPOINTS_VARIABLE not in os.environ:
         return
     actions, folder = armed(), os.environ.get(FOLDER_VARIABLE)
@@ -59,7 +62,7 @@ async def reach(point: str) -> None:
 
 
 def _runs(hit: Path) -> bool:
-    """Whether the process that was struck first is there, and neither stopped nor dead (proc_pid_stat(5))."""
+    """Whether the process that was struck first exists, and is neither stopped nor dead (proc_pid_stat(5))."""
     try:
         state = Path(f"/proc/{hit.read_text()}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):  # it ends while it is looked at

@@ -1,4 +1,4 @@
-"""One question to several servers of which each may answer: the next is asked before the last has given up."""
+"""Ask one question of several servers, the next one before the last has given up."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Answer(Generic[K, T]):
     """The answer that counts.
 
     Attributes:
-        server: Who gave it.
+        server: The server that gave it.
         task: The ended call; its result is the answer, or raises it.
-        silent: Who had been asked as well and had not answered yet.
+        silent: The other servers that were asked and had not answered yet.
     """
 
     server: K
@@ -32,16 +32,16 @@ async def first_answer(
     counts: Callable[[K, asyncio.Future[T]], bool],
     matters: Callable[[K], bool] = lambda _: True,
 ) -> Answer[K, T] | None:
-    """The first answer that counts; None when no server gave one.
+    """Return the first answer that counts; None when no server gave one.
 
-    Servers are asked in the order of `calls`, the next one as soon as the last has given an answer that does not count,
-    or has been silent for `hedge_seconds`. Calls that are still under way at the end are cancelled.
+    Servers are asked in the order of `calls`. The next one is asked as soon as the last has given an answer that does
+    not count, or has been silent for `hedge_seconds`. Calls that are still under way at the end are cancelled.
 
     Args:
         calls: How to ask each server.
         hedge_seconds: How long a server may be silent before the next one is asked too.
-        counts: Told each ended call; whether it ends the asking.
-        matters: Whether a server is still worth asking and waiting for.
+        counts: Returns whether an ended call ends the asking.
+        matters: Returns whether a server is still worth asking and waiting for.
     """
     waiting, running = list(calls), dict[asyncio.Future[T], K]()
     try:

@@ -1,8 +1,8 @@
-"""Who has asked a member to leave through its EtcdMember, as far as the API server tells. Pure.
+"""Find who asked a member to leave through its EtcdMember, as the API server shows it. Pure.
 
-The API server notes of each field the program that has set it (`metadata.managedFields`), by the name that the program
-gives itself. The user is known only where deploy/requester-policy.yaml is in force, which keeps an annotation true.
-Without that policy the annotation says whatever somebody has written there, and so it proves nothing.
+The API server notes for each field the program that set it (`metadata.managedFields`), by the program's own name. The
+user is known only where deploy/requester-policy.yaml is in force, which keeps an annotation true. Without that policy
+anybody can write the annotation, and so it proves nothing.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from etcd_handoff.managed_fields import FIELD_MANAGER, writes
 
 LONGEST_USER: Final = 120
 LONGEST_MANAGERS: Final = 80
-"""Characters of each part. Both go along in a memo, which may be as small as 8 KB."""
+"""Characters of each part. Both go into a memo, which may be as small as 8 KB."""
 
 
 def requester_of(resource: dict[str, Any], field: tuple[str, ...]) -> str:
-    """Who has asked for it, for people: `alice (by kubectl-patch)`, or the field manager alone; empty when unknown.
+    """Return the requester for people: `alice (by kubectl-patch)`, or the field manager alone; empty when unknown.
 
-    All managers that own the field are named, ours left out: each of them asks for its value. The one that set it first
-    comes first, unless it has written something else since. A manager that has only applied what was there already has
-    no time, and comes last.
+    All managers that own the field are named, except ours: each of them asks for its value. The one that set it first
+    comes first, unless it has written something else since. A manager that has only applied the existing value has no
+    time, and comes last.
 
     Args:
         resource: The EtcdMember, which asks by this field.
@@ -41,6 +41,6 @@ def _annotated(resource: dict[str, Any]) -> str:
 
 
 def _bounded(text: str, most: int) -> str:
-    """The text in one line of so many characters at most: what no terminal should get is a question mark."""
+    """Return the text in one line of bounded length, with a question mark for each unprintable character."""
     line = "".join(c if c.isprintable() else "?" for c in text).strip()
     return line if len(line) <= most else f"{line[: most - 3]}..."

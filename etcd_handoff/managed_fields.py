@@ -1,7 +1,7 @@
-"""Who wrote a field of a Kubernetes object, and when, as `metadata.managedFields` tells. Pure.
+"""Read who wrote a field of a Kubernetes object, and when, from `metadata.managedFields`. Pure.
 
-An API server notes for each field manager which fields it set last, and when it last changed one of them (Kubernetes
-API concepts, "Server-Side Apply", "Field management"). Times are whole seconds.
+An API server notes for each field manager which fields it set last. It also notes when the manager last changed one of
+them (Kubernetes API concepts, "Server-Side Apply", "Field management"). Times are whole seconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 FIELD_MANAGER: Final = "etcd-handoff"
 """Our own name as a field manager."""
 K0S_MANAGERS: Final = "k0s"
-"""How k0s's names as a field manager begin."""
+"""Prefix of k0s's names as a field manager."""
 ANYTHING: Final[tuple[str, ...]] = ()
 SPEC_LEAVE: Final = ("f:spec", "f:leave")
 ANNOTATION: Final = ("f:metadata", "f:annotations", f"f:{LEAVE_ANNOTATION}")
@@ -27,7 +27,7 @@ class Write:
     """One manager's ownership of a field.
 
     Attributes:
-        time: When the manager last changed a field of its own, RFC 3339 in UTC; empty when that is not known.
+        time: When the manager last changed one of its fields, RFC 3339 in UTC; empty when that is not known.
         manager: Its name.
     """
 
@@ -36,7 +36,7 @@ class Write:
 
 
 def writes(resource: dict[str, Any], field: tuple[str, ...]) -> list[Write]:
-    """All owners of a field.
+    """Return all owners of a field.
 
     Args:
         resource: The object.
@@ -51,14 +51,14 @@ def writes(resource: dict[str, Any], field: tuple[str, ...]) -> list[Write]:
 
 
 def last_write(resource: dict[str, Any], field: tuple[str, ...]) -> Write:
-    """The latest owner of a field; both parts are empty when there is none."""
+    """Return the latest owner of a field; both parts are empty when there is none."""
     return max(writes(resource, field), default=Write("", ""))
 
 
 def value_since(resource: dict[str, Any], field: tuple[str, ...]) -> str:
-    """Since when a field has its value; empty when that is not known.
+    """Return since when a field has its value; empty when that is not known.
 
-    A manager that sets a field to the value that it has becomes a further owner, so the earliest time counts.
+    A manager that sets a field to its present value becomes a further owner, so the earliest time counts.
     """
     return min((write.time for write in writes(resource, field) if write.time), default="")
 

@@ -1,8 +1,8 @@
-"""The command that a node's own configuration names for its etcd process: one call of it, and what it answers.
+"""Call the command that a node's configuration names for its etcd process, and read its answer.
 
-The command gets a verb as its last argument, and everything else as environment variables, whose values are checked.
-It answers by its exit status as a resource agent of OCF does, and in JSON. docs/member-hooks.md is the contract; what
-each verb is called for is in `etcd_handoff.member_process`.
+The command gets a verb as its last argument, and everything else as environment variables, whose values are checked. It
+answers by its exit status, as a resource agent of OCF does, and in JSON. docs/member-hooks.md is the contract. The
+purpose of each verb is in `etcd_handoff.member_process`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ JOIN_VARIABLES: Final = frozenset(
     {"ETCD_NAME", "ETCD_INITIAL_CLUSTER", "ETCD_INITIAL_CLUSTER_STATE", "ETCD_INITIAL_ADVERTISE_PEER_URLS"}
 )
 SAFE_VALUE: Final = re.compile(r"[A-Za-z0-9.:/_,=\[\]%~+-]+")
-"""What ends in a file that a shell, systemd or a manifest reads may have none of their characters."""
+"""Characters of values that are written to a file that a shell, systemd or a manifest reads: none is special there."""
 DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INHERITED: Final = ("HOME", "LANG", "TMPDIR", "TZ")
-"""All that a command gets of the worker's environment, beside PATH: the rest may hold keys and passwords."""
+"""All that a command gets of the worker's environment, besides PATH: the rest may hold keys and passwords."""
 ERROR_LINES: Final = 3
 ERROR_CHARACTERS: Final = 300
 SECRET: Final = re.compile(r"(?i)([\w-]*(?:password|passwd|secret|token|api[_-]?key)[\w-]*\s*[=:]\s*|bearer\s+)\S+")
@@ -43,21 +43,21 @@ SECRET_NAME: Final = re.compile(r"(?i)password|passwd|secret|token|key")
 
 
 class MemberProcessError(HandoffError):
-    """The command failed, or what it was asked for would not be right; the message says why and what to do.
+    """The command failed, or the request would not be right; the message says why and what to do.
 
     Attributes:
-        started: Etcd may have been started all the same.
+        started: Etcd may have been started despite the failure.
     """
 
     started = False
 
 
 class LeftAloneError(MemberProcessError):
-    """What lies or runs there is another member's, or may be: it is left alone."""
+    """The data or the process there is another member's, or may be: it is left alone."""
 
 
 class Member(NamedTuple):
-    """Of which member the process is.
+    """The member of the process.
 
     Attributes:
         cluster: Cluster profile.
@@ -73,7 +73,7 @@ class Member(NamedTuple):
 
 
 class Answer(Message):
-    """What `status` writes, as JSON; unknown fields are ignored.
+    """The output of `status`, as JSON; unknown fields are ignored.
 
     Attributes:
         running: By the exit status, not by a field.
@@ -81,7 +81,7 @@ class Answer(Message):
         pid: Process ID.
         version: Version of etcd.
         data_dir: Its data directory.
-        member_id: Its member ID in hex, where the command can tell it.
+        member_id: Its member ID in hex, where the command knows it.
         cluster_id: Its cluster ID in hex, likewise.
     """
 
@@ -98,16 +98,16 @@ class MemberCommand:
     """The command, for one member.
 
     Args:
-        profile: What the node's configuration says.
+        profile: The node's configuration.
         node: The node that this worker runs on.
-        member: Whose process it is to be.
+        member: The member of the process.
     """
 
     def __init__(self, profile: MemberProfile, node: str, member: Member) -> None:
         self._profile, self._node, self._member = profile, node, member
 
     async def status(self) -> Answer:
-        """Whether it runs, or something will start it; changes nothing.
+        """Return whether it runs, or something will start it; change nothing.
 
         Raises:
             MemberProcessError: That is not known.
@@ -176,7 +176,7 @@ class MemberCommand:
         return self._clean(f"`{verb}` {what or how}" + (f": {' | '.join(lines)}" if lines else ""))
 
     def _clean(self, text: str) -> str:
-        """Without addresses, secrets and what does not print: it ends in a history."""
+        """Return the text without addresses, secrets and unprintable characters: it ends in a history."""
         for name, value in self._profile.environment.items():
             if SECRET_NAME.search(name) and value:
                 text = text.replace(value, "...")
@@ -185,12 +185,16 @@ class MemberCommand:
 
 
 def _if_safe(value: str) -> str:
-    """The value, or nothing: members that are there already may be called anything."""
+    """Return the value if it is safe, else nothing: present members may have any name."""
     return value if SAFE_VALUE.fullmatch(value) else ""
 
 
 def checked(join: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables, if they are those that etcd joins with and their values are safe wherever they are written."""
+    """Return the variables if etcd joins with exactly these, and their values are safe in any file.
+
+    Raises:
+        MemberProcessError: One is unknown, missing or unsafe.
+    """
     for name, value in join.items():
         if name not in JOIN_VARIABLES:
             msg = f"{name} is none of the variables that a command gets"

@@ -1,7 +1,7 @@
-"""The etcd process of this node: started, stopped, and its data put away, through the command of `member_command`.
+"""Start and stop the etcd process of this node, and put its data away, through `member_command`.
 
-Every verb may come twice: a worker may be killed before it could tell that it had been carried out. So each begins with
-`status`, and ends with it: what the command says of its own success is not believed alone.
+Every verb may come twice: a worker may be killed before it could report the end. So each begins with `status`, and ends
+with it: the command's own report of its success is not enough.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ ON_OTHER_DATA: Final = "it may run on other data; let the command start it on th
 
 
 class Done(NamedTuple):
-    """What a verb has come to.
+    """The result of a verb.
 
     Attributes:
-        text: The same in words.
+        text: The result in words.
         changed: Something was changed.
     """
 
@@ -40,9 +40,9 @@ class MemberProcess:
     """The process of one member.
 
     Args:
-        profile: What the node's configuration says.
+        profile: The node's configuration.
         node: The node that this worker runs on.
-        member: Whose process it is to be.
+        member: The member of the process.
     """
 
     def __init__(self, profile: MemberProfile, node: str, member: Member) -> None:
@@ -50,7 +50,7 @@ class MemberProcess:
         self._command = MemberCommand(profile, node, member)
 
     async def status(self) -> Answer:
-        """Whether it runs, or something will start it; changes nothing.
+        """Return whether it runs, or something will start it; change nothing.
 
         Raises:
             MemberProcessError: That is not known.
@@ -58,13 +58,13 @@ class MemberProcess:
         return await self._command.status()
 
     async def start(self, join: Mapping[str, str], *, begun: bool = False, again: bool = False) -> Done:
-        """It runs, on no data or its own, and has them open.
+        """Make sure that it runs, on no data or its own, and has them open.
 
         Args:
-            join: What etcd is to be started with, by environment variable.
-            begun: It may have been started before, for this member: what lies there without a log is its own.
-            again: What runs and has not joined yet was started with other settings, and is stopped first. One that has
-                joined has its members from the cluster.
+            join: The settings to start etcd with, by environment variable.
+            begun: It may have been started before, for this member: data without a log there is its own.
+            again: A process that runs and has not joined yet was started with other settings, and is stopped first. One
+                that has joined has its members from the cluster.
 
         Raises:
             MemberProcessError: It does not run, or on other data, or other data lies there.
@@ -90,10 +90,10 @@ class MemberProcess:
         return Done(f"started{_pid(after)}", changed=True)
 
     async def stop(self, *, needs_data: bool = False) -> Done:
-        """It does not run, according to `status`.
+        """Make sure that it does not run, according to `status`.
 
         Args:
-            needs_data: What runs on no data counts as another member's.
+            needs_data: A process on no data counts as another member's.
 
         Raises:
             MemberProcessError: It runs, that is not known, or it is another member's.
@@ -117,7 +117,7 @@ class MemberProcess:
         return Done(f"stopped{_pid(before)}", changed=True)
 
     async def archive(self) -> Done:
-        """Its data directory has another name, and nothing lies where etcd would look.
+        """Rename its data directory, so that nothing lies where etcd would look.
 
         Raises:
             MemberProcessError: It runs, that is not known, or it is another member's data.
@@ -145,7 +145,7 @@ class MemberProcess:
         return Done(f"{old} is {new} now", changed=True)
 
     async def whose(self, answer: Answer, *, begun: bool = False) -> Identity | None:
-        """Whose data lies there; None where etcd would begin afresh.
+        """Return the owner of the data there; None where etcd would begin afresh.
 
         Args:
             answer: Of `status`.
@@ -155,7 +155,7 @@ class MemberProcess:
             MemberProcessError: That is not known.
         """
         try:
-            # A disk that hangs is not to stop the whole worker.
+            # A disk that hangs must not stop the whole worker.
             return await asyncio.to_thread(data_directory.identity, _data_dir(answer))
         except DataDirectoryError as error:
             if answer.member_id and answer.cluster_id:
@@ -169,7 +169,7 @@ class MemberProcess:
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _begin(self, given: Mapping[str, str]) -> Answer:
-        """Run `start`: what `status` says once etcd runs, and goes on running on its data."""
+        """Run `start`, and return the `status` once etcd runs and stays on its data."""
         ends = time.monotonic() + self._profile.start_timeout_seconds
         await self._command.do("start", self._profile.start_timeout_seconds, given)
         after = await self._until("start", ends, running=True)
@@ -181,7 +181,7 @@ class MemberProcess:
         return after
 
     async def _require_own(self, answer: Answer, otherwise: str, *, begun: bool = False) -> Identity | None:
-        """Whose data lies there: nobody's, or this member's. If it has begun, a database without a log is nobody's.
+        """Return the owner of the data there, this member or none; if begun, data without a log has none.
 
         Raises:
             LeftAloneError: It is another member's.
@@ -197,10 +197,10 @@ class MemberProcess:
     async def _uses_its_data(
         self, answer: Answer, otherwise: str, kind: type[MemberProcessError] = MemberProcessError
     ) -> bool:
-        """Whether what runs has this data directory open, as far as that can be told; False once nothing runs.
+        """Whether the process has this data directory open, as far as that is known; False once nothing runs.
 
-        The IDs in a directory tell nothing of a process that was moved to another one. What is about to be started is
-        not there to be looked at: its command says so, and on which data. What was started just now gets some time.
+        The IDs in a directory do not show that a process was moved to another one. A process that is only about to be
+        started can't be checked: its command names it and its data. One that was started just now gets some time.
 
         Raises:
             MemberProcessError: Something else runs; of this kind.
@@ -219,7 +219,7 @@ class MemberProcess:
             answer = await self.status()
 
     async def _until(self, verb: str, ends: float, *, running: bool) -> Answer:
-        """What `status` says once it says so."""
+        """Return the `status` once it matches `running`."""
         while True:
             answer = await self.status()
             held = not running and not answer.running and bool(await _is_open(answer))

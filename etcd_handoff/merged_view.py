@@ -1,7 +1,7 @@
-"""One view of a cluster from what several workers saw, none of which reaches all members. Pure.
+"""Merge the views of several workers, none of which reaches all members, into one. Pure.
 
-Stock k0s has every etcd member listen on its own node's loopback address alone, so the worker of that node is the only
-one that can ask it (k0s `pkg/component/controller/etcd.go`).
+In stock k0s every etcd member listens only on its own node's loopback address. So only the worker of that node can ask
+it (k0s `pkg/component/controller/etcd.go`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ELSEWHERE: Final = "another node"
-"""Who reaches a member that this worker does not."""
+"""Stands for the node of a member that this worker does not reach."""
 
 
 def node_of(member_name: str, nodes: Mapping[str, str]) -> str:
-    """The node of a member: what the profile's table says, else its own name."""
+    """Return the node of a member: by the profile's table, else its own name."""
     return nodes.get(member_name, member_name)
 
 
@@ -32,19 +32,19 @@ def merged(  # noqa: PLR0913, PLR0917  # all that it follows from
     nodes: Mapping[str, str],
     heard: Mapping[str, Sequence[HeardMember]] | None = None,
 ) -> ClusterView:
-    """One view out of several; `first` itself when the others reach nobody whom it lacks.
+    """Merge several views into one; return `first` itself when the others reach no further member.
 
-    A member counts as the worker saw it that reaches it. All workers must speak of one cluster and give the same
-    members: each of them has a linearizable list from its own member. A learner gives no such list, so its own word to
-    the worker that reaches it is all that can be had; nobody else counts by his word alone.
+    A member counts as seen by the worker that reaches it. All workers must see one cluster and give the same members:
+    each of them has a linearizable list from its own member. A learner gives no such list, so its own status to the
+    worker that reaches it must do. No other member counts by its own status alone.
 
     Args:
-        first: What the worker saw that looked first.
+        first: The view of the worker that looked first.
         first_node: The node of that worker.
-        others: What other workers saw, by their nodes.
+        others: The views of other workers, by their nodes.
         silent: Why nothing came from a node, by nodes.
         nodes: The profile's table of member names and nodes.
-        heard: What members said of themselves to workers that saw no list, by nodes.
+        heard: Members' own status from workers that saw no list, by nodes.
     """
     doubts = [*first.doubts]
     for node, view in sorted(others.items()):
@@ -70,14 +70,14 @@ def merged(  # noqa: PLR0913, PLR0917  # all that it follows from
 
 
 def completed(own: ClusterView, seen: ClusterView) -> ClusterView:
-    """A worker's own view, with the members that it does not reach as they were seen a moment ago.
+    """Complete a worker's own view with the members that it does not reach, as they were last seen.
 
-    It is its own view alone when anything that it sees itself has changed since: the members, the leader or the term
-    that one of them names, or a committed index that went back.
+    It stays the worker's own view when anything that it sees has changed since. That is the members, the leader or the
+    term that one of them names, or a committed index that went back.
 
     Args:
-        own: What the worker sees now.
-        seen: The merged view that a decision stands on.
+        own: The worker's present view.
+        seen: The merged view of the decision.
     """
     agreed, reached = seen.leadership, [m for m in own.members if m.reachable]
     same_members = own.cluster_id == seen.cluster_id and _roles(own) == _roles(seen)
@@ -92,7 +92,7 @@ def completed(own: ClusterView, seen: ClusterView) -> ClusterView:
 
 
 def _of_one_moment(own: MemberView, seen: MemberView | None) -> MemberView:
-    """The member as this worker sees it, or as it was seen.
+    """Return the member as this worker sees it, or as it was seen.
 
     Indexes are those of one moment, since lags are compared.
     """
@@ -104,7 +104,7 @@ def _of_one_moment(own: MemberView, seen: MemberView | None) -> MemberView:
 
 
 def _roles(view: ClusterView) -> dict[str, bool]:
-    """Who is a member, and whether as a learner."""
+    """Return the members, and whether each is a learner."""
     return {m.id: m.is_learner for m in view.members}
 
 
@@ -120,7 +120,10 @@ def _index(view: ClusterView, member_id: str) -> int:
 def _best(
     member: MemberView, others: Mapping[str, ClusterView], silent: Mapping[str, str], own_node: str
 ) -> MemberView:
-    """The member as somebody sees it who reaches it: the worker on its own node before all others."""
+    """Return the member as seen by a worker that reaches it.
+
+    A view with linearizable reads comes first, then one from the member's own node.
+    """
     if member.reachable:
         return member
     seen = {node: found for node, view in others.items() if (found := view.member(member.id)) and found.reachable}
@@ -142,7 +145,7 @@ def _through(member: MemberView, first_node: str) -> MemberView:
 
 
 def _by_own_word(member: MemberView, cluster_id: str, words: Sequence[tuple[str, Sequence[HeardMember]]]) -> MemberView:
-    """A learner that nobody reaches who has a list, as it described itself to the worker of its node."""
+    """Return an unreached learner by its own status to the worker of its node."""
     if member.reachable or not member.is_learner:
         return member
     statements = ((node, word) for node, own in words for word in own)
@@ -171,7 +174,7 @@ def _is_foreign(first: ClusterView, word: HeardMember) -> bool:
 
 
 def _foreign(first: ClusterView, first_node: str, node: str, word: HeardMember) -> Doubt:
-    """A member of another cluster answers where a member of this one should."""
+    """Return the doubt that a member of another cluster answers in place of one of this cluster."""
     return Doubt(
         kind=MIXED_CLUSTERS,
         text=f"the worker on {first_node} sees cluster {first.cluster_id}, and the worker on {node} hears of cluster"
@@ -182,7 +185,7 @@ def _foreign(first: ClusterView, first_node: str, node: str, word: HeardMember) 
 
 
 def _against(first: ClusterView, first_node: str, view: ClusterView, node: str) -> list[Doubt]:
-    """What another worker's view holds against the first one's."""
+    """Return the contradictions between another worker's view and the first one."""
     if view.cluster_id != first.cluster_id:
         return [
             Doubt(

@@ -1,7 +1,7 @@
-"""When two peer URLs are the same one, however they are written. Pure, and no name is looked up.
+"""Compare peer URLs regardless of spelling. Pure, and no name is looked up.
 
-Etcd compares them as text, so it would give `http://node1:2380` and `http://NODE1:2380` to two members that then fight
-for one port; and a member that somebody has added in another spelling would not be found again.
+etcd compares them as text. So it would give `http://node1:2380` and `http://NODE1:2380` to two members, which then
+fight for one port. And a member that was added in another spelling would not be found again.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PORTS: Final = {"http": 80, "https": 443}
-"""Ports that a URL without one means."""
+"""Default ports of URLs."""
 
 
 def canonical(url: str) -> str:
-    """The URL in the one form of all that mean the same.
+    """Return the URL in the one form of all that mean the same.
 
-    Scheme and host are lower case, an IP address is in its shortest form, the port is there, and no slash ends it. What
-    is no URL of http or https, or has more than host and port, comes back as it is.
+    Scheme and host are lower case, an IP address is in its shortest form, the port is there, and no slash ends it. A
+    text that is no URL of http or https, or has more than host and port, is returned unchanged.
     """
     try:
         parts = urlsplit(url.strip())
@@ -35,7 +35,7 @@ def canonical(url: str) -> str:
 
 
 def address(host_and_port: str) -> str:
-    """The host and port of a peer URL in the same form, for a text without a scheme."""
+    """Return the host and port of a peer URL in the same form, for a text without a scheme."""
     return canonical(f"http://{host_and_port}").removeprefix("http://")
 
 
@@ -45,7 +45,7 @@ def same(one: Iterable[str], other: Iterable[str]) -> bool:
 
 
 def shared(one: Iterable[str], other: Iterable[str]) -> tuple[str, ...]:
-    """Those of `one` that are in `other` as well, as `one` has them, in order."""
+    """Return those of `one` that are also in `other`, as `one` spells them, sorted."""
     there = {*map(canonical, other)}
     return tuple(sorted(url for url in one if canonical(url) in there))
 

@@ -1,4 +1,4 @@
-"""What PEM files hold: whether a certificate or key can be used, whose it is, and until when. No gRPC, no network."""
+"""Read PEM files: whether a certificate or key can be used, its subject, and its end. No gRPC, no network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ISSUER, VALIDITY, SUBJECT = 2, 3, 4
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What we ask of a certificate.
+    """The part of a certificate that is needed here.
 
     Attributes:
         common_name: The subject's common name, which etcd takes for a user's; empty when it has none.
@@ -40,7 +40,7 @@ class Certificate:
 
 
 def certificates(text: str) -> list[Certificate]:
-    """All certificates in a PEM text, in its order.
+    """Return all certificates in a PEM text, in its order.
 
     Raises:
         ConfigError: One of them is broken.
@@ -53,7 +53,7 @@ def certificates(text: str) -> list[Certificate]:
 
 
 def check_authorities(path: Path) -> None:
-    """Return when the file holds certificates of authorities.
+    """Check that the file holds certificates of authorities.
 
     Raises:
         ConfigError: It does not; the message says what it holds instead.
@@ -69,7 +69,7 @@ def check_authorities(path: Path) -> None:
 
 
 def check_certificate(path: Path) -> None:
-    """Return when the file holds a certificate.
+    """Check that the file holds a certificate.
 
     Raises:
         ConfigError: It does not; the message says what it holds instead.
@@ -80,7 +80,7 @@ def check_certificate(path: Path) -> None:
 
 
 def check_key(path: Path, certificate: Path) -> None:
-    """Return when the file holds the private key of this certificate.
+    """Check that the file holds the private key of this certificate.
 
     Raises:
         ConfigError: It does not; the message says why.
@@ -101,7 +101,7 @@ def check_key(path: Path, certificate: Path) -> None:
 
 
 def read(path: Path) -> str:
-    """The text of a PEM file.
+    """Return the text of a PEM file.
 
     Raises:
         ConfigError: It cannot be read, or is no text.
@@ -120,7 +120,7 @@ def _require_certificates(text: str) -> None:
 
 
 def _instead(text: str) -> str:
-    """What a PEM text holds in place of what it should."""
+    """Return what a PEM text holds in place of what it should."""
     if not text.strip():
         return ": it is empty"
     kinds = sorted(set(re.findall(r"-----BEGIN ([A-Z0-9 ]+)-----", text)))
@@ -128,7 +128,7 @@ def _instead(text: str) -> str:
 
 
 def _certificate(der: bytes) -> Certificate:
-    """Subject and end of a certificate (RFC 5280, 4.1)."""
+    """Return subject and end of a certificate (RFC 5280, 4.1)."""
     ((_, whole),) = _parts(der)
     body = next(_parts(whole))[1]
     fields = [(tag, value) for tag, value in _parts(body) if tag != VERSION]
@@ -146,14 +146,17 @@ def _common_name(name: bytes) -> str:
 
 
 def _time(tag: int, text: str) -> datetime:
-    """UTCTime has two digits for the year, 1950 to 2049 (RFC 5280, 4.1.2.5.1); GeneralizedTime has four."""
+    """Return the time of a UTCTime or a GeneralizedTime.
+
+    UTCTime has two digits for the year, 1950 to 2049 (RFC 5280, 4.1.2.5.1). GeneralizedTime has four.
+    """
     if tag == UTC_TIME:
         text = f"{'19' if int(text[:2]) >= 50 else '20'}{text}"
     return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each value in DER that follows another."""
+    """Yield tag and content of each of the consecutive values in DER."""
     at = 0
     while at < len(data):
         tag, length, at = data[at], data[at + 1], at + 2

@@ -1,4 +1,4 @@
-"""What distributions of Kubernetes fix on a controller: where its certificates lie, and what its member is called.
+"""Define what distributions of Kubernetes fix on a controller: its certificates, and its member's name.
 
 A profile with a preset takes from here what it does not say itself. All files are the distribution's own and stay where
 they are: nothing is copied, and a renewal is noticed as everywhere.
@@ -20,7 +20,7 @@ LOCAL_ENDPOINT: Final = "https://127.0.0.1:2379"
 API_PORT: Final = 6443
 """Port of kube-apiserver (kubeadm `apis/kubeadm/v1beta4/defaults.go`)."""
 WITHOUT_ETCDMEMBERS: Final = {"optional": True}
-"""k0s alone brings EtcdMembers along; elsewhere there are some once somebody has installed deploy/crd.yaml."""
+"""Only k0s brings EtcdMembers along; elsewhere there are some once deploy/crd.yaml is installed."""
 PresetName = Literal["k0s", "kubeadm", "k3s", "rke2"]
 Table = dict[str, Any]
 
@@ -50,7 +50,7 @@ class Preset:
     kubernetes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     def table(self, data_dir: Path) -> Table:
-        """The cluster profile of a controller, as the configuration file would have it."""
+        """Return the cluster profile of a controller, as the configuration file would have it."""
         return {
             "etcd": {
                 "endpoints": (LOCAL_ENDPOINT,),
@@ -64,7 +64,7 @@ class Preset:
 
 
 def _rancher(name: str) -> Preset:
-    """K3s, and RKE2, which is made from it.
+    """Return the preset of k3s, or of RKE2, which is made from it.
 
     Sources: k3s `pkg/daemons/control/deps/deps.go` (CreateRuntimeCertFiles), `pkg/datadir/datadir.go` (GlobalConfig),
     `pkg/etcd/etcd.go` (setName: node name, hyphen, eight random digits); RKE2 `pkg/cli/cmds/server.go` (rke2Path).
@@ -111,10 +111,10 @@ PRESETS: Final[Mapping[PresetName, Preset]] = MappingProxyType(
 
 
 def with_preset(own: Mapping[str, Any]) -> Table:
-    """A cluster profile with what its preset gives; its own keys win.
+    """Return a cluster profile with the values of its preset; its own keys win.
 
     Args:
-        own: The profile's table as it was read, checked by nobody yet.
+        own: The profile's table as it was read, not checked yet.
     """
     preset = PRESETS.get(own["preset"]) if isinstance(own.get("preset"), str) else None
     data_dir = own.get("data_dir")
@@ -132,10 +132,10 @@ def with_preset(own: Mapping[str, Any]) -> Table:
 
 
 def member_name(name: PresetName, data_dir: Path | None = None) -> str:
-    """Name of the member on this machine, which is the node of the worker here.
+    """Return the name of the member on this machine, which is the node of the worker here.
 
     Raises:
-        ConfigError: The file with it cannot be read.
+        ConfigError: The file with it cannot be read, or is empty.
     """
     preset = PRESETS[name]
     if not preset.name_file:
@@ -154,11 +154,11 @@ def member_name(name: PresetName, data_dir: Path | None = None) -> str:
 
 
 def what_is_missing(name: PresetName, data_dir: Path | None, ca_file: Path | None) -> str:
-    """What a controller has and this machine lacks, with what to do; empty where nothing is or nobody may look.
+    """Return what this machine lacks of a controller, with the remedy; empty where nothing is seen to be missing.
 
     Args:
         name: The distribution.
-        data_dir: Its data directory; None for the one it has as it comes.
+        data_dir: Its data directory; None for the distribution's default.
         ca_file: Authority of the members' certificates.
     """
     for path in filter(None, (data_dir or PRESETS[name].data_dir, ca_file)):
@@ -172,7 +172,7 @@ def what_is_missing(name: PresetName, data_dir: Path | None, ca_file: Path | Non
 
 
 def remedy(name: PresetName) -> str:
-    """What to do where a file of the distribution cannot be read."""
+    """Return what to do where a file of the distribution cannot be read."""
     return (
         f"run as root, on a {name} controller with a member of its own; if {name} has another data directory than"
         f" {PRESETS[name].data_dir}, give it as --data-dir (data_dir in a profile)"

@@ -1,4 +1,4 @@
-"""Names of the search attributes (contract): lists in the Web UI and the command line select workflows by them."""
+"""Name the search attributes (contract), by which lists in the Web UI and the command line select workflows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Keeps secrets out of what a process says: those that it has read, and what looks like one.
+"""Keep secrets out of what a process writes: those that it has read, and texts that look like one.
 
-A gateway that reads a secret remembers it here; whatever writes a log takes it out again. Nobody has to know which
-library puts what into its errors.
+A gateway that reads a secret remembers it here, and the code that writes a log removes it again. So no code has to know
+what a library puts into its errors.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Final
 
 HIDDEN: Final = "[secret]"
 SHORTEST: Final = 4
-"""A shorter word would be taken out of half of all texts; it guards nothing anyway."""
+"""A shorter word would be removed from half of all texts, and guards nothing anyway."""
 MOST_KNOWN: Final = 500
-"""So many are remembered, the last ones: tokens are renewed for as long as a worker runs."""
+"""How many are remembered, the last ones: tokens are renewed for as long as a worker runs."""
 LIKE_SECRETS: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
     r"|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"  # a JSON Web Token, as of ServiceAccounts and of etcd
@@ -26,7 +26,7 @@ _KNOWN: Final[OrderedDict[str, None]] = OrderedDict()
 
 
 def remember(secret: str) -> None:
-    """From now on `without_secrets` takes this text out."""
+    """Let `without_secrets` remove this text from now on."""
     if len(secret) < SHORTEST:
         return
     _KNOWN[secret] = None
@@ -36,7 +36,7 @@ def remember(secret: str) -> None:
 
 
 def without_secrets(text: str) -> str:
-    """The text with `HIDDEN` in place of each secret."""
+    """Return the text with `HIDDEN` in place of each secret."""
     for secret in sorted(_KNOWN, key=len, reverse=True):  # one may be the beginning of another
         text = text.replace(secret, HIDDEN)
     return LIKE_SECRETS.sub(HIDDEN, text)

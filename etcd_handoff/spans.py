@@ -1,4 +1,4 @@
-"""Spans of calls to etcd and to API servers, where somebody has asked for traces. What makes them is handed in."""
+"""Begin spans of calls to etcd and to API servers, where traces are wanted. The maker of spans is passed in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class CallSpan(Protocol):
     """The span of one call."""
 
     def end(self, status: str | int, *, failed: bool) -> None:
-        """The call has ended.
+        """End the span of the call.
 
         Args:
             status: The name of the gRPC status, or the HTTP status; no text of an error, which may hold anything.
@@ -25,7 +25,7 @@ class _Chosen:
 
 
 def make_with(begin: Callable[[str, dict[str, str | int]], CallSpan | None] | None) -> None:
-    """Calls get spans from now on; those over connections that are open already do not.
+    """Give calls spans from now on, except those over connections that are open already.
 
     Args:
         begin: Begins a span with this name and these attributes, or none outside of what is traced; None for no spans.
@@ -39,5 +39,5 @@ def are_recorded() -> bool:
 
 
 def begin_call(name: str, attributes: dict[str, str | int]) -> CallSpan | None:
-    """Begin the span of a call; None where nobody wants one."""
+    """Begin the span of a call; return None where none is wanted."""
     return _Chosen.begin(name, attributes) if _Chosen.begin else None

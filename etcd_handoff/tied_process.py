@@ -1,4 +1,4 @@
-"""A program that does not outlive the process that has started it."""
+"""Tie a program to the process that has started it, so that it does not outlive that process."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ except OSError as error:
 """
 """Asks the kernel to kill us when our parent dies, then becomes the program.
 
-prctl's PR_SET_PDEATHSIG is kept across exec, and not by children of the program. A wrapper sets it, since `preexec_fn`
+prctl's PR_SET_PDEATHSIG is kept across exec, but not by children of the program. A wrapper sets it, since `preexec_fn`
 can dead-lock in a process with threads. The parent may have died before the call: then it is not our parent any more.
-The kernel watches the thread that started us, so processes are started from the event loop's thread, never from
-a pool's. Elsewhere than on Linux a killed parent leaves its processes behind.
-"""
+The kernel watches the thread that started us. So processes are started from the event loop's thread, never from a
+pool's. On other systems than Linux, a killed parent leaves its processes behind."""
 
 
 def command(program: Sequence[str]) -> list[str]:
-    """The command line that becomes the program, tied to this process.
+    """Return the command line that becomes the program, tied to this process.
 
     Args:
         program: Its absolute path, and its arguments.

@@ -1,4 +1,4 @@
-"""Tasks whose end perhaps nobody awaits."""
+"""Handle tasks that may never be awaited."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ if TYPE_CHECKING:
 
 
 def may_be_left(started: asyncio.Future[Any]) -> None:
-    """Mark its exception as retrieved, so that asyncio does not log it when nobody awaits it."""
+    """Mark its exception as retrieved, so that asyncio does not log it when it is never awaited."""
     started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

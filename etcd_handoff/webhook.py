@@ -1,4 +1,4 @@
-"""Delivers a notice to an HTTP server: signed, with a time-out, without redirects, and without a word of its URL.
+"""Deliver a notice to an HTTP server: signed, with a time-out, without redirects, and without its URL in errors.
 
 Signatures follow the Standard Webhooks specification, for which receivers find libraries in most languages.
 """
@@ -35,10 +35,10 @@ class DeliveryError(HandoffError):
 
 
 class AnswerError(DeliveryError):
-    """The server has answered something else than 2xx.
+    """The server answered something else than 2xx.
 
     Attributes:
-        status: What it has answered.
+        status: The status of its answer.
     """
 
     def __init__(self, status: int) -> None:
@@ -47,7 +47,7 @@ class AnswerError(DeliveryError):
 
 
 def read_secret(path: Path) -> bytes:
-    """The secret in the first line of a file: `whsec_` and base64, or any text.
+    """Return the secret in the first line of a file: `whsec_` and base64, or any text.
 
     Raises:
         DeliveryError: It cannot be read, or is too short.
@@ -74,37 +74,37 @@ def read_secret(path: Path) -> bytes:
 
 
 def signature(secret: bytes, event_id: str, timestamp: int, body: bytes) -> str:
-    """What the header `webhook-signature` says of a body that is sent now.
+    """Return the header `webhook-signature` of a body that is sent now.
 
     Args:
-        secret: What the receiver knows too.
+        secret: The secret that the receiver knows too.
         event_id: The header `webhook-id`.
         timestamp: The header `webhook-timestamp`, in seconds since 1970.
-        body: What is sent.
+        body: The body.
     """
     signed = f"{event_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(secret, signed, hashlib.sha256).digest()).decode()
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The receiver is the one that is configured: its word does not send a signed message elsewhere."""
+    """Refuse redirects: only the configured receiver gets a signed message."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
 def deliver(profile: NotificationsProfile, notice: Notice) -> int:
-    """Send the notice; it has been taken when this returns.
+    """Send the notice; it has been accepted when this returns.
 
     Args:
-        profile: Where to, and with which secret.
-        notice: What to say.
+        profile: The receiver, and the secret.
+        notice: The notice.
 
     Returns:
         The status of the answer, 2xx.
 
     Raises:
-        DeliveryError: It was not taken, or nobody knows.
+        DeliveryError: It was not accepted, or that is not known.
     """
     remember(profile.url)  # a token may be part of it
     body, now = body_of(notice), int(time.time())
@@ -120,13 +120,13 @@ def deliver(profile: NotificationsProfile, notice: Notice) -> int:
 
 
 def reach(profile: NotificationsProfile) -> int:
-    """Ask the webhook's server whether it is there, by HEAD, which tells it nothing and which it may refuse.
+    """Check whether the webhook's server answers, by a HEAD request, which has no content and may be refused.
 
     Returns:
         The status of its answer, whatever it is.
 
     Raises:
-        DeliveryError: It does not answer, or is not who it should be.
+        DeliveryError: It does not answer, or has another identity than it should.
     """
     remember(profile.url)
     headers = {"User-Agent": f"etcd-handoff/{__version__}"}
@@ -138,7 +138,7 @@ def reach(profile: NotificationsProfile) -> int:
 
 
 def _send(profile: NotificationsProfile, request: urllib.request.Request) -> int:
-    """Send a request; the status of the answer, 2xx."""
+    """Send a request, and return the status of the answer, 2xx."""
     tls = _authorities(profile.ca_file)
     try:
         opener = urllib.request.build_opener(_NoRedirects, urllib.request.HTTPSHandler(context=tls))
@@ -152,7 +152,7 @@ def _send(profile: NotificationsProfile, request: urllib.request.Request) -> int
 
 
 def _authorities(ca_file: Path | None) -> ssl.SSLContext:
-    """Whose certificates are accepted: those of the file, or the system's.
+    """Return the accepted authorities: those of the file, or the system's.
 
     Raises:
         DeliveryError: The file cannot be used.
@@ -167,7 +167,7 @@ def _authorities(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def _why(error: Exception) -> str:
-    """Why there was no answer, without the address that a library may have put into its words."""
+    """Return why there was no answer, without the address that a library may have put into its words."""
     cause = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted ({cause.verify_message})"

@@ -1,4 +1,4 @@
-"""What is told outside of Temporal of an operation: one event, and how it reads as a CloudEvent. Pure."""
+"""Define a notice outside of Temporal: one event of an operation, and its form as a CloudEvent. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTSIDE_OF_DATA: Final = {"event_id", "event", "time"}
 
 
 class NoticeEvent(StrEnum):
-    """What is told (contract)."""
+    """The kind of a notice (contract)."""
 
     BLOCKED = "blocked"
     APPROVAL_WANTED = "approval-wanted"
@@ -25,12 +25,13 @@ class NoticeEvent(StrEnum):
 class Notice(Message):
     """One event of an operation; input of the workflow `Notify` and of `send_notice`.
 
-    It stands in a history, and goes to somebody else's server: it holds no endpoint and no secret, and its texts no
-    address. A member is told as it was named, also where that looks like an address, and so are the IDs made of it.
+    It stands in a history, and goes to a foreign server. So it holds no endpoint and no secret, and its texts hold no
+    address. A member keeps its name, even where that looks like an address. The same holds for IDs that contain the
+    name.
 
     Attributes:
-        event_id: The same for the same occurrence, however often it is told.
-        event: What has happened, one of `NoticeEvent`.
+        event_id: The same for the same occurrence, however often it is sent.
+        event: The kind of event, one of `NoticeEvent`.
         time: When, ISO 8601 in UTC.
         cluster: Cluster profile.
         cluster_id: The etcd cluster's own ID; empty before the first look.
@@ -40,14 +41,14 @@ class Notice(Message):
         workflow_id: ID of the workflow.
         run_id: Its run.
         namespace: Temporal's namespace.
-        state: Where the operation stands.
+        state: State of the operation.
         reason: Why it is blocked, one of the planner's reasons; empty otherwise.
         outcome: How it has ended: the result's outcome, the failure's type, or `cancelled`; empty otherwise.
         text: What is happening, in words.
         waiting_for: What would unblock it.
         asked_because: The reason that was given for the operation.
         next: Commands that a person can type now.
-        plan: The steps that follow, in words; empty while it is not known what follows, and at the end.
+        plan: The steps that follow, in words; empty while they are not known, and at the end.
     """
 
     event_id: str
@@ -72,7 +73,7 @@ class Notice(Message):
 
 
 def cloud_event(notice: Notice) -> dict[str, Any]:
-    """The notice as a CloudEvent 1.0 in the structured mode of its JSON format."""
+    """Return the notice as a CloudEvent 1.0 in the structured mode of its JSON format."""
     return {
         "specversion": "1.0",
         "id": notice.event_id,
@@ -86,5 +87,5 @@ def cloud_event(notice: Notice) -> dict[str, Any]:
 
 
 def body_of(notice: Notice) -> bytes:
-    """What is sent: the same bytes each time."""
+    """Return the body of the request: the same bytes each time."""
     return json.dumps(cloud_event(notice), ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

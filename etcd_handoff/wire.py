@@ -1,4 +1,4 @@
-"""What all messages have in common: exact types, the forms of names and IDs, and what is wrong with one, in words.
+"""Define what all messages share: exact types, the forms of names and IDs, and readable errors.
 
 Member and cluster IDs are lowercase hex without padding, as etcdctl and k0s print them: uint64 does not survive JSON
 readers that use doubles.
@@ -24,24 +24,24 @@ PEER_URL: Final = r"^https?://[^\s/@?#,=\"'\\]+:[0-9]{1,5}$"
 """A peer URL has a port and no path (etcd `client/pkg/types/urls.go`, NewURLs), and none of ours has a user. It stands
 in the value of `ETCD_INITIAL_CLUSTER`, so it has none of its separators."""
 NEW_MEMBER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
-"""The name of a member that is to be added stands there too."""
+"""The name of a member that is to be added also stands there."""
 NewMemberName = Annotated[str, StringConstraints(max_length=253, pattern=NEW_MEMBER_NAME)]
 PeerUrl = Annotated[str, StringConstraints(max_length=300, pattern=PEER_URL)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=MEMBER_NAME)]
 
 
 class Message(BaseModel):
-    """Base of what workers tell each other: immutable, exact types, unknown fields ignored.
+    """Base of the messages between workers: immutable, exact types, unknown fields ignored.
 
-    Workers of two versions run side by side while an update is rolled out, so what a newer one adds must not stop an
-    older one.
+    Workers of two versions run side by side during an update. So the additions of a newer one must not stop an older
+    one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
 class Request(Message):
-    """Base of what people write: an unknown field is an error, since a misspelt one would silently be left out."""
+    """Base of what people write: an unknown field is an error, since a misspelt one would silently be ignored."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,34 +52,34 @@ PATTERNS: Final = {
     PEER_URL: "give http:// or https://, host and port, and nothing after them",
     MEMBER_NAME: "give a member name or a hex ID: no '/', no control characters, no space at its start",
 }
-"""What a text that does not match should be, in words."""
+"""What a text should be that does not match, in words."""
 LONGEST_KEY: Final = 60
 
 
 def in_words(item: ErrorDetails) -> str:
-    """What is wrong with one field."""
+    """Return what is wrong with one field."""
     pattern = str(item.get("ctx", {}).get("pattern"))
     return PATTERNS.get(pattern) or item["msg"].removeprefix("Value error, ")
 
 
 def describe(error: ValidationError, say: Callable[[ErrorDetails], str] = in_words) -> list[str]:
-    """One readable line for each wrong field: `member: Field required`; no value is repeated.
+    """Return one readable line for each wrong field: `member: Field required`; no value is repeated.
 
     Args:
-        error: What pydantic found.
-        say: What is wrong with a field, in words.
+        error: The error of pydantic.
+        say: Returns what is wrong with a field, in words.
     """
     items = error.errors(include_url=False, include_input=False)
     lists = {item["loc"][:end] for item in items for end in range(len(item["loc"]))}
     return [
         f"{'.'.join(_shown(part) for part in item['loc']) or 'input'}: {say(item)}"
         for item in items
-        # A list whose items are wrong counts as empty as well, which nobody needs to hear.
+        # A list whose items are wrong also counts as empty, and a line on that would add nothing.
         if item["type"] != "too_short" or item["loc"] not in lists
     ]
 
 
 def _shown(key: str | int) -> str:
-    """A key as it may stand in a line, whatever somebody sent."""
+    """Return a key as it may stand in a line, whatever was sent."""
     text = "".join(c if c.isprintable() else "?" for c in str(key))
     return text if len(text) <= LONGEST_KEY else f"{text[:LONGEST_KEY]}..."
