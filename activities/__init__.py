@@ -1,1 +1,1 @@
-"""Effects: each activity reads, decides whether its effect is still wanted, acts, and reads again."""
+"""Activities: each reads, decides whether its effect is still wanted, acts, and reads again."""

@@ -1,9 +1,9 @@
-"""Whether Temporal still counts on the attempt that runs: a worker may wake up with one that was given up.
+"""Whether Temporal still counts on the running attempt of an activity.
 
-Temporal gives an attempt up whose heartbeats fail to come, and starts another one elsewhere. The first one learns that
-from the answer to its next heartbeat at the earliest. A virtual machine that was stopped for a while goes on at once,
-and an answer of Temporal's that lay in its socket begins an attempt that was given up long ago. By then the operation
-may have been cancelled, and others may have had their turn.
+Temporal gives up an attempt whose heartbeats do not come, and starts another one elsewhere. The first attempt learns
+that from the answer to its next heartbeat at the earliest. A virtual machine that was stopped for a while continues at
+once. An answer of Temporal's that lay in its socket can then begin an attempt that was given up long ago. By then the
+operation may have been cancelled, and other operations may have had their turn.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ class Attempts:
         self._client = client
 
     async def why_void(self) -> str:
-        """Why the running attempt must change nothing any more; empty while Temporal counts on it.
+        """Return why the running attempt must change nothing any more, or "" while Temporal counts on it.
 
-        Nothing is changed either while Temporal does not say: what an attempt that it cannot hear has done would come
-        as a surprise.
+        The attempt changes nothing either while Temporal does not answer. Temporal would not expect what such an
+        attempt has done.
         """
         info = activity.info()
         if info.is_local:
@@ -67,13 +67,14 @@ class Attempts:
 
 
 async def require_timely(why_void: WhyVoid | None) -> None:
-    """Nothing speaks against an order to k0s now, which follows it without asking who takes part.
+    """Check that an order to k0s may be given now: k0s follows it without asking who takes part.
 
-    It was decided on a look that is as old as the activity, which may have waited for hours for a worker. The times are
-    the server's.
+    The order was decided on a look that is as old as the activity, which may have waited for a worker for hours. Both
+    times are the server's.
 
     Raises:
-        ApplicationError: The cluster is to be looked at again before; or this attempt does not count.
+        ApplicationError: The order is so old that the cluster has to be looked at again, or this attempt does not
+            count.
     """
     info = activity.info()
     waited = info.started_time - info.scheduled_time
@@ -85,12 +86,12 @@ async def require_timely(why_void: WhyVoid | None) -> None:
 
 
 def was_given_up() -> bool:
-    """Whether the attempt that runs was cancelled because Temporal does not know it any more."""
+    """Return whether the running attempt was cancelled because Temporal does not know it any more."""
     details = activity.cancellation_details()
     return details is not None and (details.not_found or details.timed_out)
 
 
 def is_cancelling() -> bool:
-    """Whether the running task is to end: its activity was cancelled, or its time is up."""
+    """Return whether the running task is to end: its activity was cancelled, or its time is up."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

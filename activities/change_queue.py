@@ -1,4 +1,4 @@
-"""The calls to Temporal for a cluster's queue: a removal takes its turn, and a new queue asks who has one."""
+"""Activities of a change queue: take a turn in it, and recall which operations stand in it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 QUEUE_TYPE: Final = "ChangeQueue"
 TYPES: Final = ", ".join(f"'{request.workflow_type}'" for request in OPERATIONS)
 OPEN_REMOVALS: Final = f"WorkflowType IN ({TYPES}) AND CloseTime IS NULL"
-"""Not by their status, since one that somebody has paused is open too, and may have the turn."""
+"""Selects by the end and not by the status: a paused removal is open too, and may have the turn."""
 ENQUEUE, STEP_ASIDE, POSITION, REJOIN = "enqueue", "step_aside", "position", "rejoin"
 TURN_MEMO: Final = "etcd-handoff-turn"
 """Key in a queue's memo: the removal that has started it, and by which request."""
@@ -54,7 +54,7 @@ STATES_WITHOUT_TURN: Final = frozenset(
 
 
 class ChangeQueueActivities:
-    """The activities of the queue.
+    """Take turns in change queues, and recall their entries.
 
     Args:
         client: Connected to the server that the worker works for.
@@ -66,22 +66,22 @@ class ChangeQueueActivities:
 
     @activity.defn
     async def take_turn(self, turn: TakeTurnInput) -> TakeTurnResult:
-        """A removal stands in its cluster's queue, or gives its turn up.
+        """Put a removal into its cluster's queue, or give its turn up. Afterwards the queue has recorded that.
 
-        Without a queue it starts one, which gives it the turn, unless the last queue did not end by itself: then others
-        may have the turn from it, and the new queue asks them first. Done again after a lost answer, it finds by the
-        queue's memo that it has started it itself, with the same request: then the turn was given by that, and it still
-        is, as only the removal gives it up. No worker has to serve the queue for that.
+        If there is no queue, this activity starts one, which gives the removal the turn. If the last queue did not
+        complete, others may have the turn from it, so the new one asks them first. A repeated attempt finds in the memo
+        that the same request has started the queue. Then the removal still has the turn, since only the removal gives
+        it up. No worker has to serve the queue for that.
         """
         entry, queue = turn.entry, self._client.get_workflow_handle(change_queue_id(turn.cluster_id))
         delay = start_delay(self._recent_starts()) if entry.waits else None
         if not (entry.waits or turn.wakes):
-            # Nobody ends the queue's start delay only to give a turn up.
+            # To give a turn up is no reason to end the queue's start delay.
             return await self._enter(queue, turn) or _not_granted(entry)
         tries = 0
         while True:
             tries += 1
-            # ALLOW_DUPLICATE would start it in any case: how the last one ended has to be asked before.
+            # ALLOW_DUPLICATE would start it in any case, so ask first how the last one ended.
             last = await describe(self._client, queue.id)
             if last is not None and not last.workflow_execution_info.HasField("close_time"):
                 if entry.waits and memo_value(last, TURN_MEMO) == [entry.chain_id, entry.request]:
@@ -100,7 +100,7 @@ class ChangeQueueActivities:
             return _granted(entry, began_queue=tries == 1) if entry.waits else _not_granted(entry)
 
     async def take_turn_soon(self, turn: TakeTurnInput) -> TakeTurnResult | None:
-        """As `take_turn`, beside another step; None where that does not succeed soon."""
+        """Take the turn as `take_turn` does, beside another step. Return None if that does not succeed soon."""
         with contextlib.suppress(TimeoutError, RPCError):
             async with asyncio.timeout(time_limits.STEPS.turn_seconds):
                 return await self.take_turn(turn)
@@ -108,10 +108,9 @@ class ChangeQueueActivities:
 
     @activity.defn
     async def recall_entries(self, recall: RecallEntriesInput) -> RecallEntriesResult:
-        """Which open removals stand in the queue of an etcd cluster, and which of them has the turn.
+        """Return which open removals stand in the queue of an etcd cluster, and which one has the turn.
 
-        Asking makes a removal count its request up: what an earlier queue granted and is still on its way counts no
-        more.
+        Each removal that answers has raised its request number. So a grant of an earlier queue does not count any more.
         """
         slots = asyncio.Semaphore(CONCURRENT_REJOINS)
 
@@ -132,7 +131,7 @@ class ChangeQueueActivities:
         )
 
     async def _start(self, queue_id: str, state: ChangeQueueState, delay: timedelta | None) -> bool:
-        """Start the queue; False when one runs already."""
+        """Start the queue, and return False if one runs already."""
         first = state.entries[0]
         granted = first.waits and not state.possible_holders
         try:
@@ -153,9 +152,9 @@ class ChangeQueueActivities:
         return True
 
     async def _enter(self, queue: WorkflowHandle[Any, Any], turn: TakeTurnInput) -> TakeTurnResult | None:
-        """Put the entry into a queue that runs; None when it has ended.
+        """Put the entry into a running queue, and return None if the queue has ended.
 
-        Temporal keeps the signal until a worker serves the queue, which keeps the place; the update brings the answer.
+        Temporal keeps the signal until a worker serves the queue, which keeps the place. The update brings the answer.
         """
         entry = turn.entry
         try:
@@ -173,7 +172,7 @@ class ChangeQueueActivities:
         return _not_granted(entry)
 
     async def _ask_position(self, queue: WorkflowHandle[Any, Any], entry: QueueEntry) -> TakeTurnResult:
-        """What the queue answers, or why it does not.
+        """Return what the queue answers, or why it does not.
 
         Raises:
             RPCError: NOT_FOUND when it has ended.
@@ -193,7 +192,7 @@ class ChangeQueueActivities:
         return _not_granted(entry, silent=f"the queue {queue.id} does not answer: {text}")
 
     async def _rejoin(self, workflow_id: str, recall: RecallEntriesInput) -> QueueEntry | str | None:
-        """The entry of a removal; None when it has none for this etcd cluster, its ID when it does not answer."""
+        """Return a removal's entry, None without one for this etcd cluster, or its ID if it does not answer."""
         removal = self._client.get_workflow_handle(workflow_id)
         try:
             entry: QueueEntry = await removal.execute_update(
@@ -218,7 +217,7 @@ class ChangeQueueActivities:
 
 
 async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds: float) -> QueuePosition:
-    """The queue's answer; asked again it is the same question, since Temporal takes only ten at once."""
+    """Return the queue's answer. Asked again it is the same update, since Temporal takes only ten at once."""
     position: QueuePosition = await queue.execute_update(
         POSITION,
         entry,
@@ -230,19 +229,19 @@ async def _position(queue: WorkflowHandle[Any, Any], entry: QueueEntry, seconds:
 
 
 def _granted(entry: QueueEntry, *, began_queue: bool = False) -> TakeTurnResult:
-    """The removal has the turn."""
+    """Return the result of a removal that has the turn."""
     position = QueuePosition(granted=True, chain_id=entry.chain_id, request=entry.request)
     return TakeTurnResult(turn=position, began_queue=began_queue)
 
 
 def _not_granted(entry: QueueEntry, *behind: str, silent: str = "") -> TakeTurnResult:
-    """The removal does not have the turn, and the queue will say when it does."""
+    """Return the result of a removal that does not have the turn: the queue signals it later."""
     position = QueuePosition(granted=False, behind=behind, chain_id=entry.chain_id, request=entry.request)
     return TakeTurnResult(turn=position, silent=silent)
 
 
 def _may_hold(removal: Listed, profiles: tuple[str, ...]) -> bool:
-    """Whether a removal that does not answer may have the turn in this etcd cluster, as far as lists tell."""
+    """Whether a removal that does not answer may have the turn in this cluster, judged by search attributes."""
     cluster = removal.typed_search_attributes.get(CLUSTER_KEY)
     state = removal.typed_search_attributes.get(STATE_KEY)
     return state not in STATES_WITHOUT_TURN and (cluster is None or cluster in profiles)

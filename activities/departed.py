@@ -1,4 +1,4 @@
-"""What still runs on the node of a member that is out."""
+"""Observe what still runs on the node of a member that was removed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class DepartedActivities:
-    """The activity on what a removed member leaves behind.
+    """Observe what a removed member leaves behind.
 
     Args:
         config: Where the clusters are.
@@ -32,10 +32,10 @@ class DepartedActivities:
 
     @activity.defn
     async def see_departed(self, ask: SeeDepartedInput) -> SeeDepartedResult:
-        """Whether the etcd on this node still listens; one that ends has a second for it.
+        """Return whether the etcd on this node still listens, after a second in which it may end.
 
-        Nothing is asked of it: an etcd that is told its removal panics at some calls (etcd
-        `server/etcdserver/server.go`, IsLearner).
+        It opens a TCP connection, sends nothing, and changes nothing. An etcd that knows of its removal panics at some
+        calls (etcd `server/etcdserver/server.go`, IsLearner).
         """
         clock, etcd = StepClock(self._node), self._config.cluster(ask.cluster).etcd
         if not etcd.names_own_member_alone:

@@ -1,8 +1,4 @@
-"""Effects on etcd. Interrupted at any point and run again, anywhere, each ends in the same state.
-
-Every change begins with a fresh look and the planner's word on it: an activity may run long after it was planned, on
-another node, or for the second time.
-"""
+"""Activities that change etcd. Repeated at any point and on any node, each ends in the same state."""
 
 from __future__ import annotations
 
@@ -56,7 +52,7 @@ if TYPE_CHECKING:
 
 
 async def _no_turn(_: TakeTurnInput) -> None:
-    """Nobody asks the queue here, so the operation has to."""
+    """Return None: this worker does not ask the queue, so the operation has to."""
 
 
 class EtcdActivities:
@@ -65,13 +61,13 @@ class EtcdActivities:
     Args:
         config: Where the clusters are.
         node: The node that this worker runs on.
-        gateway: Makes the gateway of a profile; told the cluster ID that the profile names, empty when it names none.
+        gateway: Makes the gateway of a profile. Its second argument is the cluster ID that the profile names, or "".
         ahead: Begins the record of a member that leaves while the steps before it still run.
-        traits: What the worker knows of a profile.
-        claims: Reads what the EtcdMembers of a profile say of who is a member; None where there are none.
-        workers: Which nodes have a worker, as far as Temporal says; None where nobody asks it.
-        why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
-        take_turn: Takes the turn in a cluster's queue; None where the queue does not answer soon.
+        traits: Gives what the worker knows of a profile.
+        claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
+        workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
+        why_void: Gives why the running attempt must change nothing any more; None if Temporal is not asked.
+        take_turn: Takes the turn in a cluster's queue; it returns None if the queue does not answer soon.
     """
 
     def __init__(  # noqa: PLR0913  # all that a worker has for it
@@ -104,13 +100,13 @@ class EtcdActivities:
             await looks.gateway.close()
 
     async def warm(self) -> None:
-        """Look at every cluster once, as far as that can be done now."""
+        """Look at every cluster once, and ignore errors."""
         for cluster in self._config.clusters:
             with contextlib.suppress(EtcdError, ApplicationError):
                 await self.looks(cluster).observe()
 
     def looks(self, cluster: str) -> Looks:
-        """Looks at the cluster of a profile, whose gateway is opened on first use and kept.
+        """Return the looks at a profile's cluster. The gateway is opened on first use and kept.
 
         Raises:
             UnknownClusterError: There is no such profile.
@@ -123,7 +119,12 @@ class EtcdActivities:
 
     @activity.defn
     async def check_leader(self, look: CheckLeaderInput) -> StepResult:
-        """Who is a member, who leads, who is healthy; changes nothing."""
+        """Look at the cluster without a change. The result has a view, or says why there is none.
+
+        Raises:
+            EtcdPermissionError: The user may not read, or may not change the membership.
+            ApplicationError: Another worker has to look.
+        """
         clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
         looks, acknowledged, write_error = self.looks(look.cluster), None, ""
         claiming = asyncio.ensure_future(self._read_claims(look)) if look.claims else None
@@ -172,11 +173,10 @@ class EtcdActivities:
 
     @activity.defn
     async def move_leader(self, act: StepInput | MoveLeaderInTurnInput) -> MoveLeaderResult:
-        """The leading target has handed leadership to the best transferee, or a fresh view says why not.
+        """Move leadership to the best transferee. Afterwards a transferee leads, or a fresh view says why not.
 
-        MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so the
-        transferee is watched meanwhile, and its word ends the step; `await_election` asks the others. Where the turn is
-        to be taken with it, leadership stays where it is until the queue has granted that.
+        MoveLeader answers with the next 100 ms tick, although the transfer takes milliseconds. So the step watches the
+        transferee, and ends by its answer. If the turn is to be taken too, leadership stays until the queue grants it.
         """
         looks, clock = self.looks(act.cluster), StepClock(self._node)
         if not isinstance(act, MoveLeaderInTurnInput):
@@ -185,19 +185,19 @@ class EtcdActivities:
 
     @activity.defn
     async def await_election(self, ask: AwaitElectionInput) -> StepResult:
-        """A majority of the voters names a current voter other than the target as leader, at a higher term.
+        """Wait until a majority of voters names a current voter other than the target as leader, at a higher term.
 
-        It runs beside `move_leader`. Where no worker reaches all voters, `others` are those that this worker is to ask,
-        and the operation looks at the whole cluster afterwards.
+        It runs beside `move_leader`. If no worker reaches all voters, it asks those in `others`, for the operation to
+        judge.
         """
         return await Election(self.looks(ask.cluster), ask, StepClock(self._node), self._ahead).run()
 
     @activity.defn
     async def remove_member(self, act: StepInput) -> StepResult:
-        """The target is not in the linearizable member list, or a fresh view says why it still is.
+        """Remove the target. Afterwards it is not in the linearizable member list, or a fresh view says why it is.
 
-        etcd's own answer is the membership without the target. After any other answer the state is read again before
-        anything is said about it: a lost answer is no failure, and `member not found` no success of ours.
+        etcd's own answer is the membership without the target. After any other answer the state is read again. A lost
+        answer is no failure, and `member not found` does not prove that this attempt removed it.
         """
         clock, looks = StepClock(self._node), self.looks(act.cluster)
         removal = Removal(looks, act, clock, self._ahead, self._why_void)
@@ -205,38 +205,38 @@ class EtcdActivities:
 
     @activity.defn
     async def add_learner(self, ask: AdditionInput) -> StepResult:
-        """A member with the wanted peer URLs is in the member list, or a fresh view says why not."""
+        """Add a learner. Afterwards a member has the wanted peer URLs, or a fresh view says why not."""
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
         step = LearnerStep(looks, ask, clock, AddLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
 
     @activity.defn
     async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
-        """The learner is in sync by its own word in two looks, or a view says what has changed, or that time is up."""
+        """Wait until the learner is in sync in two looks, or a view shows another change, or the time is up."""
         return await SyncWait(self.looks(ask.cluster), ask, StepClock(self._node)).run()
 
     @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
-        """The learner with the wanted peer URLs has a vote, or a fresh view says why not."""
+        """Promote the learner. Afterwards the member with its peer URLs is a voter, or a fresh view says why not."""
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
         step = LearnerStep(looks, ask, clock, PromoteLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
 
     @activity.defn
     async def release_lock(self, ask: ReleaseLockInput) -> ReleaseLockResult:
-        """The lock in etcd is not this operation's any more; nothing is said where nobody could be asked for that."""
+        """Release this operation's lock in etcd, and return whether a member has acknowledged that."""
         return ReleaseLockResult(released=await release_left_lock(self.looks(ask.cluster), ask))
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _worker_nodes(self, look: CheckLeaderInput) -> tuple[str, ...]:
-        """Nodes of all workers, where each asks its own member alone and none knows yet which cluster is meant."""
+        """Return the nodes of all workers, if each asks only its own member and the cluster is not yet known."""
         named = look.cluster_id or self._config.cluster(look.cluster).cluster_id
         settled = look.for_node or named or not self.looks(look.cluster).own_member_alone
         return () if settled or self._workers is None else await self._workers.serving(look.cluster)
 
     async def _read_claims(self, look: CheckLeaderInput) -> tuple[ResourceClaim, ...] | None:
-        """What EtcdMembers say of who is a member; None when that cannot be had soon."""
+        """Return what EtcdMembers say about membership, or None if that cannot be read soon."""
         if self._claims is None:
             return None
         limits = time_limits.STEPS
@@ -244,5 +244,5 @@ class EtcdActivities:
         try:
             async with asyncio.timeout(seconds):
                 return await self._claims(look.cluster)
-        except Exception:  # noqa: BLE001  # what it means that a second witness is away, `etcd_handoff.doubts` decides
+        except Exception:  # noqa: BLE001  # `etcd_handoff.doubts` decides what a missing second source means
             return None

@@ -1,8 +1,7 @@
-"""The steps of an addition: lock, look, propose, look again. A learner is added first, and promoted when it is in sync.
+"""The steps of an addition: add the learner, wait until it is in sync, promote it.
 
-The order up to the proposal is the one of every change (`activities.etcd_proposal`). The lock is given back after the
-change, by an entry that the members commit as they are then. Between the two a step waits for the learner, and changes
-nothing.
+The order up to each proposal is the one of every change (`activities.etcd_proposal`). The lock is released after the
+change, by an entry that the members commit in their new membership. The wait between the two changes nothing.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ if TYPE_CHECKING:
 
 
 REFUSALS: Final = (ChangeRefusedError, MemberNotFoundError, NotEnoughStartedError, UnhealthyClusterError)
-"""Etcd's answers after which nothing is pending. To an addition it says that it has not found the member when the ID
-that it has made, of the peer URLs and the second, is one that was removed (etcd `membership.ErrIDRemoved`)."""
+"""Answers of etcd after which nothing is pending. MemberAddAsLearner answers `member not found` when the ID that it has
+derived from the peer URLs and the second is one that was removed (etcd `membership.ErrIDRemoved`)."""
 
 
 def goal_of(ask: AdditionInput) -> MemberPresent:
-    """The member that is to be there, for the planner."""
+    """Return the planner's goal: the member that must be present."""
     return MemberPresent(
         ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index, departing=ask.departing
     )
 
 
 ENTRIES_TO_FOLLOW: Final = 2
-"""What the second voter has to know of before its promotion, one after the other."""
+"""How many entries the second voter must follow before its promotion, one after the other."""
 
 
 class LearnerStep(Proposal[AddLearner | PromoteLearner]):
@@ -57,9 +56,9 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
 
     Args:
         looks: The cluster.
-        ask: Which member, and for whom.
+        ask: Which member, and for which operation.
         clock: Times the step.
-        kind: The step that the planner must answer with; with anything else nothing is changed.
+        kind: The step that the planner must decide on. After any other decision nothing is changed.
         why_void: As for any change.
     """
 
@@ -79,20 +78,20 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
         self._followed, self._furthest = 0, 0
 
     def _why_behind(self, view: ClusterView, step: AddLearner | PromoteLearner, before: ClusterView | None) -> str:
-        """Why the learner is not to be promoted yet; empty when it follows the voter, entry by entry.
+        """Return why the learner must not be promoted yet, or "" once it follows the voter entry by entry.
 
-        Beside a single voter nothing is committed without it from its promotion on, so nobody could take it out again.
-        One whose disk hangs still answers, with the index at which it hangs. Learners give no linearizable read, so it
-        has to know of an entry that was committed before this look, and then of another one: etcd tells of an entry
-        before it is on disk (etcd `server/etcdserver/raft.go`, updateCommittedIndex), and takes no further one in
-        while it writes that.
+        From its promotion on, a single voter commits nothing without the learner, so the learner could not be removed
+        again. A learner whose disk hangs still answers, with the raft index at which it hangs. Learners serve no
+        linearizable read. So the learner has to know of an entry that was committed before this look, and then of
+        another one. etcd reports an entry before it is on disk (etcd `server/etcdserver/raft.go`,
+        updateCommittedIndex). It takes no further entry while it writes that one.
 
         Args:
             view: The look.
             step: What is to be done.
             before: The look before the first of these entries.
         """
-        alone = len(view.voters) == 1 and self._change.seen is None  # else the workflow asks it through its own node
+        alone = len(view.voters) == 1 and self._change.seen is None  # else the workflow asks through the learner's node
         learner = view.member(step.learner_id) if isinstance(step, PromoteLearner) and alone else None
         if learner is None:
             return ""
@@ -120,7 +119,7 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
 
     async def _propose(self, view: ClusterView, step: AddLearner | PromoteLearner) -> StepResult:
         via, added_id, note, refused, proposed = view.label(step.via_id), "", "", False, True
-        self._may_be_pending = True  # a step that is cancelled from here on leaves the lock to whoever comes next
+        self._may_be_pending = True  # a step that is cancelled from here on does not release the lock
         try:
             with counting_etcd_errors(self._looks.cluster):
                 if isinstance(step, AddLearner):
@@ -141,14 +140,14 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
             note = f"{via} gave no definite answer: {error}"
         after, unread = await self._look_again()
         member = self._goal.member_in(after) if after else None
-        # Etcd was not asked, or refuses the peer URL as taken: somebody else has added the member, and it is not ours.
+        # etcd was not asked, or the peer URL is taken: another client has added this member.
         foreign = not proposed and self._kind is AddLearner
         if self._is_done(member) and not foreign:
             outcome = StepOutcome.ADDED if self._kind is AddLearner else StepOutcome.PROMOTED
             self._may_be_pending = False
             text = "; ".join(text for text in (f"through {via}", note) if text)
             member_id = added_id or (member.id if member else "")
-            own = bool(added_id) or self._kind is PromoteLearner  # only etcd's own answer says whose the learner is
+            own = bool(added_id) or self._kind is PromoteLearner  # only etcd's answer shows who added the learner
             return StepResult(step=self._clock.step(outcome, text), view=after, added_id=member_id, proposed=own)
         if refused:
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, note), view=after)
@@ -160,7 +159,7 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
     async def _look_again(self) -> tuple[ClusterView | None, str]:
         try:
             return await self._looks.look(self._change.doubtful)
-        except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
+        except EtcdPermissionError as error:  # the proposal was sent, although nothing may be read now
             return None, str(error)
 
     def _is_done(self, member: MemberView | None) -> bool:
@@ -168,12 +167,12 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
 
 
 def _furthest(view: ClusterView | None) -> int:
-    """The highest raft index of a voter."""
+    """Return the highest raft index of a voter."""
     return max((m.raft_index for m in view.voters), default=0) if view else 0
 
 
 class SyncWait:
-    """A wait for the learner: until it is in sync in two looks, until something else is true of it, or for its time.
+    """A wait for the learner: until it is in sync in two looks, something else has changed, or the time is up.
 
     Args:
         looks: The cluster.
@@ -186,7 +185,7 @@ class SyncWait:
         self._goal = goal_of(ask)
 
     async def run(self) -> StepResult:
-        """Look again and again; the last view is the answer."""
+        """Look repeatedly, and return the last view."""
         loop = asyncio.get_running_loop()
         ends, before, (view, note) = loop.time() + self._ask.seconds, False, (None, "")
         is_first = True
@@ -210,7 +209,7 @@ class SyncWait:
             await asyncio.sleep(time_limits.STEPS.sync_pause_seconds)
 
     def _judged(self, view: ClusterView | None, note: str) -> tuple[bool, bool, str]:
-        """Whether the learner is in sync, whether anything but that has changed, and what to say."""
+        """Return whether the learner is in sync, whether anything else has changed, and a note."""
         if view is None:
             return False, False, note
         decision = plan(view, self._goal)
@@ -223,7 +222,7 @@ class SyncWait:
         return False, not same, f"{decision.reason}: {decision.seen}"
 
     async def _by_own_word(self) -> tuple[bool, str]:
-        """Whether it has the log, as it says itself to the one worker that reaches it, and what to say."""
+        """Return whether the learner has the log, by its own status, and a note. Only this worker reaches it."""
         own = next((m for m in await self._looks.heard() if m.id == self._ask.learner_id), None)
         if own is None or own.cluster_id != self._ask.cluster_id or own.leader_id is None:
             return False, "it does not answer, or follows no leader"

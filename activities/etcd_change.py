@@ -1,4 +1,4 @@
-"""What all changes of the membership have in common: the lock in etcd, and how old a look may be that decides."""
+"""What all changes of the membership share: the lock in etcd, and how old a look may be that decides."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
 RELEASES: Final = 5
-"""How often it is tried to give the lock back."""
+"""How many times the release of the lock is tried."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
-"""Why the lock's key cannot be written though the cluster commits entries."""
+"""Errors after which the lock's key cannot be written, although the cluster commits entries."""
 
 
 TOO_LATE: Final = "the time in which it might begin is over"
 
 
 def is_past(change: ChangeInput) -> bool:
-    """Whether the change may begin no more, by this machine's clock."""
+    """Return whether the time to begin the change has passed, by this machine's clock."""
     return bool(change.begin_before) and time.time() >= change.begin_before
 
 
 async def release_left_lock(looks: Looks, ask: ReleaseLockInput) -> bool:
-    """Give back the lock of an operation none of whose attempts goes on.
+    """Release the lock of an operation that has no running attempt.
 
     Returns:
-        Whether a member of the right cluster has acknowledged that the lock is not this operation's.
+        Whether a member of the right cluster has acknowledged that this operation does not have the lock.
     """
     try:
         view = await looks.observe(ask.doubtful)
@@ -62,10 +62,10 @@ async def release_left_lock(looks: Looks, ask: ReleaseLockInput) -> bool:
 
 
 def committing(view: ClusterView) -> list[str]:
-    """IDs of the voters through which an entry may be committed, the leader first.
+    """Return the IDs of the voters through which an entry may be committed, the leader first.
 
-    A worker that reaches too few voters to know who leads asks those that answer linearizable reads: any of them
-    forwards the entry to the leader.
+    A worker may reach too few voters to know the leader. Then it uses those that answer linearizable reads, since each
+    of them forwards the entry to the leader.
     """
     leader_id = view.leadership.id if view.leadership else ""
     voters = view.healthy_voters or [m for m in view.voters if m.reachable and m.serves_reads]
@@ -74,11 +74,11 @@ def committing(view: ClusterView) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """What came of the entry that was to be committed before the look.
+    """The result of the entry that was to be committed before the look.
 
     Attributes:
-        holder: Who else has the lock; empty when nobody else does.
-        silence: Why nothing was committed; empty when it was.
+        holder: Who else has the lock; empty if there is no other holder.
+        silence: Why nothing was committed; empty if the entry was committed.
     """
 
     holder: str = ""
@@ -90,15 +90,15 @@ class MemberChange(ABC):
 
     Args:
         looks: The cluster.
-        change: What is to be changed, and for whom.
+        change: What is to be changed, and for which operation.
         clock: Times the step.
-        why_void: Says why this attempt must change nothing any more, empty while it may; None where nobody knows.
+        why_void: Gives why this attempt must change nothing any more, or ""; None if Temporal is not asked.
     """
 
     def __init__(self, looks: Looks, change: ChangeInput, clock: StepClock, why_void: WhyVoid | None = None) -> None:
         self._looks, self._gateway, self._change, self._clock = looks, looks.gateway, change, clock
         self._locked_through = ""
-        self._may_be_pending = False  # a proposal was sent, and nobody knows what has become of it
+        self._may_be_pending = False  # a proposal was sent, and its result is unknown
         self._started = self._now()
         self._why_void = why_void
         self._asking: asyncio.Future[str] | None = None
@@ -106,7 +106,10 @@ class MemberChange(ABC):
         self._attempt = uuid.uuid4().hex
 
     async def run(self) -> StepResult:
-        """The change is in the linearizable member list, or a fresh view says why it is not.
+        """Make the change.
+
+        When it returns, the change is in the linearizable member list, or a fresh view says why it is not. The lock is
+        released, unless a proposal may be pending.
 
         Raises:
             EtcdPermissionError: The user may not change the membership.
@@ -119,20 +122,20 @@ class MemberChange(ABC):
             if self._asking is not None:
                 self._asking.cancel()
             if self._locked_through and not self._may_be_pending:
-                # Also when the step is cancelled: nobody is to wait for a lock behind which nothing happens.
+                # Also when the step is cancelled: others must not wait for a lock under which nothing happens.
                 await asyncio.shield(self._release_lock())
 
     @abstractmethod
     async def _run(self) -> StepResult:
-        """Make the change, or find out why not; `run` has seen to its time before, and gives the lock back after it."""
+        """Make the change, or find out why not. `run` checks the time before, and releases the lock afterwards."""
 
     @staticmethod
     def _now() -> float:
-        """The monotonic clock, in seconds."""
+        """Return the monotonic clock, in seconds."""
         return time.monotonic()
 
     def _is_fresh(self, began: float, locked: float, looked: float) -> bool:
-        """Whether a look may decide: nothing took longer than usual, and it has just ended.
+        """Whether a look may decide: nothing took longer than usual, and the look has just ended.
 
         Args:
             began: When the entry before the look was sent.
@@ -143,14 +146,14 @@ class MemberChange(ABC):
         return usual and self._now() - looked <= time_limits.STEPS.stale_look_seconds
 
     def _ask_temporal(self) -> None:
-        """Ask whether this attempt still counts, beside the entry and the look that follow."""
+        """Begin to ask whether this attempt still counts, beside the entry and the look that follow."""
         if self._why_void is not None:
             if self._asking is not None:
                 self._asking.cancel()
             self._asking = asyncio.ensure_future(self._why_void())
 
     async def _why_over(self) -> str:
-        """Why this attempt must propose nothing any more: others may have its place, or the time for it is over."""
+        """Return why this attempt must not propose any more, or "": it was given up, or its time is over."""
         if why := await self._asking if self._asking is not None else "":
             self._given_up = True
             return why
@@ -160,11 +163,11 @@ class MemberChange(ABC):
         return f"it has taken more than {longest:g} s" if self._now() - self._started > longest else ""
 
     async def _commit(self, via_id: str) -> Commit:
-        """An entry was committed through this member, by which the lock is ours where the user may write it."""
+        """Commit an entry through this member. The entry takes the lock if the user may write its key."""
         change = self._change
         try:
             try:
-                # From the moment that it is sent on it may be ours.
+                # As soon as the call is sent, this attempt may have the lock.
                 self._locked_through = via_id
                 label = change.holder_label or change.holder
                 with counting_etcd_errors(self._looks.cluster):
@@ -194,7 +197,7 @@ class MemberChange(ABC):
     async def _has_released_lock(self) -> bool:
         holder, via_id = self._change.holder, self._locked_through
         try:
-            if self._given_up or was_given_up():  # another attempt has the same lock, and may rely on it
+            if self._given_up or was_given_up():  # another attempt uses the same lock, and may rely on it
                 await self._gateway.abandon_lock(holder, via_id, self._attempt)
             else:
                 await self._gateway.release_lock(holder, via_id)

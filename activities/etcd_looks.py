@@ -1,4 +1,4 @@
-"""Looks at a cluster as activities make them: bounded, remembered for a moment, and judged by the planner."""
+"""Looks at a cluster as activities make them: bounded in time, remembered for a moment, judged by the planner."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class Looks:
     """Looks at one cluster.
 
     Args:
-        gateway: Its etcd.
+        gateway: The gateway to its etcd.
         profile: Its profile, from which the longest time of a look follows.
         cluster: The profile's name, for metrics.
 
     Attributes:
         cluster: The profile's name.
-        own_member_alone: Whether the profile leads to the member on this node alone.
+        own_member_alone: Whether the profile names only the member on this node.
         transfer_over: Set while no transfer runs on this worker, and from the moment that the transferee leads.
         election_over: Set while this worker awaits no election.
         last: The view that was seen last; None before the first one.
@@ -55,11 +55,15 @@ class Looks:
         self._seen_seconds = 0.0
 
     async def observe(self, doubtful: tuple[str, ...] = (), leaving: str = "") -> ClusterView:
-        """A fresh view.
+        """Return a fresh view.
+
+        Args:
+            doubtful: Members that did not answer the last look.
+            leaving: A member that is not asked.
 
         Raises:
-            EtcdError: There is none.
-            ApplicationError: It took longer than everything that may be waited for in a look.
+            EtcdError: There is no view.
+            ApplicationError: The look took longer than all calls in it may take.
         """
         ends = asyncio.timeout(self.longest_seconds)
         try:
@@ -75,12 +79,15 @@ class Looks:
     async def look(
         self, doubtful: tuple[str, ...] = (), leaving: str = "", seen: ClusterView | None = None
     ) -> tuple[ClusterView | None, str]:
-        """A fresh view, or why there is none.
+        """Return a fresh view and "", or None and why there is no view.
 
         Args:
             doubtful: Members that did not answer the last look.
             leaving: A member that is not asked.
             seen: What was seen a moment ago of members that this worker does not reach.
+
+        Raises:
+            EtcdPermissionError: The user may not read.
         """
         try:
             view = await self.observe(doubtful, leaving)
@@ -92,9 +99,10 @@ class Looks:
             return None, str(error)
 
     async def listed(self, cluster_id: str) -> tuple[frozenset[str] | None, str]:
-        """IDs of all members; None with the reason where nobody gives a list, or other lists contradict it.
+        """Return the IDs of all members and "", or None and the reason.
 
-        A member that has left and still runs claims no list of its own.
+        There is no list if no member gives one, or if other lists contradict it. The list of a member that has left and
+        still runs does not count.
 
         Args:
             cluster_id: The cluster that is meant; empty when that is not known.
@@ -111,7 +119,7 @@ class Looks:
         return frozenset(m.id for m in view.members), ""
 
     async def heard(self) -> tuple[HeardMember, ...]:
-        """What members say of themselves at the profile's endpoints, whether or not anybody gives a member list."""
+        """Return what members at the profile's endpoints say of themselves, with or without a member list."""
         try:
             async with asyncio.timeout(self.usual_seconds):
                 return await self.gateway.heard()
@@ -119,10 +127,10 @@ class Looks:
             return ()
 
     async def commit_probe(self) -> tuple[bool, str]:
-        """Whether an entry that changes nothing was committed, and what to say when it was not.
+        """Return whether an entry that changes nothing was committed, and a note if it was not.
 
         Raises:
-            EtcdPermissionError: The user may not do that.
+            EtcdPermissionError: The user may not write the probe key.
         """
         try:
             await self.gateway.commit_probe()
@@ -134,7 +142,7 @@ class Looks:
         return True, ""
 
     async def check_rights(self) -> None:
-        """The worker may change the membership, as far as anybody tells.
+        """Check that the worker may change the membership, as far as etcd answers.
 
         Raises:
             EtcdPermissionError: It may not.
@@ -143,11 +151,15 @@ class Looks:
             await self.gateway.check_rights()
         except EtcdPermissionError:
             raise
-        except EtcdError as error:  # whoever does not answer is seen in the look
+        except EtcdError as error:  # a member that does not answer shows in the look
             count_etcd_error(self.cluster, error)
 
     def recent_via(self, act: StepInput) -> tuple[ClusterView | None, str]:
-        """The view of a moment ago and whom it would remove the target through; nothing when it is not so clear."""
+        """Return the view of a moment ago and the member through which it would remove the target.
+
+        Returns:
+            The view and the member's ID, or None and "" if the view is too old or does not allow the removal.
+        """
         view = self.last
         if view is None or time.monotonic() - self._seen_seconds > time_limits.STEPS.recent_look_seconds:
             return None, ""
@@ -156,10 +168,10 @@ class Looks:
 
 
 class SeenBefore:
-    """What other workers saw of the members that this one does not reach, as long as a step may go by it.
+    """What other workers saw of the members that this worker does not reach, while a step may rely on it.
 
-    Another attempt of a step may come much later, and so may a step that no worker took at first: then only what this
-    worker sees itself counts. The times are the server's, since clocks of nodes differ.
+    Another attempt of a step may come much later, and so may a step that waited for a worker. Then only what this
+    worker sees itself counts. The times are the server's, since the clocks of nodes differ.
 
     Args:
         act: The step's input.
@@ -179,13 +191,13 @@ class SeenBefore:
 
 
 def doubt(view: ClusterView, act: StepInput) -> str:
-    """Why nothing may be concluded from this view; empty when nothing contradicts it."""
+    """Return why nothing may be concluded from this view, or "" if nothing contradicts it."""
     against = contradiction(view, intent(act).binding, departed=(act.target_id,))
     return f"{against.kind}: {against.text}" if against else ""
 
 
 def intent(act: StepInput) -> MemberAbsent:
-    """What an activity is to bring about, for the planner."""
+    """Return the planner's goal of an activity: the target must be absent."""
     avoid, later = frozenset(act.avoid), frozenset(act.leaving_later)
     return MemberAbsent(
         act.cluster_id,

@@ -1,7 +1,8 @@
 """From the lock to the proposal: the order that protects the quorum, the same for every change of the membership.
 
-An entry is committed first, then everybody is asked for a linearizable read: a voter whose disk hangs cannot have taken
-that entry in and so cannot answer, where an idle cluster would hide it. The proposal follows at once.
+An entry is committed first, then every member is asked for a linearizable read. A voter whose disk hangs cannot have
+taken that entry in, so it cannot answer. In an idle cluster the hanging disk would not show. The proposal follows at
+once.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
 LOOKS: Final = 5
-"""Looks before the proposal, each after a committed entry; then the workflow plans again."""
+"""Looks before the proposal, each after a committed entry. After the last one the workflow plans again."""
 S = TypeVar("S", bound=Remove | AddLearner | PromoteLearner)
 
 
 class Proposal(MemberChange, Generic[S]):
-    """One attempt to make the change that the planner answers with."""
+    """One attempt to make the change that the planner decides on."""
 
     async def _run(self) -> StepResult:
         before, via_id, note = await self._begin()
@@ -62,24 +63,27 @@ class Proposal(MemberChange, Generic[S]):
         return self._replan(view, note)
 
     async def _begin(self) -> tuple[ClusterView | None, str | None, str]:
-        """A view, and whom the first entry is committed through; None when the planner does not want the step."""
+        """Return a view, the member through which to commit the first entry, and a note.
+
+        The member is None when the planner does not want the step.
+        """
         view, step, note = await self._plan()
         return view, step.via_id if step else None, note
 
     @abstractmethod
     async def _plan(self) -> tuple[ClusterView | None, S | None, str]:
-        """A fresh view and the step, or why there is none."""
+        """Return a fresh view and the step, or why there is no step."""
 
     @abstractmethod
     async def _propose(self, view: ClusterView, step: S) -> StepResult:
-        """Change the membership, and look at what has come of it."""
+        """Change the membership, then look at the result."""
 
     async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
-        """The end when the planner does not want the step now."""
+        """Return the result when the planner does not want the step now."""
         return self._replan(view, note)
 
     def _why_behind(self, view: ClusterView, step: S, before: ClusterView | None) -> str:  # noqa: ARG002
-        """Why to commit and look once more before the proposal; empty when nothing speaks against it."""
+        """Return why to commit and look once more before the proposal, or "" if that is not necessary."""
         return ""
 
     def _replan(self, view: ClusterView | None, note: str) -> StepResult:

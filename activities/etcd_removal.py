@@ -1,7 +1,7 @@
-"""The removal proper: lock, look, propose, and a write that shows that the survivors still acknowledge writes.
+"""The removal itself: lock, look, propose, and a write that shows that the survivors still acknowledge writes.
 
-The order up to the proposal is the one of every change (`activities.etcd_proposal`). After it another entry must be
-committed by those that remain.
+The order up to the proposal is the one of every change (`activities.etcd_proposal`). After the proposal, the remaining
+members must commit another entry.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 
 class Removal(Proposal[Remove]):
-    """One attempt to take a member out.
+    """One attempt to remove a member.
 
     Args:
         looks: The cluster.
-        act: What is to be removed, and for whom.
+        act: What is to be removed, and for which operation.
         clock: Times the step.
-        ahead: Begins the record while this still runs; None where nothing is recorded.
+        ahead: Begins the record while the removal still runs; None where nothing is recorded.
         why_void: As for any change.
     """
 
@@ -95,7 +95,7 @@ class Removal(Proposal[Remove]):
             self._may_be_pending = False
             note = f"{via} could not be asked: {error}"
             return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
-        except MemberNotFoundError:  # another attempt or somebody else was faster, and nothing was proposed
+        except MemberNotFoundError:  # another attempt or another client was faster, and nothing was proposed
             self._may_be_pending = False
             note, by_others = f"{via} does not know the member", True
         except EtcdError as error:
@@ -108,7 +108,7 @@ class Removal(Proposal[Remove]):
                 after, look_error = await self._look()
             if after is not None and remaining_ids is None and not self._may_be_whole(after):
                 after, look_error = None, "its own list alone does not tell what became of it"
-        except EtcdPermissionError as error:  # whatever may be read now, the proposal was sent
+        except EtcdPermissionError as error:  # the proposal was sent, although nothing may be read now
             after, look_error = None, str(error)
         if after is None or after.member(target_id) is not None:
             text = note or look_error or f"{via} agreed, but the member is still listed"
@@ -126,10 +126,10 @@ class Removal(Proposal[Remove]):
     # --- what is written before and after -------------------------------------------------------------------------
 
     async def _acknowledge(self, after: ClusterView, via_id: str) -> tuple[bool | None, str]:
-        """Whether those that remain have committed a write since, and what to say when they have not.
+        """Return whether the remaining members have committed a write since, and a note if they have not.
 
-        It is the write that gives the lock back, also one that an earlier attempt of this step left behind. Nothing is
-        known where this worker reaches nobody to ask.
+        The write releases the lock, also one that an earlier attempt of this step has left. The answer is None if this
+        worker reaches no member to ask.
         """
         if not self._act.holder:
             return None, ""
@@ -165,19 +165,22 @@ class Removal(Proposal[Remove]):
         return await self._looks.look(self._act.doubtful, leaving, self._seen.view)
 
     def _step(self, view: ClusterView | None) -> Remove | None:
-        """The removal, if the planner wants it, and the member has no vote where it may leave only without one."""
+        """Return the removal if the planner wants it.
+
+        With `learner_only`, a member that votes is not removed.
+        """
         step = plan(view, intent(self._act)) if view else None
         target = view.member(self._act.target_id) if view else None
         votes = target is not None and not target.is_learner
         return step if isinstance(step, Remove) and not (self._act.learner_only and votes) else None
 
     def _may_be_whole(self, after: ClusterView) -> bool:
-        """Whether a list shows no other change than the removal, where this worker sees its own member alone."""
+        """Whether a list shows only the removal as a change, if this worker sees only its own member."""
         seen = self._act.seen
         return seen is None or {m.id for m in after.members} == {m.id for m in seen.members} - {self._act.target_id}
 
     async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
-        """The step's end when the planner does not want the removal now."""
+        """Return the step's end when the planner does not want the removal now."""
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
             return self._replan(view, note or "no removal is safe any more")
         leadership = view.leadership

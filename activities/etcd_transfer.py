@@ -1,7 +1,7 @@
-"""Leadership moves away from a member: the transfer, and the election that follows it. Each runs beside the other.
+"""Move leadership away from a member: the transfer, and the election beside it.
 
-MoveLeader's own answer comes with the next 100 ms tick although the transfer takes milliseconds, so both ask the
-members whom they follow meanwhile.
+MoveLeader answers with the next 100 ms tick, although the transfer takes milliseconds. So both steps ask the members
+meanwhile which leader they follow.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def _unset(over: asyncio.Event) -> Iterator[None]:
-    """Something goes on; at its end it is over."""
+    """Clear the event for the duration of the block, and set it at its end."""
     over.clear()
     try:
         yield
@@ -48,10 +48,9 @@ class LeadershipTransfer:
 
     Args:
         looks: The cluster.
-        act: Who is to lead no more.
+        act: The step, whose target leads.
         clock: Times the step.
-        turn: What the cluster's queue answers, where the turn is taken with the transfer: a coroutine that gives None
-            where it does not answer soon. None where the operation has the turn.
+        turn: A coroutine for the queue's answer, None if that does not come soon. None if the operation has the turn.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class LeadershipTransfer:
             return await self._result(StepOutcome.REPLAN, note, view)
         await failpoints.reach("move_leader.looked")
         name, transferee = view.label(step.transferee_id), view.member(step.transferee_id)
-        # A transferee that only another worker reaches is heard of by the target, which follows it then.
+        # If only another worker reaches the transferee, watch the target, which then follows the transferee.
         watched_id = act.target_id if transferee and transferee.through_node else step.transferee_id
         try:
             with counting_etcd_errors(self._looks.cluster):
@@ -109,9 +108,9 @@ class LeadershipTransfer:
         return await self._result(outcome, note, view, step.transferee_id)
 
     async def _plan_in_turn(self) -> tuple[ClusterView | None, Transfer | None, str]:
-        """The transfer by a look in the operation's turn, or why there is none.
+        """Return the transfer by a look in the operation's turn, or why there is none.
 
-        Where nobody had the turn, the look that was taken beside it counts.
+        If no other operation had the turn, the look that was taken beside the request for it counts.
         """
         view, step, note = await self._plan()
         if view is None and self._act.seen is None:
@@ -125,7 +124,7 @@ class LeadershipTransfer:
         return (view, step, note) if turn.began_queue else await self._plan()
 
     async def _plan(self) -> tuple[ClusterView | None, Transfer | None, str]:
-        """A fresh look and the transfer, or why there is none."""
+        """Return a fresh look and the transfer, or why there is none."""
         view, note = await self._looks.look(self._act.doubtful, seen=SeenBefore(self._act).view)
         step = plan(view, intent(self._act)) if view else None
         if isinstance(step, Transfer):
@@ -133,20 +132,20 @@ class LeadershipTransfer:
         return view, None, note or "no transfer is needed any more"
 
     async def _let_election_end(self) -> None:
-        """`await_election` ends about now: where both end together, the operation decides once and not twice."""
+        """Let `await_election` end at about the same time, so that the operation decides once and not twice."""
         self._looks.transfer_over.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(time_limits.STEPS.both_end_seconds):
                 await self._looks.election_over.wait()
 
     def _seen_since(self, step: Transfer) -> ClusterView | None:
-        """What the election beside it has seen last; None where that ran elsewhere."""
+        """Return the view that the election beside it saw last, or None if the election ran on another worker."""
         view = self._looks.last
         leadership = view.leadership if view else None
         return view if leadership and leadership.term > step.term else None
 
     async def _turn(self) -> TakeTurnResult | None:
-        """What the queue has answered; None where it was not asked, or does not answer soon."""
+        """Return the queue's answer, or None if the queue was not asked or does not answer soon."""
         return await self._taking if self._taking is not None else None
 
     async def _result(
@@ -156,7 +155,7 @@ class LeadershipTransfer:
         return MoveLeaderResult(step=self._clock.step(outcome, note), view=view, transferee_id=transferee_id, turn=turn)
 
     async def _move(self, step: Transfer, watched_id: str) -> str | None:
-        """The new leader as the watched member names it, None when it names none in time; refusals are raised."""
+        """Return the new leader that the watched member names, or None if it names none in time. Raise refusals."""
         gateway, target_id = self._looks.gateway, self._act.target_id
         moving = asyncio.ensure_future(gateway.move_leader(target_id, step.transferee_id))
         try:
@@ -175,7 +174,7 @@ class LeadershipTransfer:
         except TimeoutError:
             return None
         finally:
-            # The transfer goes on without its answer: cancelling the call ends only the wait for it.
+            # Cancelling the call ends only the wait for the answer, not the transfer.
             moving.cancel()
             await asyncio.gather(moving, return_exceptions=True)
 
@@ -183,13 +182,13 @@ class LeadershipTransfer:
 class Election:
     """One wait for a new leader.
 
-    Nobody is asked while the transfer beside it runs on this worker, until the transferee leads. Until the others have
-    heard of a new leader only they are asked, each for itself: a linearizable list would make the leader confirm itself
+    While a transfer runs on this worker, no member is asked until the transferee leads. Until the other members name a
+    new leader, only they are asked, each for its own status. A linearizable list would make the leader confirm itself
     to a majority while it hands over.
 
     Args:
         looks: The cluster.
-        ask: Who led, and at which term.
+        ask: The old leader and its term.
         clock: Times the step.
         ahead: Begins the record of the removal that comes next; None where nothing is recorded.
     """
@@ -235,7 +234,7 @@ class Election:
         return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
     async def _others_follow_another(self) -> bool:
-        """Whether all others have heard of a new leader; if not, only a look at the whole cluster can tell."""
+        """Return whether all others name a new leader. If not, the whole cluster has to be looked at."""
         ask = self._ask
         with contextlib.suppress(UnreachableError, TimeoutError):
             async with asyncio.timeout(time_limits.STEPS.voters_first_seconds):

@@ -58,11 +58,11 @@ if TYPE_CHECKING:
     from etcd_handoff.reconciler.member_resources import StandingMessage, SyncMembersInput
 
 CONFLICT_TRIES: Final = 5
-"""How often an EtcdMember is read again after a conflict."""
+"""How many times an EtcdMember is read again after a conflict."""
 
 
 async def list_resources(gateway: KubernetesPort) -> tuple[WatchMembersResult, str]:
-    """All EtcdMembers, and the resourceVersion of the list."""
+    """Return all EtcdMembers, and the resourceVersion of the list."""
     try:
         resources, version = await gateway.list_at()
     except ObjectGoneError:
@@ -72,7 +72,7 @@ async def list_resources(gateway: KubernetesPort) -> tuple[WatchMembersResult, s
 
 
 def to_member_resource(resource: dict[str, Any]) -> MemberResource:
-    """An EtcdMember as the reconciler sees it."""
+    """Return an EtcdMember as the reconciler sees it."""
     metadata, leave = resource["metadata"], asks_to_leave(resource)
     leave_since = value_since(resource, SPEC_LEAVE) if leave else ""
     annotation = annotation_of(resource)
@@ -101,7 +101,7 @@ def to_member_resource(resource: dict[str, Any]) -> MemberResource:
 
 
 def _called_old(resource: dict[str, Any], leave_since: str) -> bool:
-    """Whether the message calls this very flag an old request: one that is set after the message is a new request."""
+    """Return whether the message calls this flag an old request. A flag set after the message is a new request."""
     message = str(status_of(resource).get("message"))
     if old_generation(message) == int(resource["metadata"].get("generation") or 0):
         return True
@@ -112,16 +112,16 @@ def _called_old(resource: dict[str, Any], leave_since: str) -> bool:
 async def correct(
     gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput, *, k0s: bool = False
 ) -> list[str]:
-    """Write what is true to an EtcdMember; what was corrected, in a sentence.
+    """Write the true status to an EtcdMember, and return the corrections as sentences.
 
     Args:
         gateway: Of the cluster.
         resource: The EtcdMember.
         sync: What is true, and what was known before.
-        k0s: k0s works on the EtcdMembers too: an order about another member is cleared first.
+        k0s: Whether k0s works on the EtcdMembers too. Then an order about another member is cleared first.
 
     Raises:
-        ConflictError: It says something else than before the list was read, or changes all the time.
+        ConflictError: It differs from what was known before the list was read, or it keeps changing.
         ObjectGoneError: It was deleted meanwhile.
         KubernetesError: The API server refuses the write.
     """
@@ -139,7 +139,7 @@ async def correct(
         if not wrong and not _has_wrong_message(resource, desired, standing):
             return []
         try:
-            # A flag that we have set once a member was out says nothing of one that is in again, after a restore.
+            # We set the flag when the member was out. It says nothing about a member that a restore brought back.
             ours = seen.leave_by_us and seen.joined == "False"
             if k0s and desired.joined and (ours or would_follow(resource, desired.member_id, sync.view.members)):
                 resource = await clear_leave(gateway, resource)
@@ -160,7 +160,7 @@ async def correct(
 
 
 def _standing(sync: SyncMembersInput, seen: MemberResource) -> StandingMessage | None:
-    """The message that the EtcdMember must have, as long as it asks for what the message is about."""
+    """Return the message that the EtcdMember must have, as long as it still asks for what the message answers."""
     standing = sync.standing.get(seen.name)
     if standing is None or not (seen.leave or seen.annotation):
         return None
@@ -169,9 +169,9 @@ def _standing(sync: SyncMembersInput, seen: MemberResource) -> StandingMessage |
 
 
 def _has_wrong_message(resource: dict[str, Any], desired: DesiredStatus, standing: StandingMessage | None) -> bool:
-    """Whether the message has to be another one, though all the rest is true.
+    """Whether only the message has to change.
 
-    Without a standing message any message will do, but one whose cause is gone.
+    Without a standing message any message is right, except a standing one whose cause is gone.
     """
     message = str(status_of(resource).get("message") or "")
     outdated = standing is not None or message.startswith(STANDING)
@@ -179,7 +179,11 @@ def _has_wrong_message(resource: dict[str, Any], desired: DesiredStatus, standin
 
 
 async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync: SyncMembersInput, held: Hold) -> None:
-    """Write to an EtcdMember why it is not corrected, while its condition stays as it is."""
+    """Write to an EtcdMember why it is not corrected. Its condition stays as it is.
+
+    Raises:
+        ApiUnavailableError: No API server answers.
+    """
     message = with_cluster(held.message, sync.cluster)
     fields = message_fields(resource, message, failed=True)
     known = sync.status_digests.get(resource["metadata"]["name"])
@@ -189,7 +193,7 @@ async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync
         await gateway.patch_status(resource, fields)
     except ApiUnavailableError:
         raise
-    except KubernetesError:  # what forbids one of them must not stop the others
+    except KubernetesError:  # a refusal for one EtcdMember must not stop the others
         return
     spec = EventSpec("NotCorrected", message, warning=True)
     await gateway.record_event(event_for(resource, spec, microseconds()))
@@ -198,7 +202,7 @@ async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync
 async def create_missing(
     gateway: KubernetesPort, members: Sequence[MemberView], claims: Sequence[ResourceClaim]
 ) -> tuple[list[str], list[str]]:
-    """Create an EtcdMember for each member that has none: which were created, and why others were not."""
+    """Create an EtcdMember for each member that has none. Return what was created, and why others were not."""
     created, notes = list[str](), list[str]()
     names = [member.name for member in members]
     for member in without_resource(members, claims):
@@ -219,10 +223,10 @@ async def create_missing(
 
 
 def _seconds() -> str:
-    """Now, as conditions have it."""
+    """Return the time now, in the format of conditions."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def microseconds() -> str:
-    """Now, as Events have it."""
+    """Return the time now, in the format of Events."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""The activities on all EtcdMembers of a cluster: watch them, correct them, write progress to one."""
+"""Activities on all EtcdMembers of a cluster: watch them, correct them, and write progress to one of them."""
 
 from __future__ import annotations
 
@@ -49,9 +49,8 @@ class EtcdMemberActivities:
 
     Args:
         gateways: Gateways to the API servers of each cluster profile.
-        listed: Gives IDs of all members of the cluster of a profile; None in their place, with the reason, while that
-            is not known. Nobody is asked where it is None.
-        reached: Tells which cluster this worker's node belongs to.
+        listed: Gives the IDs of all members of a profile's cluster, or None and the reason. None if etcd is not asked.
+        reached: Gives the cluster that this worker's node belongs to.
     """
 
     def __init__(self, gateways: KubernetesGateways, listed: Listed | None = None, reached: Reached = anywhere) -> None:
@@ -61,7 +60,10 @@ class EtcdMemberActivities:
 
     @activity.defn
     async def watch_members(self, watch: WatchMembersInput) -> WatchMembersResult:
-        """All EtcdMembers, as soon as they differ from what is known, or when the time is over."""
+        """Wait until the EtcdMembers differ from what is known, or the time is over.
+
+        Afterwards the result has all EtcdMembers, or says that they are unchanged. Nothing is written.
+        """
         gateway = self._gateways.require(watch.cluster)
         seen, version = await list_resources(gateway)
         with contextlib.suppress(TimeoutError):
@@ -73,14 +75,18 @@ class EtcdMemberActivities:
                     seen, version = await list_resources(gateway)
         if seen.digest == watch.known_digest:
             return WatchMembersResult(installed=seen.installed, unchanged=True)
-        # Asked last: a node is not set up anew so quickly that it could be another one than what was read.
+        # Asked last: a node cannot join another cluster in the short time since the EtcdMembers were read.
         return seen.model_copy(update={"reached": await self._reached(watch.cluster)})
 
     @activity.defn
     async def sync_members(self, sync: SyncMembersInput) -> SyncMembersResult:
         """Correct every EtcdMember that differs from the member list, unless its status changed since it was seen.
 
-        Nothing is written of a list that contradicts too many of them, unless somebody has confirmed that doubt.
+        Afterwards each of them agrees with the list, or the result says why not. If the list contradicts too many of
+        them, nothing is corrected before a person has confirmed that doubt.
+
+        Raises:
+            ApiUnavailableError: No API server answers.
         """
         gateway = self._gateways.require(sync.cluster)
         try:
@@ -105,7 +111,7 @@ class EtcdMemberActivities:
                 retry_soon = True
             except ApiUnavailableError:
                 raise
-            except KubernetesError as error:  # what forbids one of them must not stop the others
+            except KubernetesError as error:  # a refusal for one EtcdMember must not stop the others
                 notes.append(f"EtcdMember {name} could not be corrected: {error}")
         if self._gateways.manages(sync.cluster):
             created, why_not = await create_missing(gateway, sync.view.members, claims)
@@ -113,10 +119,10 @@ class EtcdMemberActivities:
         return SyncMembersResult(repairs=tuple(repairs), retry_soon=retry_soon, note="; ".join(notes))
 
     async def _has_changed_since(self, sync: SyncMembersInput) -> bool:
-        """Whether the members are others than in the list that was read before, which may have waited for workers.
+        """Whether the members differ from the list that was read before, which may have waited for workers.
 
         Raises:
-            ApplicationError: That is not known.
+            ApplicationError: The member list cannot be read now.
         """
         if self._listed is None:
             return False
@@ -127,7 +133,13 @@ class EtcdMemberActivities:
 
     @activity.defn
     async def note_progress(self, note: NoteProgressInput) -> str:
-        """Write the message to the EtcdMember, unless it is another member's; why it was not written, or ''."""
+        """Write the message to the EtcdMember, unless it is another member's.
+
+        Afterwards the EtcdMember has the message.
+
+        Returns:
+            Why the message was not written, or "" when it was.
+        """
         gateway = self._gateways.get(note.cluster)
         if gateway is None:
             return "no Kubernetes in the profile"
@@ -150,7 +162,7 @@ class EtcdMemberActivities:
 
 
 def _reason_to_skip(resource: dict[str, Any], note: NoteProgressInput) -> str:
-    """Why an EtcdMember does not get a message; empty when it does."""
+    """Return why an EtcdMember does not get a message, or "" when it does."""
     if member_id_of(resource) not in ("", note.member_id):
         return f"it speaks of {member_id_of(resource)}"
     if note.instead_of and status_of(resource).get("message") not in note.instead_of:
@@ -163,7 +175,7 @@ def _reason_to_skip(resource: dict[str, Any], note: NoteProgressInput) -> str:
 
 
 def _has_k0s_own_words(resource: dict[str, Any], note: NoteProgressInput) -> bool:
-    """Whether k0s has said itself what became of the request, where we could only say that it was asked."""
+    """Whether k0s has written the result of the request, where we could only write that it was requested."""
     if not waits_for_k0s(note.message) or status_of(resource).get("message") in ("", None, MESSAGE_JOINED):
         return False
     latest_write = last_write(resource, STATUS_MESSAGE)
@@ -171,7 +183,7 @@ def _has_k0s_own_words(resource: dict[str, Any], note: NoteProgressInput) -> boo
 
 
 async def _unless_stopped(wait: Awaitable[None]) -> None:
-    """Wait, but let another worker go on at once when this one is told to stop."""
+    """Wait, but let another worker continue at once when this one is stopping."""
     waiting = asyncio.ensure_future(wait)
     stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
     try:

@@ -1,4 +1,4 @@
-"""What was asked to be true before anything is changed: all voters hold the same data, and a snapshot is stored."""
+"""Activities that a change may require first: all voters hold the same data, and a snapshot is stored."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class HashAndSnapshotActivities:
     """The activities that only read, and store what they have read.
 
     Args:
-        config: Where the clusters are, and where their snapshots go.
+        config: Where the clusters are, and where their snapshots are stored.
         node: The node that this worker runs on.
-        looks_at: The looks at the cluster of a profile.
+        looks_at: Gives the looks at the cluster of a profile.
     """
 
     def __init__(self, config: Config, node: str, looks_at: Callable[[str], Looks]) -> None:
@@ -45,10 +45,14 @@ class HashAndSnapshotActivities:
 
     @activity.defn
     async def check_hash(self, act: CheckHashInput) -> StepResult:
-        """The voters have the same keyspace at one revision (etcd's HashKV), or a note says which differ.
+        """Compare the voters' keyspaces at one revision (etcd's HashKV), or hash one member's keyspace.
 
-        A voter that leaves is not compared where those that stay are most of the voters.
-        One member's keyspace is hashed, for others to compare, where that is asked for.
+        Afterwards the voters have the same keyspace, or a note says which differ. A leaving voter is not compared if
+        the staying ones are most of the voters. With `member_id` the result has that member's hash, for the workflow to
+        compare.
+
+        Raises:
+            ApplicationError: This worker sees no member, so another one is to compare.
         """
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
         view, note = await looks.look(act.doubtful if act.member_id else ())
@@ -66,7 +70,14 @@ class HashAndSnapshotActivities:
 
     @activity.defn
     async def take_snapshot(self, act: StepInput) -> StepResult:
-        """A snapshot, checked against the SHA-256 at its end, lies in the profile's snapshot_directory on this node."""
+        """Store a snapshot in the profile's snapshot_directory on this node.
+
+        Afterwards the file is there and agrees with the SHA-256 at its end, or the outcome says why there is none.
+
+        Raises:
+            ApplicationError: This node leaves or this worker sees no member, so another worker is to store the
+                snapshot.
+        """
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
         profile = self._config.cluster(act.cluster).etcd
         folder = profile.snapshot_directory
@@ -99,9 +110,9 @@ class HashAndSnapshotActivities:
 
 
 async def compare_hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[StepOutcome, str]:
-    """Whether the voters' keyspaces are the same at one revision, and what was seen.
+    """Compare the voters' keyspaces at one revision, and return the outcome with a note.
 
-    A voter that does not answer makes the answer unknown: its copy may be the one that differs.
+    A voter that does not answer makes the result unknown: its copy may be the one that differs.
     """
     if missing := silent(voters):
         return StepOutcome.UNAVAILABLE, missing
@@ -118,10 +129,10 @@ async def compare_hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> t
 
 
 async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[list[tuple[str, MemberHash]] | None, str]:
-    """Each voter's hash at one revision; None with the reason where one could not be had.
+    """Return each voter's hash at one revision, or None with the reason if one is missing.
 
-    The first one's newest revision is the one that counts: by the time that it is hashed the others have reached it,
-    and nobody has to hash the whole keyspace twice.
+    The first voter's newest revision counts. By the time it is hashed, the others have reached it. So no member has to
+    hash the whole keyspace twice.
     """
     first, *others = voters
     newest, note = await _hash_of(gateway, first.id, first.label)
@@ -137,7 +148,7 @@ async def _hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> tuple[li
 async def _hash_of(
     gateway: EtcdPort, member_id: str, label: str, newest: MemberHash | None = None
 ) -> tuple[MemberHash | None, str]:
-    """A member's hash, at its newest revision or at that of `newest`; None with the reason where there is none."""
+    """Return a member's hash at its newest revision or at that of `newest`, or None with the reason."""
     try:
         if newest is None:
             found = await gateway.hash_at(member_id, 0)
@@ -151,11 +162,11 @@ async def _hash_of(
 
 
 async def _comparable(gateway: EtcdPort, member_id: str, newest: MemberHash) -> KeyspaceHash:
-    """The member's hash at the revision of `newest`, from the same compaction on where the member has one.
+    """Return the member's hash at the revision of `newest`, from the same compaction on if the member has one.
 
-    At a revision that was compacted itself, etcd answers with what it hashed while it compacted, from the compaction
-    before on (etcd `server/storage/mvcc/hash.go`, HashByRev); the newest revision alone is always hashed anew. As long
-    as nobody writes after a compaction of the newest revision, only newest hashes compare.
+    At a revision that was itself compacted, etcd answers with the hash that it computed while compacting. That one
+    begins at the compaction before (etcd `server/storage/mvcc/hash.go`, HashByRev). Only the newest revision is always
+    hashed anew. While there is no write after a compaction of the newest revision, only newest hashes compare.
     """
     keyspace = await gateway.hash_at(member_id, newest.revision)
     if keyspace.compact_revision >= newest.compact_revision:

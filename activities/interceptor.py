@@ -1,4 +1,4 @@
-"""What all activities share: the step they report, their heartbeat, their failures, their failpoints."""
+"""What all activities share: the step that they report, their heartbeats, their failures and their failpoints."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from temporalio.worker import ExecuteActivityInput
 
 HEARTBEATS_PER_TIMEOUT: Final = 3
-"""Heartbeats within one heartbeat time-out. Each is a request to Temporal, and an activity that waits for hours, as one
-does for each watched cluster, makes them all the time."""
+"""Heartbeats within one heartbeat time-out. Each is a request to Temporal. An activity that waits for hours, such as
+the one for each watched cluster, sends them all the time."""
 
 
 def now() -> str:
-    """UTC time in ISO 8601 with milliseconds."""
+    """Return the UTC time in ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -56,11 +56,11 @@ class StepClock:
 
     @property
     def seconds(self) -> float:
-        """How long the attempt has taken until now. This machine's time of day may be off; this does not go by it."""
+        """How long the attempt has taken until now. A wrong time of day on this machine does not matter."""
         return time.perf_counter() - self._began
 
     def step(self, outcome: StepOutcome, note: str = "") -> Step:
-        """The step as it ends now."""
+        """Return the step as it ends now."""
         info = activity.info()
         return Step(
             name=info.activity_type,
@@ -74,15 +74,15 @@ class StepClock:
 
 
 STEP_FAILS: Final = "StepFails"
-"""Type of a failure that no other type names; also the planner's word for a step that keeps failing."""
+"""Type of a failure that has no other type. The planner uses the same word for a step that keeps failing."""
 LONGEST_TEXT: Final = 200
 
 
 def failure(error: Exception, attempt: int) -> FailureError:
-    """What Temporal is told of any exception, in words without an address.
+    """Translate any exception into the failure that Temporal records, in words without an address.
 
-    What another worker may be able to do is tried again elsewhere for a while; what Kubernetes answers for as long as
-    the workflow waits for it; what nobody foresaw a few times.
+    A failure that another worker may avoid is tried again elsewhere for a while. A failure of Kubernetes is tried again
+    for as long as the workflow waits. An unexpected exception is tried again a few times.
 
     Args:
         error: What was raised.
@@ -95,7 +95,7 @@ def failure(error: Exception, attempt: int) -> FailureError:
         text, kind, final = contract
         last = attempt >= final
         pause = None if last else time_limits.STEPS.elsewhere_pause
-        # The workflow is told the attempt: one before it may have done what this one is not allowed to.
+        # The workflow needs the attempt: an earlier one may have done what this one is not allowed to.
         return ApplicationError(text, attempt, type=kind, non_retryable=last, next_retry_delay=pause)
     text = str(error)[:LONGEST_TEXT] if isinstance(error, HandoffError) else safe_text(error)
     last = attempt >= time_limits.STEPS.unexpected_attempts and not isinstance(error, KubernetesError)
@@ -103,7 +103,7 @@ def failure(error: Exception, attempt: int) -> FailureError:
 
 
 def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
-    """Text, type and last attempt of a failure that the contract names."""
+    """Return text, type and last attempt of a failure that the contract names."""
     if isinstance(error, UnknownClusterError):
         return str(error), FailureType.UNKNOWN_CLUSTER, time_limits.STEPS.elsewhere_attempts
     if isinstance(error, ConfigError):
@@ -118,18 +118,21 @@ def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
 
 
 def denied(server: str, remedy: str, error: Exception) -> str:
-    """The text of `PermissionDenied`: what to do stands before the server's words, as in all failures."""
+    """Return the text of `PermissionDenied`: the remedy comes before the server's words, as in all failures."""
     return f"{server} does not allow it: {remedy}. Seen: {error}"
 
 
 def safe_text(error: Exception) -> str:
-    """Class and words of an exception that was not made for people, on one line, without addresses and secrets."""
+    """Return class and words of an exception that has no message for people.
+
+    They are on one line, without addresses and secrets.
+    """
     words = ADDRESS.sub("...", " ".join(without_secrets(str(error)).split()))
     return f"{type(error).__name__}{f': {words}' if words else ''}"[:LONGEST_TEXT]
 
 
 def no_answer(seconds: float) -> ApplicationError:
-    """The failure of a step that has used up its time."""
+    """Return the failure of a step that has used up its time."""
     last = activity.in_activity() and activity.info().attempt >= time_limits.STEPS.unexpected_attempts
     return ApplicationError(f"gave no answer within {seconds:g} s", type=STEP_FAILS, non_retryable=last)
 
@@ -145,16 +148,16 @@ _PROGRESS: ContextVar[_Progress | None] = ContextVar("progress", default=None)
 
 
 def report_progress(*details: object) -> None:
-    """Let the further heartbeats of the running activity carry this."""
+    """Let the next heartbeats of the running activity carry these details."""
     if (progress := _PROGRESS.get()) is not None:
         progress.details = details
 
 
 class ActivityInterceptor(Interceptor):
-    """Puts heartbeat, failpoints and the translation of failures round every activity."""
+    """Adds heartbeats, failpoints and the translation of failures to every activity."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        """Called by the SDK once for each activity execution."""
+        """Return the interceptor of one activity execution. The SDK calls this once for each."""
         return _ActivityInbound(next)
 
 
@@ -170,11 +173,11 @@ class _ActivityInbound(ActivityInboundInterceptor):
                 await failpoints.reach(f"{info.activity_type}.before")
                 answer = await self.next.execute_activity(input)
                 await failpoints.reach(f"{info.activity_type}.after")
-        except Exception as error:  # noqa: BLE001  # the SDK's own control flow is no Exception, nor is a cancellation
+        except Exception as error:  # noqa: BLE001  # the SDK's control flow and cancellations are no Exception
             temporal_error = failure(error, info.attempt)
             if not is_cancelled_exception(error):
                 tell_failure(info.activity_type, error, temporal_error)
-            # No cause goes with it: that would carry the words of libraries, and with them addresses.
+            # Without a cause: that would carry the words of libraries, which may contain addresses.
             raise temporal_error from None
         finally:
             if heartbeats is not None:
@@ -184,7 +187,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
 
 @asynccontextmanager
 async def _deadline(limit: timedelta | None) -> AsyncIterator[None]:
-    """Ends an attempt before Temporal gives it up without having heard a word of it."""
+    """End an attempt shortly before Temporal would time it out without an answer."""
     if limit is None:
         yield
         return
@@ -201,10 +204,10 @@ async def _deadline(limit: timedelta | None) -> AsyncIterator[None]:
 
 
 async def _heartbeat(timeout: timedelta | None, progress: _Progress) -> None:
-    """Beat, but not before the first pause.
+    """Send heartbeats, the first one after the first pause.
 
-    The server looks at a heartbeat time-out with a timer, and each beat before it fires costs another timer of the
-    whole length. A step that takes milliseconds is missed soonest when it never beat.
+    The server checks a heartbeat time-out with a timer. Each heartbeat before it fires costs another timer of the whole
+    length. In a step that takes milliseconds, a lost worker is noticed soonest without any heartbeat.
     """
     pause = timeout.total_seconds() / HEARTBEATS_PER_TIMEOUT if timeout else time_limits.STEPS.heartbeat_seconds
     while True:

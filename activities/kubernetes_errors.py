@@ -1,4 +1,4 @@
-"""What is told of an error of Kubernetes, whether another attempt follows, and how long this one may go on."""
+"""The text of an error of Kubernetes, whether another attempt follows, and how long this one may continue."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
     RejectedError: "the API server does not accept it: ",
     KindGoneError: "EtcdMembers are not installed: ",
 }
-"""How to begin what is told of an error."""
+"""How the text of an error begins."""
 
 
 def error_text(error: Exception) -> str:
-    """What to say of an error, with its remedy."""
+    """Return the text of an error, with its remedy."""
     prefix = next((prefix for kind, prefix in ERROR_PREFIXES.items() if isinstance(error, kind)), "")
     remedy = error.remedy if isinstance(error, KubernetesError) else ""
     return f"{prefix}{error}" + f"; {remedy}" * bool(remedy)
 
 
 def final_note(error: Exception, attempts: int, pause: timedelta | None = None, *, final: bool = True) -> str:
-    """What to say of an error of the configuration once it has been met in this attempt, the last of so many.
+    """Return the text of a configuration error in the last attempt, and fail the attempts before it.
 
     Args:
         error: What was met.
-        attempts: How many there are.
-        pause: Between them; the one of the workflow's retry policy where it is None, and after them.
-        final: There is a last attempt at all.
+        attempts: How many attempts there are.
+        pause: The pause between them. The workflow's retry policy gives the pause if it is None, and after them.
+        final: Whether there is a last attempt at all.
 
     Raises:
         ApplicationError: There are attempts left.
@@ -61,11 +61,11 @@ def final_note(error: Exception, attempts: int, pause: timedelta | None = None, 
 
 
 def without_kubernetes(error: Exception, *, has_kubernetes: bool) -> str:
-    """What to say where this worker's profile has no Kubernetes, after others were tried.
+    """Return the text for a worker whose profile has no Kubernetes, after other workers were tried.
 
     Args:
         error: That it has none.
-        has_kubernetes: Another worker's profile has it, so that there is no last attempt.
+        has_kubernetes: Whether another worker's profile has it, so that there is no last attempt.
 
     Raises:
         ApplicationError: Another attempt is to be made.
@@ -76,7 +76,7 @@ def without_kubernetes(error: Exception, *, has_kubernetes: bool) -> str:
 
 
 def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
-    """The failure for a refusal that has lasted: to be tried again at first, then for good.
+    """Return the failure for a refusal that has lasted. The last attempt's failure is final.
 
     Args:
         error: What was met.
@@ -85,7 +85,7 @@ def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
     info, limits = activity.info(), time_limits.STEPS
     if info.schedule_to_close_timeout is None:
         last = info.attempt >= limits.refused_attempts
-    else:  # a dry run has one: it tells what is known before its end
+    else:  # a dry run has one: it reports what is known before its end
         left = _until(info.schedule_to_close_timeout, info.scheduled_time, clock)
         last = left <= limits.refused_reserve_timeout.total_seconds()
     delay = None if last else limits.refused_pause
@@ -94,7 +94,7 @@ def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
 
 
 def seconds_left(clock: StepClock) -> float:
-    """How long this attempt may go on.
+    """Return how long this attempt may go on.
 
     Args:
         clock: Times the attempt.
@@ -105,8 +105,9 @@ def seconds_left(clock: StepClock) -> float:
 
 
 def _until(limit: timedelta, begin: datetime, clock: StepClock) -> float:
-    """Seconds until a limit: by the server's clock up to the attempt's start, since then by this machine's own count.
+    """Return the seconds until a limit.
 
-    The two machines' times of day may differ by minutes.
+    The server's clock counts up to the attempt's start, and this machine's monotonic clock from there. The two
+    machines' times of day may differ by minutes.
     """
     return (limit - (activity.info().started_time - begin)).total_seconds() - clock.seconds

@@ -1,8 +1,8 @@
-"""Answers of API servers that may be otherwise a moment later: they are the last word once they have lasted.
+"""Repeat calls whose error may pass a moment later, until the error has lasted long enough to count.
 
-A kube-apiserver that has just been started refuses everybody until its informers are filled
-(kubernetes/kubernetes#65785), and serves no EtcdMembers until it has read their definition. So it is asked again in the
-same attempt. Attempts that something else has failed say nothing about that.
+A kube-apiserver that was just started refuses every user until its informers are filled (kubernetes/kubernetes#65785).
+It serves no EtcdMembers until it has read their definition. So it is asked again in the same attempt. Attempts that
+failed for another reason are no evidence that such an error has lasted.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ T = TypeVar("T")
 
 
 def absence_seconds(error: KubernetesError, *, optional: bool = False) -> float:
-    """How long a 404 has to last: not at all where all API servers say so, and for ever where others may know better.
+    """Return how long a 404 has to last before it counts.
+
+    It counts at once if all API servers agree, and never if others may know better.
 
     Args:
-        error: What was met; anything else does not get better by being asked again here.
-        optional: EtcdMembers need not be installed.
+        error: What was met. For anything but a 404 the answer is 0, since asking again does not help.
+        optional: Whether EtcdMembers need not be installed.
     """
     if not isinstance(error, ObjectGoneError):
         return 0.0
@@ -49,30 +51,34 @@ def absence_seconds(error: KubernetesError, *, optional: bool = False) -> float:
 
 
 def denial_seconds(error: KubernetesError, *, optional: bool = False) -> float:
-    """The same, and how long a refusal has to last."""
+    """Return how long a 404 or a refusal has to last before it counts."""
     if isinstance(error, KubernetesPermissionError):
         return time_limits.STEPS.refused_seconds
     return absence_seconds(error, optional=optional)
 
 
 def trouble_seconds(error: KubernetesError) -> float:
-    """How long anything has to last that keeps `spec.leave` from being set: it is worth only so much time."""
+    """Return how long an error that keeps `spec.leave` from being set has to last before it counts.
+
+    The flag is worth only that much time.
+    """
     return 0.0 if isinstance(error, RejectedError) else time_limits.STEPS.refused_seconds
 
 
 async def lasting(
     ask: Callable[[], Awaitable[T]], seconds_of: Callable[[KubernetesError], float], clock: StepClock
 ) -> T:
-    """What is answered; an error that has to last is raised once it was met for so long, and nothing else meanwhile.
+    """Call `ask` until it succeeds, or until the same error has lasted long enough to be raised.
 
     Args:
-        ask: Asks.
-        seconds_of: How long an error has to last; 0 for one that is raised at once.
+        ask: The call.
+        seconds_of: Gives how long an error has to last; 0 for one that is raised at once.
         clock: Times the attempt.
 
     Raises:
-        KubernetesError: One that has lasted, or need not; a refusal too for which the call has no time.
-        ApplicationError: The call has no time for it, or it never lasts long enough: there is another attempt.
+        KubernetesError: It has lasted or need not, or it is a refusal that the attempt has no time to wait for.
+        ApplicationError: The attempt has no time to wait, or the error never lasts long enough: another attempt
+            follows.
     """
     kind, since, answers = KubernetesError, 0.0, 0
     while True:

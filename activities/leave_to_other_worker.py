@@ -1,11 +1,11 @@
-"""Steps that this worker cannot do, and another one can: its own member is the only one that it may ask, and is gone.
+"""Leave a step to another worker if this one may only ask its own member, and that member is gone.
 
-A worker goes on after its node's member has left, until somebody stops it. It is idle and quick, so it would take the
-next operation's steps again and again, and each time answer that it sees nothing. Such a step is a failed attempt
-instead, which other workers get.
+A worker continues to run after its node's member has left, until it is stopped. It is idle and quick. So it would take
+the next operation's steps repeatedly, and answer each time that it sees nothing. Such a step is a failed attempt
+instead, which Temporal gives to other workers.
 
-The same goes for a node that was set up anew as a cluster of its own, while its worker serves the old one's task queue:
-its API server stands on its own etcd, so what is missing there says nothing.
+The same holds for a node that was set up anew as another cluster while its worker serves the old one's task queue. Its
+API server uses its own etcd, so an object that is missing there proves nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def leave_to_another(looks: Looks, why: str) -> None:
-    """Let another worker do the step, where this one asks its own node's member alone.
+    """Leave the step to another worker if this one asks only its own node's member.
 
     Raises:
         ApplicationError: Another attempt is to be made.
@@ -36,10 +36,10 @@ def leave_to_another(looks: Looks, why: str) -> None:
 
 
 async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
-    """The same, where that member is no voter that speaks for itself.
+    """Leave the step to another worker if this one's only member is no voter that answers for itself.
 
-    A voter that does, and gives no list, has lost the quorum or awaits a leader: others see no more then. A learner
-    gives no list at any time, while others do.
+    A voter that answers without a member list has lost the quorum or waits for a leader. Other workers see no more
+    then. A learner gives no list at any time, while other members do.
 
     Raises:
         ApplicationError: Another attempt is to be made.
@@ -49,15 +49,15 @@ async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
 
 
 async def reached_cluster(looks: Looks) -> str:
-    """ID of the cluster of this node's etcd, where this worker asks no other member; empty where that is not known.
+    """Return the ID of this node's etcd cluster, or "" if it is not known or several members are asked.
 
-    Where several members are asked, looks compare them.
+    If several members are asked, looks compare them.
     """
     return await looks.gateway.own_cluster() if looks.own_member_alone else ""
 
 
 async def leave_to_another_if_elsewhere(looks: Looks, cluster_id: str) -> None:
-    """The same, for what EtcdMembers tell, where this node's etcd is of another cluster.
+    """Leave a step on EtcdMembers to another worker if this node's etcd is of another cluster.
 
     Args:
         looks: The cluster, as this worker reaches it.
@@ -75,7 +75,7 @@ async def leave_to_another_if_elsewhere(looks: Looks, cluster_id: str) -> None:
 
 
 async def unless_blind(looks: Looks, act: ChangeInput, done: StepResult) -> StepResult:
-    """The result of a change that any worker may make, unless nothing was seen here and nothing was proposed.
+    """Return the result of a change, unless this worker saw nothing and proposed nothing.
 
     Raises:
         ApplicationError: Another attempt is to be made.

@@ -1,4 +1,4 @@
-"""`spec.leave` of the EtcdMember of a member that k0s runs: once it is out, and as what makes k0s stop its node."""
+"""`spec.leave` on the EtcdMember of a member that k0s runs: set it once the member is out, and await its effect."""
 
 from __future__ import annotations
 
@@ -35,13 +35,16 @@ Resource = dict[str, Any]
 async def try_to_set_leave(
     gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource, clock: StepClock
 ) -> str:
-    """Nothing once `spec.leave` is as it should be; otherwise why it is not, which is worth only so much time.
+    """Set `spec.leave` if the record asks for that, for a limited time.
 
     Args:
         gateway: Of the cluster.
         record: What is true of the member.
         resource: Its EtcdMember as it was stored last.
         clock: Times the attempt.
+
+    Returns:
+        Why the flag was not set, or "" if it is as it should be.
     """
     if not record.leave or record.joined is not False:
         return ""
@@ -52,15 +55,21 @@ async def try_to_set_leave(
 
 
 async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource) -> str:
-    """Nothing once `spec.leave` is true on the EtcdMember of a member that is out; otherwise why it was left alone.
+    """Set `spec.leave` on the EtcdMember of a member that is out.
 
-    The annotation that may have asked for the removal goes with the same write: it has been followed, and is not to
-    mean whoever carries the name next.
+    The same write removes the annotation that may have requested the removal. The request was followed, and must not
+    apply to the next member with that name.
 
     Args:
         gateway: Of the cluster.
         record: What is true of the member.
         resource: Its EtcdMember as it was stored last.
+
+    Returns:
+        Why the EtcdMember was left alone, or "" once the flag is set.
+
+    Raises:
+        ConflictError: The EtcdMember kept changing while it was written.
     """
     for _ in range(CONFLICT_TRIES):
         name = resource["metadata"]["name"]
@@ -80,16 +89,19 @@ async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource
 
 
 async def await_mark(gateway: KubernetesPort, ask: LeaveInput, resource: Resource) -> str:
-    """Whether k0s has told the node to stop, as the end of a sentence; it is waited for where that was asked for.
+    """Wait until k0s has marked the node to stop, if that was asked for.
 
-    k0s's lease holder puts a label with the present start of that node's k0s on the EtcdMember, which k0s there
-    watches (k0s `pkg/component/controller/etcd_member_reconciler.go`, reconcileMember and shutdownIfMarked, v1.36).
-    Releases before that have no such label.
+    k0s's lease holder puts a label with the present start of that node's k0s on the EtcdMember. k0s on that node
+    watches it (k0s `pkg/component/controller/etcd_member_reconciler.go`, reconcileMember and shutdownIfMarked, v1.36).
+    Earlier releases have no such label.
 
     Args:
         gateway: Of the cluster.
         ask: What was asked for.
         resource: The EtcdMember as it was stored.
+
+    Returns:
+        What was seen, as the end of a sentence.
     """
     if not (ask.until_marked and ask.leave):
         return ""

@@ -1,7 +1,7 @@
-"""Effects on the etcd process of this worker's own node, through the command that its configuration names.
+"""Activities on the etcd process of this worker's own node, through the command that its configuration names.
 
-What keeps them from succeeding is an answer and no failure: it is for the people who read the operation, and whether
-it passes by itself the operation sees when it asks again.
+A problem is an answer and no failure, since the people who read the operation need it. When the operation asks again,
+it sees whether the problem has passed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from etcd_handoff.member_process import Done
 
 NO_COMMAND: Final = "this node's configuration names no command for its etcd process"
-EVERYWHERE: Final = ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0"))  # noqa: S104  # nobody listens there
+EVERYWHERE: Final = ((socket.AF_INET6, "::"), (socket.AF_INET, "0.0.0.0"))  # noqa: S104  # it is bound, not listened on
 
 
 class MemberProcessActivities:
@@ -58,7 +58,7 @@ class MemberProcessActivities:
 
     @activity.defn
     async def preflight_member(self, ask: PreflightMemberInput) -> ProcessResult:
-        """What this node is like, on which a member is to be added; changes nothing."""
+        """Return the facts of this node, on which a member is to be added. Nothing is changed."""
         clock, profile = StepClock(self._node), self._profile(ask.cluster)
         if profile is None:
             return _without(clock)
@@ -72,7 +72,10 @@ class MemberProcessActivities:
 
     @activity.defn
     async def start_member(self, ask: StartMemberInput) -> ProcessResult:
-        """The etcd process of this node runs, on no data or on the member's own, or the reason why not is known."""
+        """Start the etcd process of this node, on no data or on the member's own.
+
+        Afterwards it runs, or the result says why not.
+        """
 
         async def start(process: MemberProcess) -> Done:
             begun = ask.begun or activity.info().attempt > 1
@@ -84,9 +87,9 @@ class MemberProcessActivities:
 
     @activity.defn
     async def stop_member(self, ask: StopMemberInput) -> ProcessResult:
-        """The etcd process of this node does not run, or the reason why it still does is known.
+        """Stop the etcd process of this node. It must be that of a removed member, since etcd is not asked.
 
-        Only for a member that is out: nothing here asks etcd.
+        Afterwards it does not run, or the result says why it still does.
         """
 
         async def stop(process: MemberProcess) -> Done:
@@ -96,7 +99,10 @@ class MemberProcessActivities:
 
     @activity.defn
     async def archive_member(self, ask: ProcessInput) -> ProcessResult:
-        """The member's data directory has another name, or the reason why not is known; nothing is deleted."""
+        """Rename the member's data directory, and delete nothing.
+
+        Afterwards the directory has another name, or the result says why not.
+        """
         return await self._do(ask, (), StepOutcome.ARCHIVED, MemberProcess.archive)
 
     async def _do(
@@ -118,7 +124,7 @@ class MemberProcessActivities:
         return ProcessResult(step=clock.step(outcome, done.text), command=True, changed=done.changed)
 
     def _profile(self, cluster: str) -> MemberProfile | None:
-        """What starts and stops it; None where nothing does.
+        """Return the commands that start and stop the process, or None if there are none.
 
         Raises:
             UnknownClusterError: There is no such profile.
@@ -154,9 +160,9 @@ async def _facts(process: MemberProcess, profile: MemberProfile, peer_urls: Iter
 
 
 def is_busy(port: int) -> bool:
-    """Whether another process of this node has a port, on whichever address.
+    """Return whether another process of this node has a port, on any address.
 
-    A connection that has just ended keeps none: that is what SO_REUSEADDR says, and etcd says it as well.
+    A connection that has just ended does not keep the port: the probe sets SO_REUSEADDR, as etcd does.
     """
     for family, address in EVERYWHERE:
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -1,4 +1,4 @@
-"""The EtcdMember of one member: finding it, telling it from another member's, writing what is true, and Events."""
+"""The EtcdMember of one member: find it, distinguish it from another member's, write its status, and send Events."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
 EVENTS_AT_ONCE: Final = 4
 EVENT_STEPS: Final = 10
-"""Steps that get an Event, the last ones: the history has them all."""
+"""How many of the last steps get an Event. The history has them all."""
 WARNING_OUTCOMES: Final = (
     StepOutcome.TRANSFER_FAILED,
     StepOutcome.NO_ELECTION,
     StepOutcome.REFUSED_BY_ETCD,
     StepOutcome.UNAVAILABLE,
 )
-"""Outcomes that an operator should know of although the removal went on."""
+"""Outcomes that an operator should know of, although the removal went on."""
 CONFLICT_TRIES: Final = 10
-"""How often a status is read again after a conflict before the attempt gives up, to be retried by Temporal."""
+"""How many times a status is read again after a conflict before the attempt fails, to be retried by Temporal."""
 
 Resource = dict[str, Any]
 
@@ -54,21 +54,20 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     creates: bool = False,
     outdated: Callable[[Resource | None], Awaitable[str]] | None = None,
 ) -> tuple[str, Resource | None]:
-    """Make an EtcdMember say what is true: an empty text and the EtcdMember, or why none was touched, and None.
+    """Write the true status to an EtcdMember: return "" and the EtcdMember, or why none was written, and None.
 
     Args:
         gateway: Of the cluster.
         record: What is true.
-        k0s: k0s works on the EtcdMembers too: an order about another member is cleared first.
-        creates: A member that has joined gets an EtcdMember where it has none.
-        known: The member's EtcdMember as it was a moment ago. It only saves a read: has it changed since, or is there
-            nothing to write by it, then it is read.
-        outdated: Takes the EtcdMember, None where there is none, and says why what is true has changed since; asked
-            after it was read, so that whoever writes what is true then comes later, or makes this write a conflict.
-            None for what stays true.
+        known: The EtcdMember a moment ago. It saves a read, unless it has changed since or needs no write.
+        k0s: Whether k0s works on the EtcdMembers too. Then an order about another member is cleared first.
+        creates: Whether to create an EtcdMember for a member that has joined and has none.
+        outdated: Takes the EtcdMember or None, and gives why the record is not true any more. It is called after the
+            read, so that a later writer makes this write a conflict. None for a record that stays true.
 
     Raises:
-        ObjectGoneError: There seems to be none, but not all API servers say so, or the kind is not installed.
+        ObjectGoneError: There seems to be none, but not all API servers agree, or the kind is not installed.
+        ConflictError: The EtcdMember kept changing.
     """
     if known is not None and not outdated and (written := await write_known(gateway, record, known, k0s=k0s)):
         return "", written
@@ -81,7 +80,7 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
                 return f"{text}, as {why}" if why else text, None
             if outdated and (note := await outdated(resource)):
                 return note, None
-            with contextlib.suppress(ConflictError):  # somebody else has just created it
+            with contextlib.suppress(ConflictError):  # another client has just created it
                 await gateway.create(new_resource(resource_name(record.member_name)))
             continue
         note, status = _due(resource, record)
@@ -101,9 +100,9 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
 async def write_known(
     gateway: KubernetesPort, record: UpdateStatusInput, known: Resource, *, k0s: bool
 ) -> Resource | None:
-    """The EtcdMember as it was written, by what is known of it.
+    """Write the status by what is known of the EtcdMember, and return it as it was written.
 
-    None where there is nothing to write by that, or where it has changed since.
+    Return None if that needs no write, or if the EtcdMember has changed since.
     """
     note, status = _due(known, record)
     if status and not note:
@@ -121,7 +120,7 @@ async def _patched(
 
 
 def _due(resource: Resource, record: UpdateStatusInput) -> tuple[str, dict[str, Any]]:
-    """Why an EtcdMember is not written, or else the status fields to set."""
+    """Return why an EtcdMember is not written, or else the status fields to set."""
     if note := reason_to_skip(resource, record):
         return note, {}
     status = {} if _agrees_late(resource, record) else _status(resource, record)
@@ -129,12 +128,12 @@ def _due(resource: Resource, record: UpdateStatusInput) -> tuple[str, dict[str, 
 
 
 def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
-    """Why an EtcdMember is not written, though it is named like the member; empty when it is the member's.
+    """Return why an EtcdMember is not written although it has the member's name, or "" if it is the member's.
 
-    One that speaks of another member says nothing about ours, whatever its name: its node has joined again. One without
-    an ID may be the next member's, whose ID is written a moment later. When our member has joined, one that speaks of a
-    member that is out takes the new ID on, as k0s does it. Whoever was not in the list of then may have joined since,
-    which the list of now tells (`activities.outdated_records.why_outdated`).
+    One with another member's ID says nothing about ours, whatever its name: its node has joined again. One without an
+    ID may belong to the next member, whose ID is written a moment later. When our member has joined, an EtcdMember with
+    the ID of a removed member takes the new ID, as k0s does it. A member that was not in the record's list may have
+    joined since. The present list shows that (`activities.outdated_records.why_outdated`).
     """
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
     joined_again = record.joined and not record.failed and member_id not in record.members
@@ -158,7 +157,7 @@ def _agrees_late(resource: Resource, record: UpdateStatusInput) -> bool:
 
 
 def _why_older(resource: Resource, record: UpdateStatusInput) -> str:
-    """Why a removal that failed a while ago has nothing to say any more; empty while it has.
+    """Return why a removal that failed a while ago must not write its status any more, or "".
 
     A resync, another removal or k0s has written the status since.
     """
@@ -172,7 +171,7 @@ def _created_after(resource: Resource, since: str) -> bool:
 
 
 def _is_after(when: str, since: str) -> bool:
-    """Whether a time of an API server's, in whole seconds that are cut off, is after another."""
+    """Whether a time of an API server, cut to whole seconds, is after another one."""
     try:
         return datetime.fromisoformat(when) > datetime.fromisoformat(since)
     except (ValueError, TypeError):  # one of them is no time, or without a zone
@@ -180,15 +179,15 @@ def _is_after(when: str, since: str) -> bool:
 
 
 def _status(resource: Resource, record: UpdateStatusInput) -> dict[str, Any]:
-    """The status fields to set so that the EtcdMember says what `record` says; empty when it does already."""
+    """Return the status fields to set so that the EtcdMember agrees with `record`, or nothing if it agrees already."""
     truth = DesiredStatus(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
     return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 async def send_events(gateway: KubernetesPort, resource: Resource, record: UpdateStatusInput) -> None:
-    """Events: who asked for it, who approved it, one for each of the last steps, the end, what is left to do.
+    """Send Events: the request, the approval, the last steps, the end, and what is left to do.
 
-    Told again after a lost answer, they are the same.
+    Sent again after a lost answer, they are the same Events.
     """
     news = [
         EventSpec(
@@ -221,10 +220,12 @@ async def send_events(gateway: KubernetesPort, resource: Resource, record: Updat
 
 
 async def member_resource(gateway: KubernetesPort, member_name: str, member_id: str) -> Resource | None:
-    """The member's EtcdMember (`etcd_handoff.etcdmember_matching`), or else the one of its name, which is another's.
+    """Return the member's EtcdMember (`etcd_handoff.etcdmember_matching`), or else one of its name, or None.
+
+    One that only has the member's name is another member's.
 
     Raises:
-        ObjectGoneError: None was found, and not all API servers say that there is none; or the kind is not installed.
+        ObjectGoneError: None was found, and not all API servers agree on that, or the kind is not installed.
     """
     named, doubt = None, None
     if member_name:
@@ -245,5 +246,5 @@ async def member_resource(gateway: KubernetesPort, member_name: str, member_id: 
 
 
 def generation_of(resource: Resource) -> int:
-    """Its `metadata.generation`, which rises with every change of its spec."""
+    """Return its `metadata.generation`, which rises with every change of its spec."""
     return int(resource["metadata"].get("generation") or 0)

@@ -1,4 +1,4 @@
-"""Effects on EtcdMember resources: the truth about a member, written where it survives the member."""
+"""Activities on the EtcdMember of one member, written through an API server that outlives the member."""
 
 from __future__ import annotations
 
@@ -51,19 +51,16 @@ if TYPE_CHECKING:
 
 
 NOTHING_TO_RECORD: Final = "EtcdMembers are not installed in this cluster, so there is nothing to record"
-"""Said at once where they are optional: after a start of its API server, as after any missed write, a watcher corrects
-the EtcdMember, where there is one."""
+"""Ends the step at once if EtcdMembers are optional: a watcher later corrects one that a starting API server hid."""
 
 
 class KubernetesActivities:
-    """The activities on the EtcdMember of a member that leaves.
+    """The activities on the EtcdMember of one member, through the gateways to each profile's API servers.
 
     Args:
-        gateways: Gateways to the API servers of each cluster profile.
-        node: The node that this worker runs on.
-        listed: Gives IDs of all members of a profile's cluster, or why not; None where nobody is asked.
-        why_void: Why the running attempt must change nothing any more; None where nobody asks Temporal.
-        elsewhere: Lets another worker say what is missing where this one's node belongs to another cluster.
+        listed: Gives the IDs of all members of a cluster, or None and why; None if etcd is not asked.
+        why_void: Gives why the running attempt must change nothing any more; None if Temporal is not asked.
+        elsewhere: Leaves a missing EtcdMember to another worker if this one's node belongs to another cluster.
     """
 
     def __init__(
@@ -82,7 +79,11 @@ class KubernetesActivities:
 
     @activity.defn
     async def find_resource(self, query: FindResourceInput) -> FindResourceResult:
-        """The EtcdMember that has this name or carries this member ID, for a member that etcd does not list."""
+        """Find the EtcdMember with this name or member ID, for a member that etcd does not list. It only reads.
+
+        Raises:
+            ApplicationError: The user may not list EtcdMembers.
+        """
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
             error = ConfigError("no Kubernetes in the profile")
@@ -115,7 +116,12 @@ class KubernetesActivities:
 
     @activity.defn
     async def request_leave(self, ask: LeaveInput) -> Step:
-        """`spec.leave` of the member's EtcdMember is true, so that k0s takes the member out; or false again."""
+        """Set or clear `spec.leave`, by which k0s removes the member. Afterwards it is so, or the outcome says why not.
+
+        Raises:
+            ApplicationError: The user may not write it, or the order is too old.
+            ConflictError: The EtcdMember kept changing.
+        """
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         find = partial(member_resource, gateway, ask.member_name, ask.member_id)
         try:
@@ -147,7 +153,11 @@ class KubernetesActivities:
 
     @activity.defn
     async def read_leave(self, ask: LeaveInput) -> ReadLeaveResult:
-        """Whether the member's EtcdMember still asks to leave, and who said so last."""
+        """Return whether the member's EtcdMember still asks to leave, and who wrote the flag last. It only reads.
+
+        Raises:
+            ApplicationError: The user may not read EtcdMembers.
+        """
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         try:
             find = partial(member_resource, gateway, ask.member_name, ask.member_id)
@@ -176,10 +186,10 @@ class KubernetesActivities:
 
     @activity.defn
     async def update_status(self, record: UpdateStatusInput) -> UpdateStatusResult:
-        """The member's EtcdMember says what `record` says, written through an API server that outlives the member.
+        """Write `record` to the member's EtcdMember. Afterwards it agrees, or the result says why it never will.
 
-        What may be otherwise later, or on another worker, fails the attempt, so that Temporal tries again for as long
-        as the workflow has patience; the failure says why.
+        Raises:
+            ApplicationError: It could not be written now, but perhaps later or on another worker.
         """
         clock, times = StepClock(self._node), time_limits.STEPS
 
@@ -226,12 +236,12 @@ class KubernetesActivities:
         return await gateway.patch_spec(resource, {"leave": ask.leave}, departing=ask.member_name)
 
     def _denial(self, cluster: str) -> Callable[[KubernetesError], float]:
-        """How long an answer has to last by which there is nothing to read."""
+        """Return how long an answer has to last that leaves nothing to read."""
         return partial(denial_seconds, optional=self._gateways.optional(cluster))
 
 
 async def _listed_if_installed(gateway: KubernetesPort, departing: str) -> list[dict[str, Any]] | None:
-    """All EtcdMembers; None where all API servers say that there is no such thing."""
+    """Return all EtcdMembers, or None if all API servers answer that the kind does not exist."""
     try:
         return await gateway.list(departing)
     except ObjectGoneError as error:

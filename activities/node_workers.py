@@ -1,6 +1,6 @@
-"""Which nodes have a worker and which have none, as Temporal says.
+"""Which nodes have a worker and which have none, by Temporal's list of pollers.
 
-A task for a node without one would wait for its whole start time-out.
+A task for a node without a worker would wait for its whole schedule-to-start time-out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class NodeWorkers:
-    """What Temporal says of the task queues of nodes, remembered for a moment.
+    """What Temporal knows of the task queues of nodes, remembered for a moment.
 
     Args:
         client: Temporal's client.
@@ -39,9 +39,10 @@ class NodeWorkers:
         self._known: dict[str, tuple[float, bool]] = {}
 
     async def missing(self, nodes: Collection[str]) -> tuple[str, ...]:
-        """Those of the nodes for which Temporal lists no worker: none has asked for work in the last five minutes.
+        """Return those of the nodes for which Temporal lists no worker.
 
-        Where it does not tell, or not soon, none counts as missing.
+        None of their workers has asked for work in the last five minutes. If Temporal does not answer soon, no node
+        counts as missing.
         """
         unknown = [node for node in nodes if not self._is_known(node)]
         try:
@@ -54,20 +55,20 @@ class NodeWorkers:
         return tuple(sorted(node for node in nodes if not self._known[node][1]))
 
     async def idle(self, view: ClusterView, table: Mapping[str, str], own_node: str) -> tuple[str, ...]:
-        """Nodes without a worker of members that the worker on `own_node` does not reach.
+        """Return the nodes without a worker of members that the worker on `own_node` does not reach.
 
         Args:
             view: What it saw.
-            table: Nodes of members that are named otherwise.
+            table: Nodes of members whose names differ from their nodes'.
             own_node: Its node.
         """
         far = {node_of(m.name, table) for m in view.members if m.name and not m.reachable} - {own_node}
         return await self.missing(far) if far else ()
 
     async def serving(self, cluster: str) -> tuple[str, ...]:
-        """Nodes whose workers have asked the common task queue for work within about a minute and have the profile.
+        """Return the nodes whose workers have the profile and have asked the common task queue within about a minute.
 
-        Empty where Temporal does not tell, or not soon.
+        The answer is empty if Temporal does not answer soon.
 
         Args:
             cluster: Name of the profile.
@@ -80,7 +81,7 @@ class NodeWorkers:
         return tuple(sorted({w.node for w in workers if w.node and cluster in (w.profiles or (cluster,))}))
 
     def _is_known(self, node: str) -> bool:
-        """Whether it was asked for a moment ago, and had a worker; one that starts is to be seen at once."""
+        """Whether it had a worker a moment ago. A node without one is asked for again, to see a new worker at once."""
         checked_at, serves = self._known.get(node, (0.0, False))
         return serves and time.monotonic() - checked_at < time_limits.STEPS.pollers_known_seconds
 

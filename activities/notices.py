@@ -1,4 +1,4 @@
-"""The activity that tells somebody outside of Temporal what an operation needs."""
+"""The activity that sends a notice of what an operation needs to a webhook."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from etcd_handoff.config_notifications import NotificationsProfile
 
 MOST_AT_ONCE = 4
-"""A receiver that answers a byte now and then keeps a thread for long: it has none but these."""
+"""Limits the threads: a receiver that answers one byte now and then keeps a thread for long."""
 
 
 class NoticeActivities:
     """The activity on the webhook.
 
     Args:
-        profile: Where it is; None where the configuration has none.
+        profile: Where the webhook is; None if the configuration has none.
     """
 
     def __init__(self, profile: NotificationsProfile | None) -> None:
@@ -33,10 +33,15 @@ class NoticeActivities:
 
     @activity.defn
     async def send_notice(self, notice: Notice) -> int:
-        """Send it once, signed; the receiver knows by its ID whether it has had it.
+        """Send a notice once, signed. The receiver can recognize a repeated one by its ID.
+
+        Afterwards the receiver has accepted it.
 
         Returns:
             The status of the receiver's answer.
+
+        Raises:
+            ApplicationError: The configuration names no webhook, or the notice was not delivered.
         """
         if self._profile is None:
             msg = "this worker's configuration has no table notifications; give all workers the same, and restart them"

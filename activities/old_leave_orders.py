@@ -1,4 +1,4 @@
-"""`spec.leave` that still stands where the EtcdMember comes to say Joined=True, and that k0s would follow."""
+"""`spec.leave` that is still set when the EtcdMember gets Joined=True, and that k0s would follow."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ Resource = dict[str, Any]
 
 
 def would_follow(resource: Resource, member_id: str, members: Sequence[MemberView] = ()) -> bool:
-    """Whether k0s would take a member out as soon as this EtcdMember speaks of it, by an order that is about another.
+    """Return whether k0s would remove this member by an order that is about another one.
 
-    k0s goes by `spec.leave` and `status.memberID` alone (k0s
+    k0s removes a member by `spec.leave` and `status.memberID` alone (k0s
     `pkg/component/controller/etcd_member_reconciler.go`, reconcileMember). A node that joins again clears the flag of
-    its old member itself (createMemberObject), but not before its own API server answers: until then the flag stands,
-    which may be one that we have set after the old member's removal.
+    its old member (createMemberObject), but only once its own API server answers. Until then the flag stays. It may be
+    one that we have set after the old member's removal.
 
     Args:
         resource: The EtcdMember.
-        member_id: The member that it is to speak of.
+        member_id: The member whose ID it is to get.
         members: The member list, where it is known.
     """
     return asks_to_leave(resource) and member_id_of(resource, members) != member_id
 
 
 async def clear_leave(gateway: KubernetesPort, resource: Resource, departing: str = "") -> Resource:
-    """The EtcdMember as it is stored, without `spec.leave`.
+    """Clear `spec.leave`, and return the EtcdMember as it is stored.
 
     Raises:
         ConflictError: It has changed since it was read.

@@ -1,4 +1,4 @@
-"""Whether what is to be written on an EtcdMember is still true: a record may wait for an API server for days."""
+"""Whether a record for an EtcdMember is still true: it may wait for an API server for days."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import UpdateStatusInput
 
     Listed = Callable[[str, str], Awaitable[tuple[frozenset[str] | None, str]]]
-    """Takes a profile and the ID of its etcd cluster, empty when not known; gives the IDs of all members. It gives None
-    in their place, with the reason, when nobody knows or another cluster answers."""
+    """Takes a profile and the ID of its etcd cluster, empty when not known. It gives the IDs of all members and "", or
+    None and the reason when the list is not known or another cluster answers."""
     Elsewhere = Callable[[str, str], Awaitable[None]]
-    """Takes a profile and the ID of its etcd cluster, empty when not known; raises what lets another worker do the step
-    where this one's node belongs to another cluster."""
+    """Takes a profile and the ID of its etcd cluster, empty when not known. It raises what leaves the step to another
+    worker if this one's node belongs to another cluster."""
     Reached = Callable[[str], Awaitable[str]]
-    """Takes a profile; gives the ID of the etcd cluster of this worker's node, where it reaches no other; else ''."""
+    """Takes a profile. It gives the cluster ID of this node's etcd if the worker reaches no other member, else ''."""
 
 
 async def nowhere_else(_cluster: str, _cluster_id: str) -> None:
-    """Nobody asks which cluster this worker's node belongs to."""
+    """Do nothing: this worker does not check which cluster its node belongs to."""
 
 
 async def anywhere(_cluster: str) -> str:
-    """It is not known which cluster this worker's node belongs to."""
+    """Return "": it is not known which cluster this worker's node belongs to."""
     return ""
 
 
 async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateStatusInput:
-    """The record of a removal that had perhaps still to take place, with what etcd's list says of it now.
+    """Return the record of a removal that may not have taken place, updated by etcd's present member list.
 
-    It stays as it is where that is not known now either.
+    It stays as it is if that list is not known now either.
     """
     if record.joined is not None or not record.late:
         return record
@@ -48,16 +48,19 @@ async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateSt
 
 
 def may_be_outdated(record: UpdateStatusInput) -> bool:
-    """Whether etcd is to be asked again: a member may leave at any moment, and comes back by a restore alone."""
+    """Return whether etcd has to be asked again.
+
+    A member may leave at any moment. One that is out comes back only by a restore.
+    """
     return bool(record.joined) or (record.joined is False and record.late)
 
 
 async def why_outdated(listed: Listed, record: UpdateStatusInput, resource: dict[str, Any] | None) -> str:
-    """Why what was true of a member is not any more, by etcd's list; empty while it is.
+    """Return why a record is not true any more by etcd's list, or "" while it is.
 
-    Somebody else may have taken the member out meanwhile. Or the cluster was restored from a backup, with all the IDs
-    of then: whoever acted on Joined=False of a present member would wipe a node that is needed. Or another member has
-    joined under its name, as one that is to replace it, and the EtcdMember speaks of that one by now.
+    Another client may have removed the member meanwhile. Or the cluster was restored from a backup with its old member
+    IDs. Then Joined=False of a present member could make people wipe a needed node. Or another member has joined under
+    the same name, as a replacement, and the EtcdMember has that member's ID by now.
 
     Args:
         listed: Gives the IDs of all members.
@@ -65,7 +68,7 @@ async def why_outdated(listed: Listed, record: UpdateStatusInput, resource: dict
         resource: The EtcdMember that would be written; None where there is none.
 
     Raises:
-        ApplicationError: That is not known now.
+        ApplicationError: The member list is not known now.
     """
     members, note = await _members(listed, record)
     if members is None:
@@ -83,10 +86,10 @@ async def why_outdated(listed: Listed, record: UpdateStatusInput, resource: dict
 
 
 async def _members(listed: Listed, record: UpdateStatusInput) -> tuple[frozenset[str] | None, str]:
-    """IDs of all members by now; None with the reason where that list may be another one than that of the record.
+    """Return the IDs of all members by now, or None and why that list may be another cluster's.
 
-    That a member is out was seen before, and only its own cluster can list it again. Whatever else is to be concluded
-    needs that cluster's list. A node started with --force-new-cluster has the cluster's ID, and lists itself alone.
+    That a member is out was seen before, and only its own cluster can list it again. Any other conclusion needs that
+    cluster's list. A node started with --force-new-cluster keeps the cluster's ID, and lists only itself.
     """
     if record.joined is False:
         return await listed(record.cluster, "")

@@ -1,7 +1,8 @@
-"""The record of a removal, begun while Temporal and etcd must be waited for anyway. It only saves time.
+"""Begin the record of a removal while Temporal and etcd must be waited for anyway. It only saves time.
 
-The EtcdMember is read when a member is about to leave, and written once etcd has confirmed that it is out. Neither has
-to succeed: `update_status` comes later, through Temporal. It finds the EtcdMember as it should be, or makes it so.
+The EtcdMember is read when a member is about to leave. It is written once etcd has confirmed that the member is out.
+Neither has to succeed, since `update_status` comes later, through Temporal. It finds the EtcdMember correct, or
+corrects it.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ class RecordAhead:
         self._gateways = gateways
 
     def read(self, act: StepInput, view: ClusterView) -> None:
-        """The EtcdMember of the member that is about to leave is being read; a learner's removal has no record."""
+        """Begin to read the EtcdMember of the member that is about to leave. A learner's removal has no record."""
         if not act.learner_only and (target := view.member(act.target_id)) is not None:
             self._gateways.prefetch(act.cluster, target.name)
 
     def write(self, act: StepInput, after: ClusterView) -> None:
-        """The EtcdMember that was read is being written.
+        """Begin to write the EtcdMember that was read.
 
         Args:
             act: Whose removal etcd has confirmed, and what is to be recorded then.
@@ -52,7 +53,7 @@ class RecordAhead:
         self._gateways.go_on_with_prefetched(record.cluster, record.member_name, partial(self._written, record))
 
     async def _written(self, record: UpdateStatusInput, gateway: KubernetesPort, known: Resource) -> Resource | None:
-        """The EtcdMember as it was written, None when it was not: it may have changed since it was read."""
+        """Return the EtcdMember as it was written, or None, as when it has changed since."""
         with contextlib.suppress(KubernetesError, ConfigError, TimeoutError):
             async with asyncio.timeout(time_limits.STEPS.record_ahead_seconds):
                 return await write_known(gateway, record, known, k0s=self._gateways.is_k0s(record.cluster))

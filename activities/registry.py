@@ -49,7 +49,9 @@ NODE_ACTIVITIES: Final = frozenset(
 
 
 def node_activities(activities: Iterable[Callable[..., Any]]) -> list[Callable[..., Any]]:
-    """Those that only the worker of one node may be able to do; it serves them on the node's own task queue.
+    """Return the activities that only the worker of one node may be able to do.
+
+    It serves them on the node's own task queue.
 
     Args:
         activities: All that the worker has.
@@ -66,7 +68,7 @@ def all_activities(  # noqa: PLR0913, PLR0917  # all that activities stand on
     worker: WorkerActivities,
     queue: ChangeQueueActivities,
 ) -> list[Callable[..., Any]]:
-    """Everything that a worker does for workflows; the caller closes `etcd` and `gateways` afterwards."""
+    """Return everything that a worker does for workflows. The caller closes `etcd` and `gateways` afterwards."""
     void = Attempts(client).why_void
 
     def listed(cluster: str, cluster_id: str) -> Awaitable[tuple[frozenset[str] | None, str]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
 
 POLLS_PER_QUERY: Final = 4
-"""Every so many polls the query `progress` is asked too, though the state is the same."""
+"""After so many polls the query `progress` is sent too, although the state is the same."""
 
 
 class RemovalProgressActivities:
@@ -39,7 +39,11 @@ class RemovalProgressActivities:
 
     @activity.defn
     async def follow_removal(self, follow: FollowRemovalInput) -> FollowRemovalResult:
-        """What is new about a removal: another state, other words, or its end."""
+        """Wait for news of a removal: another state, another text, or its end. It changes nothing.
+
+        Raises:
+            ApplicationError: This worker stops, so another one continues.
+        """
         handle = self._client.get_workflow_handle(follow.workflow_id, result_type=RemovalResult)
         ended = _result(handle)
         stopping = asyncio.ensure_future(activity.wait_for_worker_shutdown())
@@ -61,7 +65,7 @@ class RemovalProgressActivities:
                     progress = await _progress(handle, ended)
                     if progress is not None and (progress.state, progress.doing) != (follow.state, follow.doing):
                         return _under_way(progress)
-                if ended.done():  # only the description counts, and by that it runs
+                if ended.done():  # only the description counts, and it says that the removal runs
                     ended = _result(handle)
                 await asyncio.wait({ended, stopping}, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
                 pause = min(2 * pause, time_limits.STEPS.progress_longest_poll_seconds)
@@ -76,14 +80,14 @@ class RemovalProgressActivities:
     async def _ended(
         self, follow: FollowRemovalInput, described: DescribeWorkflowExecutionResponse
     ) -> FollowRemovalResult | None:
-        """How the removal ended; None while it runs."""
+        """Return how the removal ended, or None while it runs."""
         run = described.workflow_execution_info
         if follow.chain_id and run.first_run_id not in {"", follow.chain_id}:
             return _unknown_end("another removal runs in its place")
         return await self._end(follow.workflow_id, run.execution.run_id) if run.HasField("close_time") else None
 
     async def _end(self, workflow_id: str, run_id: str) -> FollowRemovalResult:
-        """How this run of a removal ended."""
+        """Return how this run of a removal ended."""
         handle = self._client.get_workflow_handle(workflow_id, run_id=run_id, result_type=RemovalResult)
         try:
             result = await handle.result()
@@ -117,15 +121,15 @@ def _may_have_changed(follow: FollowRemovalInput, state: str | None, polls: int)
     Args:
         follow: What is known.
         state: Its search attribute; None where there are none.
-        polls: How often it has been polled.
+        polls: How many times it has been polled.
     """
-    # Nothing is told yet of a removal in a brief state: that is told when it lasts.
+    # A brief state is not reported yet: only one that lasts is.
     brief = state in BRIEF_STATES and not follow.doing
     return state is None or (state != follow.state and not brief) or polls % POLLS_PER_QUERY == 0
 
 
 def _under_way(progress: Progress) -> FollowRemovalResult:
-    """What a removal that runs does now."""
+    """Return what a running removal does now."""
     return FollowRemovalResult(
         open=True,
         state=progress.state,
@@ -136,19 +140,19 @@ def _under_way(progress: Progress) -> FollowRemovalResult:
 
 
 def _unknown_end(doing: str) -> FollowRemovalResult:
-    """It has ended, and how is not known."""
+    """Return the result of a removal that has ended in an unknown way."""
     return FollowRemovalResult(open=False, state="", doing=f"{doing}; how it ended is not known", unknown=True)
 
 
 def _result(handle: WorkflowHandle[Any, RemovalResult]) -> asyncio.Task[RemovalResult]:
-    """A removal's result when it comes; it may be a failure that nobody asks for."""
+    """Return a task for the removal's result. It may be a failure that no caller reads."""
     result = asyncio.create_task(handle.result())
     may_be_left(result)
     return result
 
 
 async def _progress(handle: WorkflowHandle[Any, RemovalResult], ended: asyncio.Future[Any] | None) -> Progress | None:
-    """Where the removal stands; None when it ends before it has answered, or its worker does not answer."""
+    """Return where the removal stands, or None if it ends first or its worker does not answer."""
     asking = asyncio.ensure_future(
         handle.query(
             "progress", result_type=Progress, rpc_timeout=timedelta(seconds=time_limits.STEPS.progress_query_seconds)

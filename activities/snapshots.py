@@ -1,4 +1,4 @@
-"""Snapshots on this node's disk: written as secrets are, verified as they lie there, and not kept without end."""
+"""Snapshots on this node's disk: written with the modes of secrets, verified on disk, and limited in number."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ RUN_ID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 CHECKSUM_BYTES: Final = 32
 READ_BYTES: Final = 1 << 20
 SPARE: Final = 1.05
-"""The free space that is asked for, as a part of the database's size: the database may grow meanwhile."""
+"""How much free space is required, as a factor of the database's size. The database may grow meanwhile."""
 
 
 def source_of(view: ClusterView, leaving: Container[str]) -> MemberView | None:
-    """Whom the snapshot is taken from: a healthy voter, not one that leaves nor the leader where there is another.
+    """Return the member from which to take the snapshot: a healthy voter, if possible neither leader nor leaving.
 
-    One that this worker reaches itself comes before all others.
+    One that this worker reaches directly comes before all others.
 
     Args:
         view: The cluster.
@@ -45,30 +45,33 @@ def source_of(view: ClusterView, leaving: Container[str]) -> MemberView | None:
 
 
 def snapshot_path(folder: Path, cluster: str, run_id: str) -> Path:
-    """Where the snapshot of a removal's run lies; `is_snapshot` knows such names again."""
+    """Return where the snapshot of a removal's run is stored. `is_snapshot` recognizes such names."""
     return folder / f"{cluster}-{run_id}.db"
 
 
 def is_snapshot(name: str, cluster: str) -> bool:
-    """Whether a file of this name is a snapshot that we stored for this cluster."""
+    """Return whether a file of this name is a snapshot that we stored for this cluster."""
     return re.fullmatch(rf"{re.escape(cluster)}-{RUN_ID}\.db", name) is not None
 
 
 def is_part(name: str, cluster: str) -> bool:
-    """Whether a file of this name is the unfinished one of an attempt for this cluster."""
+    """Return whether a file of this name is the unfinished one of an attempt for this cluster."""
     return re.fullmatch(rf"{re.escape(cluster)}-{RUN_ID}\.\d+\.part", name) is not None
 
 
 async def store(chunks: AsyncIterator[bytes], path: Path, attempt: int, expected_bytes: int) -> int:
-    """Bytes written to `path`, which appears only when what lies on the disk has the checksum that it ends with.
+    """Write the chunks to `path`, which appears only once the file on disk agrees with its checksum.
 
-    Two attempts may run at once, one of them on a worker that was given up: each writes a file of its own.
+    Two attempts may run at once, one of them on a worker that was given up. So each writes its own file.
 
     Args:
         chunks: The snapshot; its last 32 bytes are its SHA-256.
-        path: Where it is to lie.
+        path: Where it is to be stored.
         attempt: Which attempt this is.
         expected_bytes: Size of the database.
+
+    Returns:
+        The bytes written.
 
     Raises:
         EtcdError: The stream broke off.
@@ -98,12 +101,15 @@ async def store(chunks: AsyncIterator[bytes], path: Path, attempt: int, expected
 
 
 def prune(path: Path, cluster: str, keep: int) -> list[str]:
-    """Delete all but the `keep` newest snapshots of this cluster and what dead attempts left; the deleted names.
+    """Delete all but the `keep` newest snapshots of this cluster, and the files of dead attempts.
 
     Args:
-        path: What was stored just now. It is the newest, also where others were stored while the clock ran ahead.
+        path: What was stored just now. It is the newest, also if others were stored while the clock ran ahead.
         cluster: The cluster profile.
         keep: How many snapshots stay, at least 1.
+
+    Returns:
+        The deleted names.
     """
     entries = [entry for entry in os.scandir(path.parent) if entry.is_file(follow_symlinks=False)]
     stored = [entry for entry in entries if is_snapshot(entry.name, cluster)]
@@ -122,7 +128,7 @@ def prune(path: Path, cluster: str, keep: int) -> list[str]:
 
 
 def _prepare(folder: Path, expected_bytes: int) -> None:
-    """Make the folder, for its owner alone, where there is none, and be sure that the file fits."""
+    """Make a missing folder with access for its owner alone, and check that the file fits."""
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -138,7 +144,7 @@ def _write(descriptor: int, chunk: bytes) -> None:
 
 
 def _verify(file: Path) -> None:
-    """Raise UnreachableError unless the file ends with the SHA-256 of what comes before."""
+    """Raise UnreachableError unless the file ends with the SHA-256 of its preceding bytes."""
     left, digest, tail = file.stat().st_size - CHECKSUM_BYTES, hashlib.sha256(), b""
     with file.open("rb") as content:
         while left > 0 and (block := content.read(min(READ_BYTES, left))):
@@ -151,7 +157,7 @@ def _verify(file: Path) -> None:
 
 
 def _publish(part: Path, path: Path) -> None:
-    """Give it its name, for good: the folder is synced too."""
+    """Rename the file to its final name, and sync the folder so that the name lasts."""
     part.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -1,4 +1,4 @@
-"""What a worker says of itself."""
+"""The activity by which a worker describes itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class WorkerActivities:
 
     Args:
         config: Where the clusters are.
-        search_attributes: The namespace has our search attributes.
+        search_attributes: Whether the namespace has our search attributes.
     """
 
     def __init__(self, config: Config, *, search_attributes: bool) -> None:
@@ -26,11 +26,14 @@ class WorkerActivities:
 
     @activity.defn
     async def describe_worker(self, cluster: str) -> WorkerInfo:
-        """What this worker knows of `cluster`; a local activity, for an operation whose first look did not tell it."""
+        """Return what this worker knows of `cluster`. It reads only the configuration.
+
+        It is a local activity, for an operation whose first look did not have these traits.
+        """
         return self.traits(cluster)
 
     def traits(self, cluster: str) -> WorkerInfo:
-        """What this worker knows of `cluster`."""
+        """Return what this worker knows of `cluster`."""
         profile = self._config.clusters.get(cluster)
         return WorkerInfo(
             search_attributes=self._search_attributes,
@@ -46,7 +49,7 @@ class WorkerActivities:
 
 
 def _policies(profile: ClusterProfile | None) -> dict[str, Any]:
-    """What the profile wants of every change."""
+    """Return what the profile requires of every change."""
     if profile is None:
         return {}
     return {

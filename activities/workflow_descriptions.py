@@ -1,4 +1,4 @@
-"""What Temporal itself says of a workflow, whether or not a worker answers for it."""
+"""What Temporal itself knows of a workflow, whether or not a worker answers for it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 
 async def describe(client: Client, workflow_id: str) -> DescribeWorkflowExecutionResponse | None:
-    """What Temporal knows of the last run under an ID; None when it knows none.
+    """Return what Temporal knows of the last run under an ID, or None if it knows none.
 
     The SDK's own description cannot be read for a status that it does not know, such as paused.
+
+    Raises:
+        RPCError: Temporal does not answer.
     """
     request = DescribeWorkflowExecutionRequest(
         namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
@@ -32,13 +35,13 @@ async def describe(client: Client, workflow_id: str) -> DescribeWorkflowExecutio
 
 
 def memo_value(described: DescribeWorkflowExecutionResponse, key: str) -> Any:
-    """What a workflow's memo has under this key; None where it has nothing."""
+    """Return the value of this key in a workflow's memo, or None."""
     fields = described.workflow_execution_info.memo.fields
     return json.loads(fields[key].data) if key in fields else None
 
 
 def why_silent(described: DescribeWorkflowExecutionResponse | None, ours: str) -> str:
-    """What keeps a queue from answering, as far as Temporal tells.
+    """Return what keeps a queue from answering, as far as Temporal knows.
 
     Args:
         described: The queue.
