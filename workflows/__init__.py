@@ -1,1 +1,1 @@
-"""Orchestration: what happens in which order, and what outlives any worker."""
+"""Workflows: what happens in which order, and what outlives any worker."""

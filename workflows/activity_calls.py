@@ -1,7 +1,7 @@
 """How commands are carried out as activities: one table of time-outs and retries.
 
-No call goes on for ever: each has a bounded number of attempts or a bounded time, and what is left then is a
-`StepFailure`, which the operation turns into a reason that people can read.
+Every call ends: each has a limited number of attempts or a limited time. After that the result is a `StepFailure`,
+which the operation turns into a reason that people can read.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Activity
 
 NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
-"""A node whose worker was just killed costs a look no more than one other attempt."""
+"""A node whose worker was just killed costs a look only one more attempt."""
 LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
@@ -74,7 +74,7 @@ LATER: Final[dict[type[Activity], str]] = {
 }
 """The patches from which on these activities are called."""
 LIMITS: Final = time_limits.WORKFLOWS
-"""As they are when this is imported: the table below is made then."""
+"""The values at import time, since the table below is made then."""
 ATTEMPTS: Final = 15
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
@@ -83,11 +83,11 @@ RETRY: Final = RetryPolicy(
     maximum_attempts=ATTEMPTS,
 )
 RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
-"""For what may take minutes, and makes members read their whole keyspace each time."""
+"""For activities that may take minutes and make members read their whole keyspace each time."""
 RETRY_SNAPSHOT: Final = RetryPolicy(maximum_attempts=2 + time_limits.STEPS.snapshot_elsewhere_attempts)
-"""Most of these attempts only find a worker on a node that stays."""
+"""Most of these attempts only look for a worker on a node that stays."""
 ONCE: Final = RetryPolicy(maximum_attempts=1)
-"""For what only helps."""
+"""For activities that help but are not necessary."""
 UNTIL_TIME_IS_UP: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
 )
@@ -99,7 +99,7 @@ class Call(NamedTuple):
     Attributes:
         method: The activity.
         timeout: How long one attempt may take.
-        takes_minutes: It may take minutes: its worker has more time to send a heartbeat, and it is tried less often.
+        takes_minutes: Whether it may take minutes. Then its heartbeat time-out is longer, and it is tried less often.
         retry: Which failures are tried again.
         heartbeat: How long its worker may send no heartbeat.
         start: How long the worker of a node may take to begin.
@@ -166,13 +166,16 @@ async def activity(command: Activity) -> Any:
 
 
 async def see_departed(command: SeeDeparted) -> Any:
-    """Whether the etcd of a member that is out still runs; None where that is not known, or not asked in this run."""
+    """Return whether the etcd of a removed member still runs.
+
+    Return None if that is not known, or if this run began before that was asked.
+    """
     result = await activity(command) if patches.is_on(patches.DEPARTED) else None
     return None if isinstance(result, StepFailure) else result
 
 
 async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
-    """What the workers of several nodes see, side by side; in the order of the nodes.
+    """Return what the workers of several nodes see, side by side and in the order of the nodes.
 
     Returns:
         A `StepResult` or a `StepFailure` for each; nothing in a run that began before nodes were asked.
@@ -184,7 +187,7 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
 
 
 async def hash_through_nodes(command: HashThroughNodes) -> Any:
-    """Hashes of members through the workers of their own nodes, side by side; in the order of the members.
+    """Return members' hashes through the workers of their own nodes, side by side and in the order of the members.
 
     Returns:
         A `StepResult` or a `StepFailure` for each; one for all in a run that began before nodes were asked for hashes.
@@ -225,7 +228,7 @@ async def _called(command: Activity, call: Call) -> Any:
 
 
 async def describe_worker(cluster: str) -> WorkerInfo:
-    """What the worker that runs this knows of a cluster profile, as a local activity."""
+    """Return what the worker of this workflow task knows of a cluster profile, through a local activity."""
     return await workflow.execute_local_activity_method(
         WorkerActivities.describe_worker,
         cluster,

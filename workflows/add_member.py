@@ -1,6 +1,6 @@
-"""The workflow `AddMember`: a learner is added, somebody starts it, it is promoted when it is in sync, and recorded.
+"""The workflow `AddMember`: add a learner, wait until it is started and in sync, promote it, and record it.
 
-This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
+This is a declaration of its input and its first state. `workflows.drive_operation` drives it, and
 `etcd_handoff.operation` decides.
 """
 
@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
 @workflow.defn
 class AddMember(Operation):
-    """Adds one member to a live cluster; the contract is in docs/reference.md."""
+    """Adds one member to a live cluster. The contract is in docs/reference.md."""
 
     @continuation.takes_input
     def __init__(self, request: AdditionRequest | None = None) -> None:
-        """Begin; without a default, a start without input would fail its task for ever."""
+        """Begin. Without the default, a start without input would fail the workflow task for ever."""
         super().__init__(lambda: _beginning(request))
 
     @workflow.run
     async def run(self, request: AdditionRequest | None = None) -> AdditionResult:  # noqa: ARG002  # taken by __init__
-        """Add the member `request.name`."""
+        """Add the member `request.name`.
+
+        Raises:
+            ApplicationError: It has failed, or its input is refused.
+            CancelledError: It was cancelled in time.
+        """
         result: AdditionResult = await self._drive()
         return result
 

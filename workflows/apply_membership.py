@@ -1,7 +1,7 @@
-"""The workflow `ApplyMembership`: members join and leave, one at a time, until they are those of a list.
+"""The workflow `ApplyMembership`: add and remove members, one at a time, until the members are those of a list.
 
-This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
-`etcd_handoff.operation` decides: each of its parts is an addition or a removal like one that is asked for alone.
+This is a declaration of its input and its first state. `workflows.drive_operation` drives it, and
+`etcd_handoff.operation` decides. Each of its parts is an addition or a removal like a separate one.
 """
 
 from __future__ import annotations
@@ -23,16 +23,21 @@ if TYPE_CHECKING:
 
 @workflow.defn
 class ApplyMembership(Operation):
-    """Gives a live cluster the members of a list; the contract is in docs/reference.md."""
+    """Gives a live cluster the members of a list. The contract is in docs/reference.md."""
 
     @continuation.takes_input
     def __init__(self, request: MembershipRequest | None = None) -> None:
-        """Begin; without a default, a start without input would fail its task for ever."""
+        """Begin. Without the default, a start without input would fail the workflow task for ever."""
         super().__init__(lambda: _beginning(request))
 
     @workflow.run
     async def run(self, request: MembershipRequest | None = None) -> MembershipResult:  # noqa: ARG002  # taken by __init__
-        """Apply the list `request.members`."""
+        """Apply the list `request.members`.
+
+        Raises:
+            ApplicationError: It has failed, or its input is refused.
+            CancelledError: It was cancelled in time.
+        """
         result: MembershipResult = await self._drive()
         return result
 

@@ -1,4 +1,4 @@
-"""The update by which people let an operation go on that waits for it; `etcd_handoff.operation.approvals` decides."""
+"""The update by which people approve a waiting operation. `etcd_handoff.operation.approvals` decides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class Approvable:
-    """The part of an operation that waits for somebody's approval where one is wanted."""
+    """The part of an operation that waits for an approval if one is required."""
 
     _state: OperationState
 
@@ -26,7 +26,7 @@ class Approvable:
         description='Let an operation that waits for approval go on. Example: {"by": "ann", "comment": "ok"}'
     )
     def approve(self, approval: Approval | None = None) -> str:
-        """Let the operation go on."""
+        """Approve the operation, so that it goes on."""
         given = approval or Approval()
         if patches.is_on(patches.APPROVALS_LAPSE):
             self._state = approvals.approved(self._state, given, senders.of_update(), workflow.time())

@@ -1,11 +1,10 @@
 """The workflow `ChangeQueue`: one change at a time per etcd cluster, first come first served.
 
-A removal takes the free turn by *starting* this workflow with its entry: Temporal lets only one run per workflow ID,
-so the start itself is the lock; a step or a local activity of the removal does it. When the queue runs
-already, the activity sends the signal `enqueue` and the update `position` instead, and the removal awaits the signal
-`your_turn`. No removal has to give its turn back: the queue follows every removal to its end, however that comes about.
-With the last entry the workflow ends. When it ended otherwise, the next queue first asks all open removals who has the
-turn.
+A removal takes the free turn by *starting* this workflow with its entry. Temporal allows only one run per workflow ID,
+so the start itself is the lock. A step or a local activity of the removal does it. If the queue runs already, the
+activity sends the signal `enqueue` and the update `position`. Then the removal waits for the signal `your_turn`. No
+removal has to give its turn back, since the queue follows every removal to its end of any kind. With the last entry the
+workflow completes. If it ended otherwise, the next queue first asks all open removals for the turn's holder.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ YOUR_TURN: Final = "your_turn"
 
 @workflow.defn
 class ChangeQueue:
-    """Which removal may change one etcd cluster; the contract is in docs/reference.md."""
+    """Decides which removal may change one etcd cluster. The contract is in docs/reference.md."""
 
     def __init__(self) -> None:
         self._state = ChangeQueueState.model_construct(cluster_id="")
@@ -62,7 +61,12 @@ class ChangeQueue:
 
     @workflow.run
     async def run(self, state: ChangeQueueState | None = None) -> None:
-        """Serve until the last removal has ended."""
+        """Serve until the last removal has ended.
+
+        Raises:
+            ApplicationError: There is no input.
+            ContinueAsNewError: The history is long.
+        """
         if state is None:
             raise invalid_input("input: missing; removals start this workflow themselves")
         again = workflow.info().continued_run_id is not None
@@ -81,17 +85,17 @@ class ChangeQueue:
 
     @workflow.signal
     async def enqueue(self, entry: QueueEntry) -> None:
-        """A removal wants the turn."""
+        """Take in a removal that wants the turn."""
         await self._take_in(entry.model_copy(update={"waits": True}))
 
     @workflow.signal
     async def step_aside(self, entry: QueueEntry) -> None:
-        """A removal gives the turn up, or wants it no more for now; the queue goes on following it."""
+        """Take in a removal that gives the turn up or does not want it for now. The queue still follows it."""
         await self._take_in(entry.model_copy(update={"waits": False}))
 
     @workflow.update(description="For removals: takes an entry as the signals do, and answers where it stands.")
     async def position(self, entry: QueueEntry) -> QueuePosition:
-        """Whether this removal has the turn, or who is before it."""
+        """Return whether this removal has the turn, or which ones are before it."""
         await self._take_in(entry)
         position = queue.position_of(self._state, entry.chain_id)
         self._state = queue.with_position(self._state, position)
@@ -99,33 +103,33 @@ class ChangeQueue:
 
     @workflow.query
     def state(self) -> ChangeQueueState:
-        """Who has the turn and who waits."""
+        """Return which removal has the turn and which ones wait."""
         return self._state
 
     async def _take_in(self, entry: QueueEntry) -> None:
-        """Put an entry into the queue; the removal that started the queue comes first.
+        """Put an entry into the queue, after the removal that started the queue.
 
-        Temporal runs the handlers of messages that are there already before `run`.
+        Temporal runs the handlers of messages that have already arrived before `run`.
         """
         await workflow.wait_condition(lambda: self._started)
         self._change(queue.enqueue(self._state, entry))
 
     async def _send_positions(self) -> None:
-        """Tell every removal its position if that has changed."""
+        """Signal its position to every removal whose position has changed."""
         for entry, position in queue.changed_positions(self._state):
             if entry not in self._state.entries or queue.position_of(self._state, entry.chain_id) != position:
-                continue  # it changed while another removal was told; the next round tells it
+                continue  # it changed while another removal was signalled; the next round signals it
             self._state = queue.with_position(self._state, position)
             handle = workflow.get_external_workflow_handle(entry.workflow_id)
             try:
                 await handle.signal(YOUR_TURN, position)
             except ApplicationError:
-                # The removal has ended; following it says so too.
+                # The removal has ended, as the activity that follows it will report too.
                 self._change(queue.dequeue(self._state, entry.chain_id))
         workflow.set_current_details(details(self._state))
 
     async def _recall(self) -> None:
-        """Ask open removals who has the turn from an earlier queue, until each has answered."""
+        """Ask open removals which has the turn from an earlier queue, until each has answered."""
         times = 0
         while self._state.possible_holders:
             only = () if LOST_HOLDER in self._state.possible_holders else self._state.possible_holders
@@ -150,15 +154,15 @@ class ChangeQueue:
             times += 1
 
     async def _follow(self, entry: QueueEntry) -> None:
-        """Write what the removal does to its EtcdMember until it has ended; then free its place."""
+        """Write the removal's progress to its EtcdMember until it has ended, then free its place."""
         known, writing = queue.progress_of(self._state, entry.chain_id), asyncio.create_task(asyncio.sleep(0))
         while True:
             progress = await self._next_progress(entry, known)
             if not progress.open:
                 break
-            # An older message is of no use any more, and an API server that hangs must not delay the next one.
+            # An older message is useless now, and an API server that hangs must not delay the next one.
             writing.cancel()
-            # A worker of an older version may have written the one without the names.
+            # A worker of an older version may have written the sentence without the names.
             written = dict.fromkeys((sentence(progress), sentence(progress, _approve(entry))))
             sentences = (*known.sentences, *written)
             known = KnownProgress(
@@ -175,7 +179,7 @@ class ChangeQueue:
         self._changed = True
 
     async def _next_progress(self, entry: QueueEntry, known: KnownProgress) -> FollowRemovalResult:
-        """What is new about a removal. Without end: the turn is free only when Temporal says that its holder ended."""
+        """Return what is new about a removal. It never gives up: only Temporal's report of the end frees the turn."""
         follow = FollowRemovalInput(
             workflow_id=entry.workflow_id, chain_id=entry.chain_id, state=known.state, doing=known.doing
         )
@@ -199,7 +203,7 @@ class ChangeQueue:
         self._state, self._changed = queue.grant(state), True
 
     def _should_continue_as_new(self) -> bool:
-        """When its history is long, unless the last message about a removal that has ended is still to be written."""
+        """Return whether the history is long and no last message about an ended removal is still to be written."""
         ending = self._following.keys() - {entry.chain_id for entry in self._state.entries}
         return (
             continuation.is_long(continuation.LONGEST_QUEUE_HISTORY) and not ending and workflow.all_handlers_finished()
@@ -207,14 +211,14 @@ class ChangeQueue:
 
 
 def _approve(entry: QueueEntry) -> str:
-    """The command that approves a removal in the queue."""
+    """Return the command that approves a removal in the queue."""
     return unblocking_commands.command("approve", entry.cluster, entry.member_name or entry.member_id)
 
 
 async def _note(
     entry: QueueEntry, message: str, progress: FollowRemovalResult, instead_of: tuple[str, ...] = ()
 ) -> None:
-    """Write to the EtcdMember what the removal does."""
+    """Write the removal's progress to the EtcdMember."""
     note = NoteProgressInput(
         cluster=entry.cluster,
         resource=resource_name(entry.member_name),
@@ -228,7 +232,7 @@ async def _note(
 
 
 def details(state: ChangeQueueState) -> str:
-    """What the Web UI shows."""
+    """Return the text for the Web UI."""
     holder = next((e for e in state.entries if e.chain_id == state.holder), None)
     lines = [f"**Turn:** {holder.label if holder else 'nobody'}", ""]
     lines += [f"- may have it: {queue.holder_label(name)}" for name in state.possible_holders]

@@ -1,4 +1,4 @@
-"""The look at etcd's member list that each round of a reconciler begins with."""
+"""The look at etcd's member list with which each round of a reconciler begins."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ClusterLook:
-    """Looks at one cluster; between looks it knows which nodes to ask and which were silent.
+    """Looks at one cluster. Between looks it knows which nodes to ask and which did not answer.
 
     Args:
-        far_nodes: As the run before has left them.
+        far_nodes: The value at the end of the run before.
 
     Attributes:
-        far_nodes: Nodes whose members only their own workers reach, as far as that has been seen.
+        far_nodes: Nodes whose members only their own workers reach, as far as that was seen.
     """
 
     def __init__(self, far_nodes: tuple[str, ...] = ()) -> None:
@@ -32,7 +32,7 @@ class ClusterLook:
         self.far_nodes = far_nodes
 
     async def take(self, cluster: str, cluster_id: str) -> StepResult:
-        """What a worker sees, together with what other nodes' workers see of members that it does not reach.
+        """Return what a worker sees, merged with what other nodes' workers see of members that it does not reach.
 
         Args:
             cluster: Cluster profile.

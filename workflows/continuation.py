@@ -1,4 +1,4 @@
-"""How an operation begins, and how it goes on as a new run once its history has grown long."""
+"""How an operation begins, and how it continues as a new run once its history has grown long."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from etcd_handoff.contract import OperationRequest
 
 CARRIED_MEMO: Final = "etcd-handoff-carried"
-"""Key in the memo: the state that the run before has handed on."""
+"""Key in the memo: the state from the run before."""
 LONGEST_HISTORY: Final = 1_000
-"""Events after which an operation that waits continues as a new run. The server suggests it later, and whoever takes
-it over replays the whole history within one workflow task."""
+"""Events after which a waiting operation continues as a new run. The server suggests it later. A worker that takes the
+run over replays the whole history within one workflow task."""
 LONGEST_QUEUE_HISTORY: Final = 4_000
-"""The same for the queue of a cluster: a worker replays so many events in about a second."""
+"""The limit for the queue of a cluster: a worker replays so many events in about a second."""
 LONGEST_WATCHER_HISTORY: Final = 400
-"""The same for a watcher, some two hours without news. One worker may have to take over those of all clusters at once,
-and replays a hundred of them side by side within the time of one workflow task."""
+"""The limit for a watcher, which is some two hours without news. One worker may have to take over those of all clusters
+at once, and replays a hundred of them side by side within the time of one workflow task."""
 LARGEST_HISTORY: Final = 8 << 20
-"""Bytes after which a run continues as new; the server ends one at 50 MB."""
+"""Bytes after which a run continues as new. The server ends a run at 50 MB."""
 
 
 def takes_input(init: Callable[..., None]) -> Callable[..., None]:
-    """Decorate the `__init__` of a workflow, which takes its input: too many arguments do not fail the task for ever.
+    """Decorate the `__init__` of a workflow so that too many arguments do not fail its task for ever.
 
     They are refused once the workflow runs (`etcd_handoff.temporal.interceptors`).
     """
@@ -45,11 +45,11 @@ def takes_input(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def beginning(request: OperationRequest, **known: Any) -> OperationState:
-    """The state of an operation in its first run.
+    """Return the state of an operation in its first run.
 
     Args:
-        request: What was asked for.
-        known: What this operation knows besides.
+        request: The request.
+        known: Further fields of the state.
     """
     info = workflow.info()
     return OperationState(
@@ -66,7 +66,7 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
 
 
 def is_long(events: int) -> bool:
-    """Whether the history of this run has more events than these, or is large, so that it should continue as new."""
+    """Return whether the history of this run has more than `events` events or is large."""
     info = workflow.info()
     return (
         info.is_continue_as_new_suggested()
@@ -76,24 +76,25 @@ def is_long(events: int) -> bool:
 
 
 def watcher_is_long() -> bool:
-    """The same for a watcher."""
+    """Return whether the history of a watcher is long."""
     return is_long(LONGEST_WATCHER_HISTORY)
 
 
 def continue_if_long(state: OperationState) -> None:
-    """End this run and begin the next, which takes the state over, when the history is long.
+    """End this run when its history is long, and begin the next one with the same state.
 
     Raises:
-        ContinueAsNewError: It is.
+        ContinueAsNewError: The history is long.
     """
     if is_long(LONGEST_HISTORY) and workflow.all_handlers_finished():
         workflow.continue_as_new(state.original_request, memo={CARRIED_MEMO: step_log.within(state)})
 
 
 def taken_over(state: OperationState) -> OperationState:
-    """The state that the run before has handed on, with what each run knows by itself; `state` when it has not.
+    """Return the state from the run before, with this run's own IDs, or `state` if there is none.
 
-    A run that Temporal made from it (cron, a retry policy, a Schedule) sees the memo too, and starts afresh.
+    Temporal can make a run from the run before (cron, a retry policy, a Schedule). It has the same memo, but starts
+    afresh.
     """
     before = workflow.info().continued_run_id
     carried = workflow.memo_value(CARRIED_MEMO, None, type_hint=OperationState) if before else None

@@ -1,7 +1,8 @@
-"""Drives an operation: carries out what `loop.decide` commands, and hears what people say meanwhile.
+"""Drive an operation: carry out the commands of `loop.decide`, and receive updates and queries meanwhile.
 
-Commands become activities, timers and messages here (`activity_calls.py` has the time-outs and retries). What is
-decided and why is `etcd_handoff.operation`'s. That runs inside the workflow: editing it is editing this.
+Commands become activities, timers and messages here (`activity_calls.py` has the time-outs and retries).
+`etcd_handoff.operation` decides which commands, and why. It runs inside the workflow, so to edit it is to edit workflow
+code.
 """
 
 from __future__ import annotations
@@ -48,13 +49,13 @@ if TYPE_CHECKING:
 
 
 class Operation(Approvable, Pausable, Transferring):
-    """A workflow that drives an operation; the workflow itself says how its state begins."""
+    """A workflow that drives an operation. The subclass gives the first state."""
 
     def __init__(self, begin: Callable[[], OperationState]) -> None:
-        """Take up what the input, or the run before, says: updates and signals may come before `run`.
+        """Take over the input or the state of the run before: updates and signals may come before `run`.
 
         Args:
-            begin: Gives the state of a first run. What it refuses makes the workflow fail once it runs.
+            begin: Gives the state of a first run. If it refuses the input, the workflow fails once it runs.
         """
         patches.begin()
         self._state = OperationState(run_id="", blocked_seconds_left=0)
@@ -77,7 +78,7 @@ class Operation(Approvable, Pausable, Transferring):
 
         Raises:
             ApplicationError: It has failed, or its input is refused.
-            asyncio.CancelledError: Somebody has cancelled it in time.
+            asyncio.CancelledError: It was cancelled in time.
         """
         if self._refused is not None:
             raise self._refused
@@ -100,7 +101,11 @@ class Operation(Approvable, Pausable, Transferring):
             await self._carry_out(command)
 
     async def _carry_out(self, command: Effect) -> None:
-        """Carry out a command; a cancellation interrupts it as long as nothing has been proposed."""
+        """Carry out a command. A cancellation interrupts it as long as nothing was proposed.
+
+        Raises:
+            asyncio.CancelledError: The worker evicts this run from its cache.
+        """
         if isinstance(command, Activity | Wait) and command.resumable:
             continuation.continue_if_long(self._state)
         running = asyncio.create_task(self._result_of(command))
@@ -160,14 +165,14 @@ class Operation(Approvable, Pausable, Transferring):
 
     @workflow.query
     def progress(self) -> Progress:
-        """Where the operation stands."""
+        """Return where the operation stands."""
         return current_details.progress(self._state)
 
     @workflow.update(
         description='Look again at once instead of waiting for the timer. Example: {"reason": "node1 is up"}'
     )
     def recheck(self, recheck: Recheck | None = None) -> str:  # noqa: ARG002  # the reason stands in the history
-        """Look again at once."""
+        """Look at the cluster again at once."""
         self._state = self._state.changed(recheck=True)
         state, noun = self._state.handoff_state, self._state.original_request.noun
         if state in (HandoffState.BLOCKED, HandoffState.QUEUED, HandoffState.AWAITING_WINDOW):
@@ -177,13 +182,17 @@ class Operation(Approvable, Pausable, Transferring):
     # --- what people see ----------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
-        """Say where it stands: current details for the page, and search attributes for lists."""
+        """Publish where it stands: current details for the Web UI, search attributes for lists."""
         workflow.set_current_details(current_details.details(self._state))
         self._listing.show(self._state)
 
 
 async def _cancelled(running: asyncio.Task[Any]) -> None:
-    """The task has ended after a request to; what it comes to all the same does not count."""
+    """Cancel the task and wait for its end. A result that it still returns does not count.
+
+    Raises:
+        ActivityError: The activity has failed otherwise.
+    """
     running.cancel()
     try:
         await running

@@ -1,4 +1,4 @@
-"""What a failed activity says: the type and the words of the failure that ended it, and how often it was tried."""
+"""The type and the text of the failure that ended an activity, and how many attempts there were."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TIME_OUTS: Final = {
 
 
 def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
-    """The type and the text of what ended an activity's last attempt.
+    """Return the type and the text of the failure that ended an activity's last attempt.
 
-    Where a time-out has ended it, what the attempt before it reported is the text, as far as there is any.
+    After a time-out, the text includes the report of the attempt before, if there is one.
 
     Args:
         error: How the activity ended.
@@ -42,21 +42,22 @@ def why_it_failed(error: ActivityError, node: str = "") -> tuple[str, str]:
 
 
 def was_taken(error: ActivityError) -> bool:
-    """Whether a worker has taken the last attempt of the activity."""
+    """Return whether a worker has taken the last attempt of the activity."""
     return not (isinstance(error.cause, exceptions.TimeoutError) and error.cause.type is TimeoutType.SCHEDULE_TO_START)
 
 
 def was_tried(error: ActivityError) -> bool:
-    """Whether a worker has taken any attempt of the activity.
+    """Return whether a worker has taken any attempt of the activity.
 
-    The server names the end of the attempt before as the cause of a time-out (temporal
-    `service/history/workflow/mutable_state_impl.go`, AddActivityTaskTimedOutEvent): without one there was none.
+    The server reports the end of the attempt before as the cause of a time-out (temporal
+    `service/history/workflow/mutable_state_impl.go`, AddActivityTaskTimedOutEvent). Without a cause there was no
+    attempt.
     """
     return was_taken(error) or (error.cause is not None and error.cause.__cause__ is not None)
 
 
 def attempts_of(error: ActivityError) -> int:
-    """How many attempts an activity had; 1 where the last one has not said so."""
+    """Return how many attempts an activity had, or 1 if the last one has not reported it."""
     cause = error.cause
     attempts = cause.details[0] if isinstance(cause, ApplicationError) and cause.details else 1
     return attempts if isinstance(attempts, int) else 1

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 class Listing:
-    """What lists show of the operation that runs this.
+    """Publishes the operation's state to lists.
 
-    They get no state that is about to pass: each is a write to Temporal's visibility store, and all of them together
-    cost the server as much as one activity more. They do from the first state that lasts.
+    Brief states are not published. Each is a write to Temporal's visibility store, and together they cost the server as
+    much as one more activity. From the first state that lasts on, each state is published.
     """
 
     def __init__(self) -> None:
-        """Lists know of the start alone."""
+        """Begin with lists that know only of the start."""
         self._listed = False
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, state: Callable[[], OperationState]) -> None:
-        """Lists get every state once the operation has taken `listing_delay`."""
+        """Publish every state once the operation has taken `listing_delay`."""
         self._task = asyncio.create_task(
             self._list_what_lasts(state)
         )  # goes with the run: to cancel it is an event more
 
     def show(self, state: OperationState) -> None:
-        """The operation is in this state now."""
+        """Publish this state if it lasts, or if one was published before."""
         self._listed = self._listed or state.handoff_state not in BRIEF_STATES
         if self._listed:
             _upsert(state)
@@ -52,7 +52,7 @@ class Listing:
 
 def _upsert(state: OperationState) -> None:
     known, request = workflow.info().typed_search_attributes, state.original_request
-    # Whoever started it with some knows that the namespace has them, though the worker may not.
+    # A start with search attributes shows that the namespace has them, although the worker may not know it.
     if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
         member = (state.subject.member_name if state.subject else "") or request.subject
         values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}

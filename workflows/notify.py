@@ -1,6 +1,6 @@
-"""The workflow `Notify`: one event of an operation is told outside, and the operation does not wait for it.
+"""The workflow `Notify`: deliver one event of an operation to the webhook, while the operation goes on.
 
-Its ID is the event's: an event is never told twice at the same time, nor again once it has been.
+Its ID is the event's. So an event is never delivered by two workflows at once, nor again after it was.
 """
 
 from __future__ import annotations
@@ -33,7 +33,12 @@ class Notify:
 
     @workflow.run
     async def run(self, notice: Notice | None = None) -> int:
-        """Deliver it; without a default, a start without input would fail its task for ever."""
+        """Deliver the notice. Without the default, a start without input would fail the workflow task for ever.
+
+        Raises:
+            ApplicationError: There is no input, or the notice was not delivered in time.
+            ActivityError: It was cancelled.
+        """
         if notice is None:
             raise invalid_input("input: missing; operations start this workflow themselves")
         about = f"{notice.event}: {notice.operation} of {notice.member} in {notice.cluster}"
@@ -59,11 +64,14 @@ class Notify:
 
 
 async def tell(notice: Notice | None, *, at_end: bool) -> None:
-    """Have a notice delivered by a workflow of its own, which stays when the operation has ended.
+    """Start a separate workflow that delivers a notice. It stays when the operation has ended.
 
     Args:
-        notice: What to tell; None for nothing.
-        at_end: The operation ends next: that workflow has been started when this returns.
+        notice: The notice, or None for nothing.
+        at_end: Whether the operation ends next. Then that workflow was started when this returns.
+
+    Raises:
+        asyncio.CancelledError: The worker evicts this run from its cache.
     """
     if notice is None:
         return
@@ -78,7 +86,7 @@ async def tell(notice: Notice | None, *, at_end: bool) -> None:
         except asyncio.CancelledError:
             if beginning.cancelled():
                 raise  # this run is evicted from the worker's cache
-            # It has ended, and to cancel it comes too late.
+            # The operation has ended, so the cancellation comes too late.
 
 
 async def _begin(notice: Notice) -> None:

@@ -1,4 +1,4 @@
-"""The updates by which people hold an operation and let it go on; `etcd_handoff.operation.pausing` decides."""
+"""The updates by which people pause and resume an operation. `etcd_handoff.operation.pausing` decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pausable:
         description='Begin no further change until `resume`. Example: {"by": "ann", "reason": "on a call"}'
     )
     def pause(self, pause: Pause | None = None) -> str:
-        """Begin no further change; a step that runs is finished."""
+        """Begin no further change. A running step is finished."""
         self._state = self._state.changed(paused=pause or Pause())
         return f"paused; the {self._state.original_request.noun} begins no further change until it is resumed"
 
@@ -35,7 +35,7 @@ class Pausable:
 
     @workflow.update(description='Let a paused operation go on. Example: {"by": "ann", "reason": "the call is over"}')
     def resume(self, resume: Pause | None = None) -> str:  # noqa: ARG002  # who and why stand in the history
-        """Let it go on with a look at the cluster."""
+        """Resume the operation with a look at the cluster."""
         self._state = self._state.changed(paused=None)
         return f"the {self._state.original_request.noun} goes on"
 

@@ -1,4 +1,4 @@
-"""How workflows write the progress of a removal to the member's EtcdMember."""
+"""Write the progress of a removal to the member's EtcdMember."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SUMMARY_LETTERS: Final = 80
 
 
 async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta, attempts: int) -> bool:
-    """Write a sentence to an EtcdMember if that can be done in time: a message is worth no more than that.
+    """Write a sentence to an EtcdMember if that is possible in time. A message is worth no more.
 
     Args:
         note: What to write.
         label: The removal, for the timeline in the Web UI.
         timeout: How long the activity may take, all its attempts together.
-        attempts: How often it is tried.
+        attempts: How many times it is tried.
 
     Returns:
         Whether an API server has answered in time.

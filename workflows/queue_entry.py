@@ -1,6 +1,6 @@
-"""The part of an operation that has to do with the queue of its etcd cluster.
+"""The part of an operation that communicates with its etcd cluster's queue.
 
-`etcd_handoff.operation.queue_requests` decides what is asked, and what an answer means.
+`etcd_handoff.operation.queue_requests` decides what to ask, and what an answer means.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200
 
 
 class Queued:
-    """The part of an operation that takes its turn, and is told of it."""
+    """The part of an operation that takes its turn, and receives the queue's messages."""
 
     _state: OperationState
     _running: bool
 
     @workflow.signal
     def your_turn(self, turn: QueuePosition) -> None:
-        """What the cluster's queue tells: that this removal may change the cluster, or who is before it."""
+        """Receive from the queue that this removal may change the cluster, or which ones are before it."""
         if self._running or patches.is_on(patches.EARLY_TURNS):
             self._state = queue_requests.position_received(self._state, turn)
 
     @workflow.update(description="For queues: a new one asks whether this removal has or wants a turn.")
     def rejoin(self, recall: RecallEntriesInput) -> QueueEntry:  # noqa: ARG002  # which the validator has looked at
-        """The removal's place, from now on in the queue that asks."""
+        """Return the removal's entry, which from now on belongs to the queue that asks."""
         self._state = queue_requests.rejoined(self._state)
         entry = _entry(self._state, waits=self._state.wants_turn)
         return entry.model_copy(update={"holds": self._state.holds_turn})
@@ -63,7 +63,10 @@ class Queued:
         """Ask the queue for the turn, or give it up.
 
         Returns:
-            Where the operation stands, and the signal `your_turn` tells the rest; or why the queue does not answer.
+            Where the operation stands, or why the queue does not answer. The signal `your_turn` brings later positions.
+
+        Raises:
+            ActivityError: It was cancelled.
         """
         if command.news and not patches.is_on(patches.APPROVALS_SHOWN):
             return TakeTurnResult(turn=QueuePosition(granted=False))
@@ -85,7 +88,7 @@ class Queued:
         return queue_requests.unless_asked_since(self._state, entry.request, taken)
 
     def _numbered(self, command: AskQueue) -> TakeTurnInput:
-        """What the queue is asked, under a number that no request had before."""
+        """Return the question to the queue, with a number that no request had before."""
         if patches.is_on(patches.REQUESTS_BY_TIME):
             self._state = queue_requests.numbered(self._state, workflow.time())
         state = self._state
@@ -94,7 +97,7 @@ class Queued:
 
 
 def _entry(state: OperationState, *, waits: bool) -> QueueEntry:
-    """The queue entry of the operation that runs this; `waits` tells whether the turn is wanted."""
+    """Return this operation's queue entry. `waits` is whether it wants the turn."""
     me, member, noun = workflow.info(), state.subject or state.target, state.original_request.noun
     return QueueEntry(
         workflow_id=me.workflow_id,

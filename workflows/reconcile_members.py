@@ -1,10 +1,8 @@
-"""The workflow `ReconcileEtcdMembers`: do what EtcdMembers ask for, and keep what they say true.
+"""The workflow `ReconcileEtcdMembers`: follow the requests of EtcdMembers, and keep their status true.
 
-Level-triggered: each round takes all EtcdMembers as they are now, and nothing depends on having seen every change. A
-round reads the EtcdMembers first and etcd's list second, so that a patch that carries the resourceVersion of the first
-can only store what the second knew (invariant 5). Nothing is concluded from a list before `etcd_handoff.doubts` and
-`etcd_handoff.reconciler.drift` have no objection (invariant 9). Removals are workflows of their own and live on without
-this one.
+It is level-triggered: a round reads all EtcdMembers as they are, and does not need to see every change. It reads them
+first and etcd's list second. So a patch with the resourceVersion of the first can only store what the second knew
+(invariant 5). A list counts once `etcd_handoff.doubts` and `reconciler.drift` have no objection (invariant 9).
 """
 
 from __future__ import annotations
@@ -34,11 +32,11 @@ with workflow.unsafe.imports_passed_through():
 
 @workflow.defn
 class ReconcileEtcdMembers(RequestedRemovals):
-    """Reconciles the EtcdMembers of one cluster profile; the contract is in docs/reference.md."""
+    """Reconciles the EtcdMembers of one cluster profile. The contract is in docs/reference.md."""
 
     @continuation.takes_input
     def __init__(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
-        """Take up what the run before has handed on: updates may come before `run`."""
+        """Take over the state of the run before, since updates may come before `run`."""
         patches.begin()
         super().__init__(request)
         self._seen: WatchMembersResult | None = None
@@ -46,7 +44,11 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     @workflow.run
     async def run(self, request: ReconcileEtcdMembersRequest | None = None) -> None:
-        """Reconcile until cancelled; a default, since a start without input would fail its task for ever."""
+        """Reconcile until cancelled. Without the default, a start without input would fail its task for ever.
+
+        Raises:
+            ApplicationError: There is no input.
+        """
         if request is None:
             raise invalid_input('input: missing; give {"cluster": "<profile>"}')
         for removal in self._state.running.values():
@@ -61,7 +63,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
     @workflow.query
     def status(self) -> ReconcilerStatus:
-        """What EtcdMembers ask for, what failed, what was corrected, and what is wrong."""
+        """Return what EtcdMembers ask for, what failed, what was corrected, and what is wrong."""
         resources = self._seen.resources if self._seen else ()
         return rounds.status(self._request, self._state, resources, self._follow_errors.values())
 
@@ -89,13 +91,13 @@ class ReconcileEtcdMembers(RequestedRemovals):
     # --- one round ------------------------------------------------------------------------------------------------
 
     async def _reconcile_once(self) -> None:
-        """See what is asked for, start what is to be started, correct what is not true."""
+        """Read the requests, start the removals, and correct the status of EtcdMembers."""
         seen = await self._watch()
         if seen is None:
             return
         if not seen.was_read_elsewhere(self._state.binding.cluster_id):
             self._seen = seen
-            if seen.installed:  # else nobody has taken anything back
+            if seen.installed:  # else no order was taken back
                 self._state = rounds.without_withdrawn(self._state, seen.resources)
         try:
             await self._compare(seen)
@@ -108,7 +110,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             await self._pause()
 
     async def _watch(self) -> WatchMembersResult | None:
-        """All EtcdMembers, when one has changed or it is time to compare them again; None when it is neither."""
+        """Return all EtcdMembers once one has changed or it is time to compare them again, else None."""
         known = self._seen.digest if self._seen is not None and not self._resync else ""
         seconds = pauses.seconds_to_next_round(
             self._state, self._request.resync_seconds, workflow.now().timestamp(), soon=self._resync_soon
@@ -158,9 +160,9 @@ class ReconcileEtcdMembers(RequestedRemovals):
             await self._act_on(view, seen)
 
     async def _act_on(self, view: ClusterView, seen: WatchMembersResult) -> None:
-        """Start removals, and correct EtcdMembers, by a list that nothing contradicts."""
+        """Start removals and correct EtcdMembers, by a list that nothing contradicts."""
         self._state = rounds.with_orders(self._state, seen.resources, view)
-        # A removal waits for no correction where it is clear already that nothing is held back.
+        # A removal does not wait for corrections if it is clear already that nothing is held back.
         claims, bound = rounds.claims(seen.resources, view), bool(self._state.binding.cluster_id)
         held = drift.hold(view, claims, self._state.removed, bound=bound)
         if believed := held is None or drift.is_confirmed(held.doubt, self._state.confirmed):
@@ -171,16 +173,15 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if result.doubt is not None:
             self._hold_back(result.doubt)
             return
-        if believed or not result.retry_soon:  # else the list has changed before anybody has judged it
+        if believed or not result.retry_soon:  # else the list has changed before it was judged
             self._round_done(view, result.note)
         self._resync_soon = result.retry_soon
         await self._start_confirmed_removals(seen, view)
 
     async def _start_confirmed_removals(self, seen: WatchMembersResult, view: ClusterView) -> None:
-        """Start the removals that EtcdMembers ask for which have not changed since they were read.
+        """Start the removals whose EtcdMembers have not changed since they were read.
 
-        What was read may have waited for workers for long, and a removal itself reads no order: one that was taken back
-        meanwhile would be followed before the next round sees it.
+        A removal reads no order, so it would follow one that was taken back while the read waited for a worker.
         """
         now = workflow.now().timestamp()
         resources = seen.resources
@@ -191,7 +192,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._start_requested_removals(resources, view)
 
     def _doubt(self, view: ClusterView, seen: WatchMembersResult) -> Doubt | None:
-        """Why nothing may be concluded from the list; a confirmation settles doubts about the cluster."""
+        """Return why nothing may be concluded from the list. A confirmation settles doubts about the cluster."""
         if (doubt := rounds.list_doubt(self._state, seen.resources, view)) is not None:
             return doubt
         left = patches.is_on(patches.LISTED_AGAIN)
@@ -216,13 +217,13 @@ class ReconcileEtcdMembers(RequestedRemovals):
     # --- how a round ended ------------------------------------------------------------------------------------------
 
     def _hold_back(self, doubt: Doubt) -> None:
-        """Nothing is written because of a doubt. A confirmation of another doubt has lapsed."""
+        """End the round without a write because of a doubt. A confirmation of another doubt has lapsed."""
         confirmed = self._state.confirmed if self._state.confirmed == doubt else None
         self._update(doubt=doubt, confirmed=confirmed)
         self._round_failed(with_cluster(drift.in_words(doubt), self._request.cluster))
 
     def _round_failed(self, why: str | ActivityError) -> None:
-        """The round could not be done; the next one waits a little longer each time."""
+        """Note that the round failed. The next one waits a little longer each time."""
         if isinstance(why, ActivityError):
             if is_cancelled_exception(why):
                 raise why
@@ -231,7 +232,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._resync_soon = False
 
     def _round_done(self, view: ClusterView, note: str) -> None:
-        """The round is done, and no doubt is left."""
+        """Note that the round is done and no doubt is left."""
         installed = self._seen is None or self._seen.installed
         self._state = rounds.believing(self._state, view, installed=installed)
         self._update(doubt=None, confirmed=None, trouble=note, failed_rounds=0)

@@ -1,11 +1,11 @@
-"""The workflow `RecordStatus`: an operation has ended, and its EtcdMember still has to be written.
+"""The workflow `RecordStatus`: write the EtcdMember of an operation that has ended before it was written.
 
-It judges nothing. A member ID that is out is out for good, since etcd never gives one twice, unless the cluster is
-restored from a backup. So the activity looks at etcd, and leaves the EtcdMember of a member alone that is in the
-cluster again. It leaves one alone, too, that carries another ID by then, since the node has joined again. A member
-that was added may have left by then: the activity looks at etcd for that as well.
+It judges nothing. A removed member ID stays out, since etcd never gives one twice, unless a backup is restored. So the
+activity looks at etcd, and leaves the EtcdMember alone if the member is in the cluster again. It also leaves the
+EtcdMember alone if it has another ID by then, since the node has joined again. An added member may have left by then.
+The activity checks that in etcd too.
 
-Of a removal that failed after it was proposed it writes what etcd says by then, or `Unknown` where etcd is silent.
+For a removal that failed after its proposal, it writes the state by etcd's list. Without an answer it writes `Unknown`.
 What others have written about the member meanwhile stays, unless the member is out.
 """
 
@@ -35,7 +35,7 @@ RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
 )
 NOT_RECORDED: Final = "NotRecorded"
-"""Type of its failure."""
+"""Type of the workflow's failure."""
 
 
 @workflow.defn
@@ -43,12 +43,17 @@ class RecordStatus:
     """Writes one EtcdMember, for up to a week."""
 
     def __init__(self) -> None:
-        """Nothing has been tried yet."""
+        """Begin without an attempt."""
         self._text = ""
 
     @workflow.run
     async def run(self, record: UpdateStatusInput | None = None) -> UpdateStatusResult:
-        """Write what `record` says; without a default, a start without input would fail its task for ever."""
+        """Write `record`. Without the default, a start without input would fail the workflow task for ever.
+
+        Raises:
+            ApplicationError: There is no input, or the EtcdMember was not written in time.
+            ActivityError: It was cancelled.
+        """
         if record is None:
             raise invalid_input("input: missing; operations start this workflow themselves")
         record = record.model_copy(update={"late": True})
@@ -66,7 +71,7 @@ class RecordStatus:
                 if is_cancelled_exception(error):
                     raise
                 self._text = why_it_failed(error)[1]
-            # It ended before its time, as it does on a worker whose configuration lacks the profile.
+            # It failed early, for example on a worker whose configuration lacks the profile.
             await workflow.sleep(pause, summary=f"until it is tried again: {self._text[:80]}")
             pause = min(2 * pause, time_limits.WORKFLOWS.record_longest_pause)
         text = f"the EtcdMember of {member} could not be written within {grace.days} days: {self._text}; "
@@ -86,10 +91,10 @@ class RecordStatus:
 
 
 async def hand_over(command: HandRecordOver) -> bool:
-    """Start the workflow that goes on writing an EtcdMember, in place of one with what was true before.
+    """Start the workflow that goes on writing an EtcdMember, instead of one with an older record.
 
     Returns:
-        Whether it goes on: not in a run that began before this was done for records of its kind.
+        Whether it was started. A run that began before records of this kind were handed over does not start it.
     """
     record = command.record
     patch = patches.ADDITION_RECORDS if record.joined and not record.failed else patches.FAILED_RECORDS

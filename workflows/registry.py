@@ -1,4 +1,4 @@
-"""Which workflows a worker carries out."""
+"""The workflows that a worker carries out."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The workflow `RemoveMember`: observe, plan, do one step, plan again, until the member is gone and its record is true.
+"""The workflow `RemoveMember`: observe, plan, do one step, and repeat, until the member is removed and recorded.
 
-This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
+This is a declaration of its input and its first state. `workflows.drive_operation` drives it, and
 `etcd_handoff.operation` decides.
 """
 
@@ -22,23 +22,28 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 BOUND_MEMO: Final = "etcd-handoff-bound"
-"""Key in the memo: the cluster that the order was given in, as far as the watcher had seen it."""
+"""Key in the memo: the cluster of the order, as far as the watcher had seen it."""
 ASKED_BY_MEMO: Final = "etcd-handoff-asked-by"
 """Key in the memo: the EtcdMember that asks for the removal."""
 
 
 @workflow.defn
 class RemoveMember(Operation):
-    """Takes one member out of a live cluster; the contract is in docs/reference.md."""
+    """Removes one member from a live cluster. The contract is in docs/reference.md."""
 
     @continuation.takes_input
     def __init__(self, request: RemovalRequest | None = None) -> None:
-        """Begin; without a default, a start without input would fail its task for ever."""
+        """Begin. Without the default, a start without input would fail the workflow task for ever."""
         super().__init__(lambda: _beginning(request))
 
     @workflow.run
     async def run(self, request: RemovalRequest | None = None) -> RemovalResult:  # noqa: ARG002  # taken by __init__
-        """Remove `request.member`."""
+        """Remove `request.member`.
+
+        Raises:
+            ApplicationError: It has failed, or its input is refused.
+            CancelledError: It was cancelled in time.
+        """
         result: RemovalResult = await self._drive()
         return result
 

@@ -1,8 +1,8 @@
-"""The workflow `ReplaceMember`: a member joins, another leaves, in the order that keeps the cluster safe.
+"""The workflow `ReplaceMember`: add a member and remove another one, in the order that keeps the cluster safe.
 
-This is a declaration: what starts it and how its state begins. `workflows.drive_operation` drives it, and
-`etcd_handoff.operation` decides: each of its parts is an addition or a removal like one that is asked for alone.
-Their order is in `etcd_handoff.planning.part_order`.
+This is a declaration of its input and its first state. `workflows.drive_operation` drives it, and
+`etcd_handoff.operation` decides. Each of its parts is an addition or a removal like a separate one. Their order is in
+`etcd_handoff.planning.part_order`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,21 @@ if TYPE_CHECKING:
 
 @workflow.defn
 class ReplaceMember(Operation):
-    """Puts one member in the place of another in a live cluster; the contract is in docs/reference.md."""
+    """Replaces one member by another in a live cluster. The contract is in docs/reference.md."""
 
     @continuation.takes_input
     def __init__(self, request: ReplacementRequest | None = None) -> None:
-        """Begin; without a default, a start without input would fail its task for ever."""
+        """Begin. Without the default, a start without input would fail the workflow task for ever."""
         super().__init__(lambda: _beginning(request))
 
     @workflow.run
     async def run(self, request: ReplacementRequest | None = None) -> ReplacementResult:  # noqa: ARG002  # taken by __init__
-        """Replace `request.member`."""
+        """Replace `request.member`.
+
+        Raises:
+            ApplicationError: It has failed, or its input is refused.
+            CancelledError: It was cancelled in time.
+        """
         result: ReplacementResult = await self._drive()
         return result
 

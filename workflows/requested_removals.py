@@ -1,7 +1,7 @@
 """The removals that a reconciler has started or joined: begun by an order, followed to their end, tried again.
 
-The rounds are `workflows.reconcile_members`'s; `etcd_handoff.reconciler.leave_orders` says which member an order is
-about. A removal is a workflow of its own and lives on without the rounds.
+`workflows.reconcile_members` has the rounds. `etcd_handoff.reconciler.leave_orders` decides which member an order is
+for. A removal is a separate workflow and goes on without the rounds.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SYNC_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), ma
 
 
 class RequestedRemovals:
-    """The part of a reconciler that carries orders out; the workflow that stands on it gives them."""
+    """The part of a reconciler that carries orders out. The subclass gives the orders."""
 
     def __init__(self, request: ReconcileEtcdMembersRequest | None) -> None:
         self._request = request or ReconcileEtcdMembersRequest.model_construct(cluster="")
@@ -63,16 +63,16 @@ class RequestedRemovals:
         self._waiting = WaitingOrders()
 
     def _show(self) -> None:
-        """Bring the page in the Web UI up to date."""
+        """Update the page in the Web UI."""
 
     def _update(self, **fields: object) -> None:
         """Change the state."""
         self._state = self._state.model_copy(update=fields)
 
     def _start_requested_removals(self, resources: Sequence[MemberResource], view: ClusterView) -> None:
-        """Start a removal for each present member that an order is about.
+        """Start a removal for each present member that an order is for.
 
-        Not while nobody is agreed to lead: only its leader shows whether the cluster was restored.
+        It starts none without an agreed leader: only the leader's status shows whether the cluster was restored.
         """
         if view.leadership is None:
             self._resync_soon = True
@@ -103,7 +103,7 @@ class RequestedRemovals:
             self._resync = True
 
     async def _remove(self, removal: RunningRemoval, *, resumed: bool) -> FollowRemovalResult:
-        """How the removal ended; it is cancelled when it is no longer ordered and that is still in time."""
+        """Return how the removal ended. Cancel it if it is no longer ordered and that is still in time."""
         if not resumed:
             removal = await self._begin(removal)
         while True:
@@ -127,7 +127,7 @@ class RequestedRemovals:
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
-                # An order that was taken back stays so: the removal is asked again whom it is about, and cancelled.
+                # An order that was taken back stays so: the removal's member is checked again, and it is cancelled.
                 following.cancel()
                 text = f"the removal of {removal.label} cannot be followed: {error_text(error)}"
                 self._follow_errors[removal.uid] = text
@@ -135,7 +135,7 @@ class RequestedRemovals:
                 await workflow.sleep(time_limits.WORKFLOWS.watcher_follow_pause, summary="follow it again")
 
     async def _begin(self, removal: RunningRemoval) -> RunningRemoval:
-        """Start the removal, or join the one that runs."""
+        """Start the removal, or join the running one."""
         request = RemovalRequest(
             cluster=self._request.cluster,
             member=removal.member_id,  # a name may have passed to another member by the removal's first look
@@ -155,7 +155,7 @@ class RequestedRemovals:
                 static_details=request.reason,
                 memo=memo,
             )
-            may_be_left(started)  # the activity that follows it says how it ended, whoever started it
+            may_be_left(started)  # the activity that follows it reports its end
         except WorkflowAlreadyStartedError:
             workflow.logger.info("joined the removal of %s that runs", removal.label)
             removal = removal.model_copy(update={"joined": True})
@@ -165,10 +165,10 @@ class RequestedRemovals:
         return removal
 
     async def _cancel(self, removal: RunningRemoval) -> bool:
-        """Cancel the removal; False when it is about another member, and so nothing of ours.
+        """Cancel the removal. Return False if it is for another member and so not ours.
 
         Raises:
-            ActivityError: It does not say which member it is about.
+            ActivityError: It does not answer which member it is for.
         """
         if removal.joined:
             about = await workflow.execute_activity_method(
@@ -188,7 +188,7 @@ class RequestedRemovals:
         return True
 
     async def _classify_end(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
-        """Only a removal of this very member that is known to have ended well is a success."""
+        """Judge the end. Only a known good end of a removal of this very member is a success."""
         if end.open:
             return  # it is about another member, and goes on
         well = end.outcome in (Outcome.REMOVED, Outcome.ALREADY_ABSENT) and not end.failed
@@ -211,7 +211,7 @@ class RequestedRemovals:
 
     async def _failed(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
         """Write to the EtcdMember that its removal failed, and when it is tried again."""
-        # Whoever was terminated or forgotten cannot tell whether the member was out already.
+        # A removal that was terminated or is unknown does not show whether the member was out already.
         text = f"{'Not removed' if end.failed and not end.cancelled else 'Ended'}: {end.doing}"
         order = self._state.orders.get(removal.uid)
         if order is None:
@@ -245,6 +245,6 @@ class RequestedRemovals:
 
 
 def error_text(error: FailureError) -> str:
-    """What failed, and why."""
+    """Return what failed, and why."""
     what = f"{error.activity_type}: " if isinstance(error, ActivityError) else ""
     return f"{what}{error.cause or error}"

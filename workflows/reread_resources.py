@@ -1,4 +1,4 @@
-"""Whether EtcdMembers still ask for what they asked for when they were read."""
+"""Check whether EtcdMembers still have the orders that they had when they were read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
-    """The EtcdMembers that are as they were seen; none when that is not known of this moment.
+    """Return the EtcdMembers that are as they were seen, or none if the answer took too long.
 
     Args:
         cluster: Cluster profile.

@@ -1,4 +1,4 @@
-"""The part of an operation that hands leadership over: what belongs together goes to Temporal together."""
+"""The part of an operation that moves leadership: steps that belong together go to Temporal together."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
 
 class Transferring(Queued):
-    """The part of an operation that hands leadership over, with the election after it and the turn before it."""
+    """The part of an operation that moves leadership, with the turn before it and the election after it."""
 
     def __init__(self) -> None:
-        """Nothing has been handed over yet."""
+        """Begin without a transfer."""
         self._election: asyncio.Task[Any] | None = None
         self._transferred: tuple[TransferLeadership, MoveLeaderResult] | None = None
 
     def _show(self) -> None:
-        """Say where it stands."""
+        """Publish where it stands."""
         raise NotImplementedError
 
     async def _transfer(self, command: TransferLeadership | TransferOnceGranted) -> Any:
-        """The election is awaited beside the transfer and not after it, which saves a way through Temporal."""
+        """Carry out the transfer and await the election beside it, which saves a round trip through Temporal."""
         electing = asyncio.create_task(activity_calls.activity(command.election))
         may_be_left(electing)
         moved = False
@@ -49,10 +49,10 @@ class Transferring(Queued):
         return result
 
     async def _turn_with_transfer(self, command: AskQueue) -> TakeTurnResult | None:
-        """The turn is taken by the transfer that follows, where one does: that saves a way through Temporal.
+        """Take the turn with the transfer that follows, if any, which saves a round trip through Temporal.
 
         Returns:
-            What the queue has answered; None where no transfer follows, or the queue has not answered it.
+            What the queue has answered; None if no transfer follows, or the queue has not answered.
         """
         if not command.waits or not patches.is_on(patches.TURN_WITH_TRANSFER):
             return None
@@ -64,9 +64,9 @@ class Transferring(Queued):
         self._show()
         result = await self._transfer(transfer.in_turn(turn))
         if isinstance(result, StepFailure) or result.turn is None or result.turn.turn.granted:
-            # An attempt before the last one may have handed leadership over: what was approved has begun then.
+            # An attempt before the last one may have moved leadership: then the approved change has begun.
             self._state = with_approval_used(self._state, transfer, result)
-        asked_since = self._state.turn_request != turn.entry.request  # by a new queue, which knows nothing of a grant
+        asked_since = self._state.turn_request != turn.entry.request  # by a new queue, which knows of no grant
         if isinstance(result, StepFailure) or result.turn is None or asked_since:
             if not isinstance(result, StepFailure) and result.step.outcome == StepOutcome.MOVED:
                 self._state = self._state.with_step(result.step).changed(leadership_moved=True)
@@ -78,7 +78,7 @@ class Transferring(Queued):
         return taken
 
     def _take_in_transfer(self) -> None:
-        """What has become of the transfer that has taken the turn, as if it had been decided since."""
+        """Apply the result of the transfer that took the turn, as if it had been decided since."""
         if self._transferred is None:
             return
         (transfer, result), self._transferred = self._transferred, None

@@ -1,4 +1,4 @@
-"""EtcdMembers that ask for a removal while their watcher can start none."""
+"""EtcdMembers that ask for a removal while their watcher cannot start one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ with workflow.unsafe.imports_passed_through():
 
 
 class WaitingOrders:
-    """Tells them why; between rounds it knows what each was told."""
+    """Writes the reason to them. Between rounds it remembers what each EtcdMember shows."""
 
     def __init__(self) -> None:
         self._notes: dict[str, str] = {}
 
     async def tell(self, cluster: str, state: ReconcilerState, resources: Sequence[MemberResource]) -> None:
-        """Write why no removal was started, once for each reason; nothing while the rounds are done.
+        """Write why no removal was started, once for each reason. Write nothing while rounds succeed.
 
         Args:
             cluster: Cluster profile.
