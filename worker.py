@@ -70,11 +70,11 @@ class Options:
 
     Attributes:
         node: The node that it runs on.
-        ready_file: Fresh while the worker takes work, removed when it does not; for probes.
-        metrics_address: Where Prometheus finds metrics, `<IP address>:<port>`; nowhere when it is empty.
-        probe_address: Where `/livez` and `/readyz` are answered; nowhere when it is empty.
-        log_format: Of the log, one of `FORMATS`.
-        tracing: Makes spans of what the worker does; None where nobody wants traces.
+        ready_file: A file for probes. It is fresh while the worker takes work, and removed when it does not.
+        metrics_address: The address of the metrics for Prometheus, `<IP address>:<port>`; empty for none.
+        probe_address: The address of `/livez` and `/readyz`; empty for none.
+        log_format: The format of the log, one of `FORMATS`.
+        tracing: Makes spans of the worker's calls; None for no traces.
     """
 
     node: str
@@ -93,8 +93,8 @@ async def serve(config: Config, options: Options) -> None:
         options: How the worker runs.
 
     Raises:
-        ConfigError: Temporal's environment configuration is wrong, there is no such namespace, or this machine does
-            not let the worker listen at the address for metrics or probes.
+        ConfigError: Temporal's environment configuration is wrong, there is no such namespace, or this machine does not
+            let the worker listen at the address for metrics or probes.
         ServerTooOldError: Temporal's server lacks what is needed.
         RuntimeError: Temporal cannot be reached at the start, or refuses the worker.
         RPCError: Temporal answers with an error.
@@ -159,14 +159,14 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
 
 
 def _interceptors(options: Options) -> tuple[Interceptor, ...]:
-    """What stands round all that the worker does, the outermost first."""
-    traced = (options.tracing.interceptor,) if options.tracing else ()  # it records failures as Temporal is told them
-    counted = (MetricsInterceptor(),) if options.metrics_address else ()  # it counts them as they were raised
+    """Return the interceptors of all workflows and activities, the outermost first."""
+    traced = (options.tracing.interceptor,) if options.tracing else ()  # it records failures as Temporal gets them
+    counted = (MetricsInterceptor(),) if options.metrics_address else ()  # it counts failures as they were raised
     return (*traced, *INTERCEPTORS, *counted)
 
 
 def _greeting(config: Config, options: Options, client: Client, *, search_attributes: bool) -> str:
-    """What a worker says once it takes work."""
+    """Return the line that a worker logs once it takes work."""
     return (
         f"etcd-handoff worker ready: node {options.node}, task queue {config.task_queue}, "
         f"clusters {', '.join(sorted(config.clusters))}, Temporal {client.service_client.config.target_host} "
@@ -178,7 +178,7 @@ def _greeting(config: Config, options: Options, client: Client, *, search_attrib
 
 
 def parser() -> argparse.ArgumentParser:
-    """The worker's options, for this script; `etcd-handoff worker` has the same."""
+    """Return the parser of the worker's options, for this script and for `etcd-handoff worker`."""
     options = argparse.ArgumentParser(prog="worker.py", description=__doc__)
     text = "node this worker runs on (default: host name; on a controller, the name of its member)"
     options.add_argument("--node", help=text)
@@ -203,7 +203,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve, with the options of `parser`; the exit status for the shell."""
+    """Serve with the options of `parser`, and return the exit status for the shell."""
     log_format = FORMATS[0]
     try:
         log_format = chosen_format(options.log_format)
@@ -234,7 +234,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the options, serve, end the process."""
+    """Parse the options, serve, and end the process."""
     end_process(run(parser().parse_args(arguments)))
 
 
