@@ -1,4 +1,4 @@
-"""What scripts use: start or attach to operations, follow them, approve and cancel them.
+"""The library for scripts: start operations or attach to them, follow them, approve and cancel them.
 
 `etcd_handoff.client.blocking` has the same without `await`. The names of `__all__` stay.
 

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class _Loop:
-    """An event loop in a thread of its own, which waits for what other threads ask it to do."""
+    """An event loop in a separate thread, which runs the work of other threads."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -46,7 +46,7 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work returns or raises; interrupted, it is cancelled."""
+        """Return the result of the work, or raise its exception. An interruption cancels the work."""
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -55,14 +55,14 @@ class _Loop:
             raise
 
     def close(self) -> None:
-        """The loop has ended."""
+        """Stop the loop, and wait for its thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
 def connect(identity: str | None = None, task_queue: str = TASK_QUEUE) -> Handoff:
-    """As `etcd_handoff.client.connect`; close it, or use it in a `with` statement."""
+    """Connect as `etcd_handoff.client.connect` does. Close the result, or use it in a `with` statement."""
     loop = _Loop()
     try:
         return Handoff(loop, loop.run(in_asyncio.connect(identity, task_queue)))
@@ -84,11 +84,11 @@ class Operation(Generic[ResultT]):
         return self._operation.workflow_id
 
     def result(self) -> ResultT:
-        """Its result, once it has ended well; raises as the other does."""
+        """Return the result once the operation has ended well. Raise as `etcd_handoff.client.Operation.result` does."""
         return self._loop.run(self._operation.result())
 
     def progress(self, every: timedelta = time_limits.COMMANDS.script_poll_pause) -> Iterator[Progress]:
-        """Where it stands, now and at each change, until it has ended."""
+        """Yield where it stands, now and at each change, until it has ended."""
         changes = self._operation.progress(every)
 
         async def following() -> Progress | None:
@@ -104,31 +104,31 @@ class Operation(Generic[ResultT]):
             self._loop.run(end())
 
     def now(self) -> Progress | None:
-        """Where it stands now; None while nobody answers."""
+        """Return where it stands now, or None while no worker answers."""
         return self._loop.run(self._operation.now())
 
     def now_or_reason(self) -> Progress | str:
-        """Where it stands now, or in words why nobody says so."""
+        """Return where it stands now, or a text that says why there is no answer."""
         return self._loop.run(self._operation.now_or_reason())
 
     def approve(self, by: str, comment: str = "") -> str:
-        """Let it go on that waits for an approval."""
+        """Approve an operation that waits for it."""
         return self._loop.run(self._operation.approve(by, comment))
 
     def recheck(self, reason: str = "") -> str:
-        """Let it look at the cluster now."""
+        """Let the operation look at the cluster now."""
         return self._loop.run(self._operation.recheck(reason))
 
     def pause(self, by: str, reason: str = "") -> str:
-        """Hold it before its next change."""
+        """Hold the operation before its next change."""
         return self._loop.run(self._operation.pause(by, reason))
 
     def resume(self, by: str, reason: str = "") -> str:
-        """Let it go on that is paused."""
+        """Resume a paused operation."""
         return self._loop.run(self._operation.resume(by, reason))
 
     def cancel(self, reason: str = "", within: timedelta = time_limits.COMMANDS.script_answer_timeout) -> str:
-        """Cancel it, and wait until it has ended so."""
+        """Cancel the operation, and wait until it has ended as cancelled."""
         return self._loop.run(self._operation.cancel(reason, within))
 
 
@@ -146,11 +146,11 @@ class Handoff:
         self.close()
 
     def close(self) -> None:
-        """End the connection; operations go on."""
+        """Close the connection. Operations go on."""
         self._loop.close()
 
     def remove(self, cluster: str, member: str, **options: Unpack[Options]) -> Operation[RemovalResult]:
-        """Take a member out of a cluster."""
+        """Remove a member from a cluster."""
         return self._started(self._handoff.remove(cluster, member, **options))
 
     def add(
@@ -162,7 +162,7 @@ class Handoff:
     def replace(
         self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[ReplacementResult]:
-        """Put a new member in the place of another one."""
+        """Replace a member by a new one."""
         return self._started(self._handoff.replace(cluster, member, name, peer_urls, **options))
 
     def apply(
@@ -172,11 +172,11 @@ class Handoff:
         return self._started(self._handoff.apply(cluster, members, **options))
 
     def start(self, request: OperationRequest, result_type: type[ResultT]) -> Operation[ResultT]:
-        """Start what a request says, or attach to the operation of the same member that runs."""
+        """Start the operation of a request, or attach to the running operation of the same member."""
         return self._started(self._handoff.start(request, result_type))
 
     def attach(self, workflow_id: str) -> Operation[Any]:
-        """The last operation with this workflow ID, whether it runs or has ended."""
+        """Attach to the last operation with this workflow ID, running or ended."""
         return self._started(self._handoff.attach(workflow_id))
 
     def _started(self, starting: Coroutine[Any, Any, AsyncOperation[ResultT]]) -> Operation[ResultT]:

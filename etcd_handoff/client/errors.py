@@ -1,6 +1,6 @@
-"""What goes wrong for a script, one class for each thing that a script treats differently.
+"""Errors for scripts, one class for each case that a script treats differently.
 
-Each has the exit status that the command line ends with: `sys.exit(error.exit_status)`.
+Each has the exit status of the command line: `sys.exit(error.exit_status)`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowFailureError
 
 AWAY: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
-"""What says that Temporal did not answer, and nothing of the request."""
+"""Statuses that mean that Temporal did not answer. They say nothing about the request."""
 
 
 class ClientError(HandoffError):
-    """Root of what `etcd_handoff.client` raises; the message says what is true and what to do."""
+    """Base of all errors that `etcd_handoff.client` raises. The message says what happened and what to do."""
 
     exit_status: int = EXIT_FAILED
 
@@ -42,24 +42,24 @@ class TemporalRefusedError(ClientError):
 
 
 class UnknownOperationError(ClientError):
-    """No operation has this workflow ID, or the one that is meant has ended."""
+    """No operation has this workflow ID, or that operation has ended."""
 
 
 class NotTakenError(ClientError):
-    """The operation does not take what was sent: it does not wait for it, wants something else, or it is too late."""
+    """The operation does not accept the message: it does not wait for it, wants something else, or it is too late."""
 
     exit_status = EXIT_REFUSED
 
 
 class WorkerSilentError(ClientError):
-    """No worker answers in time. Whether the operation took what was sent is not known."""
+    """No worker answers in time. It is not known whether the operation has accepted the message."""
 
 
 class OperationError(ClientError):
-    """An operation has ended otherwise than well.
+    """An operation has not ended well.
 
     Attributes:
-        workflow_id: Its workflow ID; empty where none was started.
+        workflow_id: Its workflow ID; empty if none was started.
         failure_type: The failure's type, as `etcd-handoff ... -o json` shows it in `failure`.
     """
 
@@ -76,23 +76,23 @@ class RefusedError(OperationError):
 
 
 class BlockedTooLongError(OperationError):
-    """What it waited for did not come within `blocked_timeout_seconds`."""
+    """The operation waited longer than `blocked_timeout_seconds`."""
 
     exit_status = EXIT_REFUSED
 
 
 class TooLateError(OperationError):
-    """It could not begin before the request's `not_after`; nothing is half done.
+    """It could not begin before the request's `not_after`. No change is half done.
 
-    A removal or an addition has not changed the members. A replacement or a membership may have made some of its parts:
-    the message has them, and the same start with a later `not_after` goes on with what is left.
+    A removal or an addition has not changed the members. A replacement or a membership change may have completed some
+    of its parts, which the message names. The same start with a later `not_after` does the rest.
     """
 
     exit_status = EXIT_REFUSED
 
 
 class InvalidInputError(OperationError):
-    """A field of the request is wrong; the message names it."""
+    """A field of the request is wrong. The message names it."""
 
     exit_status = EXIT_USAGE
 
@@ -114,11 +114,11 @@ class PermissionDeniedError(OperationError):
 
 
 class OperationCancelledError(OperationError):
-    """Somebody has cancelled it."""
+    """The operation was cancelled."""
 
 
 class OperationTerminatedError(OperationError):
-    """Somebody has terminated its workflow: look at the cluster before you start anything else."""
+    """Its workflow was terminated: look at the cluster before you start anything else."""
 
 
 class OperationTimedOutError(OperationError):
@@ -139,7 +139,7 @@ LOOK: Final = "`etcd-handoff status` shows what is there"
 
 
 def operation_error(failure: WorkflowFailureError, workflow_id: str) -> OperationError:
-    """The error for how an operation has failed; a type that only a newer worker knows is an `OperationError`."""
+    """Return the error for an operation's failure. A type that only a newer worker knows is an `OperationError`."""
     cause = failure.cause
     if isinstance(cause, exceptions.ApplicationError):
         kind = cause.type or "Failed"
@@ -155,7 +155,13 @@ def operation_error(failure: WorkflowFailureError, workflow_id: str) -> Operatio
 
 @contextlib.contextmanager
 def temporal_errors(workflow_id: str = "") -> Iterator[None]:
-    """Errors of Temporal inside become those of this module."""
+    """Translate errors of Temporal in the block into those of this module.
+
+    Raises:
+        UnknownOperationError: Temporal has no running operation with this workflow ID.
+        TemporalUnreachableError: Temporal does not answer.
+        TemporalRefusedError: Temporal answers with another error.
+    """
     try:
         yield
     except RPCError as error:

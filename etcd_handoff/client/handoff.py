@@ -1,4 +1,4 @@
-"""The connection of a script, and what it can start."""
+"""The connection of a script, and the operations that it can start."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ KINDS: Final[dict[str, tuple[type[OperationRequest], type[OperationResult]]]] = 
 
 
 class Options(TypedDict, total=False):
-    """What every operation can be asked for; docs/reference.md says what each means."""
+    """Options of every operation. docs/reference.md explains each."""
 
     reason: str
     require_approval: bool
@@ -67,7 +67,7 @@ class Options(TypedDict, total=False):
 
 
 class AdditionOptions(Options, total=False):
-    """What an operation that may add a member can be asked for besides."""
+    """Further options of an operation that may add a member."""
 
     progress_timeout_seconds: float
 
@@ -77,11 +77,11 @@ async def connect(
     task_queue: str = TASK_QUEUE,
     within: timedelta = time_limits.COMMANDS.script_connect_timeout,
 ) -> Handoff:
-    """A connection by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
+    """Connect by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
 
     Args:
-        identity: Who Temporal's records say that it is; None for `etcd-handoff-client:<user>@<host>`. Four eyes
-            go by its user.
+        identity: The identity in Temporal's records; None for `etcd-handoff-client:<user>@<host>`. The four-eyes rule
+            compares its user.
         task_queue: Task queue of the workers.
         within: How long to wait for Temporal.
 
@@ -101,12 +101,12 @@ async def connect(
 
 
 class Handoff:
-    """Starts operations, and attaches to those that run.
+    """Starts operations, and attaches to running ones.
 
-    A start attaches to the operation of the same member that runs already, whose options then count. Each method that
-    starts one raises `InvalidInputError` before anything is sent, `TemporalUnreachableError` or `TemporalRefusedError`,
-    and `NotTakenError` where the one that runs is for other peer URLs, another new member or another list.
-    What workers find out, such as an unknown member, is for `Operation.result` to raise.
+    A start attaches to the running operation of the same member if there is one, whose options then count. Each method
+    that starts an operation raises `InvalidInputError` before anything is sent, `TemporalUnreachableError` or
+    `TemporalRefusedError`. It raises `NotTakenError` if the running operation has other peer URLs, another new member
+    or another list. `Operation.result` raises what workers find, such as an unknown member.
 
     Args:
         client: A client of Temporal with `etcd_handoff.temporal.converter.data_converter`, as `connect` makes one.
@@ -118,12 +118,12 @@ class Handoff:
         self._task_queue = task_queue
 
     async def remove(self, cluster: str, member: str, **options: Unpack[Options]) -> Operation[RemovalResult]:
-        """Take a member out of a cluster.
+        """Remove a member from a cluster.
 
         Args:
             cluster: Name of a cluster profile in the workers' configuration.
             member: Its name, or its ID in hex.
-            options: As `Options` has them.
+            options: See `Options`.
         """
         request = checked(RemovalRequest, {"cluster": cluster, "member": member, **options})
         return await self.start(request, RemovalResult)
@@ -131,13 +131,13 @@ class Handoff:
     async def add(
         self, cluster: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[AdditionResult]:
-        """Add a member; `Progress.join_configuration` says what to start its etcd with.
+        """Add a member. `Progress.join_configuration` has the configuration to start its etcd with.
 
         Args:
             cluster: As for `remove`.
             name: The name that it will have.
             peer_urls: All its peer URLs.
-            options: As `AdditionOptions` has them.
+            options: See `AdditionOptions`.
         """
         request = checked(AdditionRequest, {"cluster": cluster, "name": name, "peer_urls": tuple(peer_urls), **options})
         return await self.start(request, AdditionResult)
@@ -145,14 +145,14 @@ class Handoff:
     async def replace(
         self, cluster: str, member: str, name: str, peer_urls: Sequence[str], **options: Unpack[AdditionOptions]
     ) -> Operation[ReplacementResult]:
-        """Put a new member in the place of another one.
+        """Replace a member by a new one.
 
         Args:
             cluster: As for `remove`.
             member: The member that leaves: its name, or its ID in hex.
             name: The name of the new one.
             peer_urls: All peer URLs of the new one.
-            options: As `AdditionOptions` has them.
+            options: See `AdditionOptions`.
         """
         fields = {"cluster": cluster, "member": member, "name": name, "peer_urls": tuple(peer_urls), **options}
         return await self.start(checked(ReplacementRequest, fields), ReplacementResult)
@@ -165,21 +165,21 @@ class Handoff:
         Args:
             cluster: As for `remove`.
             members: Peer URLs of each member, by its name.
-            options: As `AdditionOptions` has them.
+            options: See `AdditionOptions`.
         """
         member_list = tuple({"name": name, "peer_urls": tuple(urls)} for name, urls in members.items())
         request = checked(MembershipRequest, {"cluster": cluster, "members": member_list, **options})
         return await self.start(request, MembershipResult)
 
     async def start(self, request: OperationRequest, result_type: type[ResultT]) -> Operation[ResultT]:
-        """Start what a request says, or attach to the operation of the same member that runs.
+        """Start the operation of a request, or attach to the running operation of the same member.
 
         Args:
             request: The request.
             result_type: The result that its workflow has.
 
         Raises:
-            NotTakenError: The one that runs wants something else.
+            NotTakenError: The running one has a different request.
         """
         try:
             with temporal_errors():
@@ -189,7 +189,7 @@ class Handoff:
         return Operation(handle, request.noun)
 
     async def attach(self, workflow_id: str) -> Operation[Any]:
-        """The last operation with this workflow ID, whether it runs or has ended.
+        """Attach to the last operation with this workflow ID, running or ended.
 
         Raises:
             UnknownOperationError: There is none.
@@ -204,12 +204,12 @@ class Handoff:
 
 
 def attached(client: Client, workflow_id: str, first_run_id: str, workflow_type: str) -> Operation[Any]:
-    """An operation that Temporal has, and no later one with the same workflow ID.
+    """Return an operation that Temporal has, and no later one with the same workflow ID.
 
     Args:
         client: A client.
         workflow_id: Its workflow ID.
-        first_run_id: The first run of its chain; empty for whichever is the last.
+        first_run_id: The first run of its chain; empty for the last chain.
         workflow_type: The workflow that carries it out, one of `KINDS`.
     """
     request, result = KINDS[workflow_type]

@@ -1,4 +1,4 @@
-"""One operation that was started or attached to: its progress, its result, and what people say to it."""
+"""One operation: its progress, its result, and the updates that people send to it."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from etcd_handoff.wire import Request
 
 RETRYABLE: Final = (*AWAY, RPCStatusCode.RESOURCE_EXHAUSTED)
-"""What says nothing of the operation: Temporal was away, or had too much to do."""
+"""Statuses that say nothing about the operation: Temporal did not answer, or had too much to do."""
 
 
 class Operation(Generic[ResultT]):
-    """An operation, which goes on whatever becomes of this object.
+    """An operation, which goes on without this object.
 
     Args:
         handle: Temporal's handle on its workflow.
-        noun: What people call it, such as `removal`.
+        noun: Its kind in messages, such as `removal`.
     """
 
     def __init__(self, handle: WorkflowHandle[Any, ResultT], noun: str = "operation") -> None:
@@ -51,11 +51,11 @@ class Operation(Generic[ResultT]):
         return self._handle.id
 
     async def result(self) -> ResultT:
-        """Its result, once it has ended well.
+        """Wait for the operation, and return its result once it has ended well.
 
         Raises:
-            OperationError: It has ended otherwise; the class says how.
-            TemporalUnreachableError: Temporal does not answer; the operation goes on.
+            OperationError: It has ended otherwise. The class says how.
+            TemporalUnreachableError: Temporal does not answer. The operation goes on.
         """
         with temporal_errors(self.workflow_id):
             try:
@@ -66,19 +66,19 @@ class Operation(Generic[ResultT]):
     async def progress(
         self, every: timedelta = time_limits.COMMANDS.script_poll_pause
     ) -> AsyncGenerator[Progress, None]:
-        """Where it stands, now and at each change of state, doing, waiting_for or part, until it has ended.
+        """Yield where it stands, now and at each change of state, doing, waiting_for or part, until it has ended.
 
-        While no worker or no Temporal answers nothing comes, and it goes on once one does. How the operation has
-        ended is for `result` to say: this iterator raises no `OperationError`.
+        It yields nothing while no worker or no Temporal answers, and goes on once they do. It raises no
+        `OperationError`: `result` reports how the operation has ended.
 
         Args:
-            every: How long to wait between two questions. A state that lasts less may be missed.
+            every: How long to wait between two queries. A shorter state may be missed.
         """
         ended = asyncio.ensure_future(self._end())
         seen: tuple[object, ...] = ()
         try:
             while True:
-                last = ended.done()  # before the question, so that the answer is about the end
+                last = ended.done()  # before the query, so that its answer includes the end
                 now = await self.now()
                 if now is not None and seen != (seen := _visible_state(now)):
                     yield now
@@ -90,15 +90,15 @@ class Operation(Generic[ResultT]):
             await asyncio.gather(ended, return_exceptions=True)
 
     async def now(self) -> Progress | None:
-        """Where it stands now; None while nobody answers."""
+        """Return where it stands now, or None while no worker answers."""
         return await progress_of(self._handle)
 
     async def now_or_reason(self) -> Progress | str:
-        """Where it stands now, or in words why nobody says so."""
+        """Return where it stands now, or a text that says why there is no answer."""
         return await progress_or_reason(self._handle)
 
     async def _end(self) -> None:
-        """Returns when it has ended, however; Temporal may be away meanwhile. What went wrong is for `result`."""
+        """Return when it has ended in any way, also if Temporal is away meanwhile. `result` reports the failure."""
         while True:
             try:
                 await self._handle.result()
@@ -111,14 +111,14 @@ class Operation(Generic[ResultT]):
             return
 
     async def approve(self, by: str, comment: str = "") -> str:
-        """Let it go on that waits for an approval.
+        """Approve an operation that waits for it.
 
         Args:
-            by: Who approves; stays in the history.
+            by: Who approves. The history keeps it.
             comment: Why.
 
         Returns:
-            What it answers, in words.
+            The operation's answer, as a text.
 
         Raises:
             NotTakenError: It waits for no approval.
@@ -130,31 +130,31 @@ class Operation(Generic[ResultT]):
         return await self._update("approve", checked(Approval, {"by": by, "comment": comment}))
 
     async def recheck(self, reason: str = "") -> str:
-        """Let it look at the cluster now, where it waits or is queued; answers and raises as `approve` does."""
+        """Let a waiting or queued operation look at the cluster now. It answers and raises as `approve` does."""
         return await self._update("recheck", checked(Recheck, {"reason": reason}))
 
     async def pause(self, by: str, reason: str = "") -> str:
-        """Hold it before its next change, until it is resumed; answers and raises as `approve` does."""
+        """Hold the operation before its next change, until it is resumed. It answers and raises as `approve` does."""
         return await self._update("pause", checked(Pause, {"by": by, "reason": reason}))
 
     async def resume(self, by: str, reason: str = "") -> str:
-        """Let it go on that is paused; answers and raises as `approve` does."""
+        """Resume a paused operation. It answers and raises as `approve` does."""
         return await self._update("resume", checked(Pause, {"by": by, "reason": reason}))
 
     async def cancel(self, reason: str = "", within: timedelta = time_limits.COMMANDS.script_answer_timeout) -> str:
-        """Cancel it, and wait until it has ended so.
+        """Cancel the operation, and wait until it has ended as cancelled.
 
         Args:
-            reason: Why; stays in the history.
+            reason: Why. The history keeps it.
             within: How long to wait for its end.
 
         Returns:
-            What is true now, in words: what was done before it was cancelled.
+            What is true now, as a text: what was done before it was cancelled.
 
         Raises:
             NotTakenError: Too late: its change has been proposed, or it has ended well meanwhile.
             OperationError: It has failed otherwise meanwhile.
-            WorkerSilentError: No worker has carried it out in time. Temporal keeps the request.
+            WorkerSilentError: No worker has cancelled it in time. Temporal keeps the request.
             UnknownOperationError: It had ended before.
             TemporalUnreachableError: Temporal does not answer.
         """
@@ -187,7 +187,7 @@ class Operation(Generic[ResultT]):
         return answer
 
     def _goes_on(self, before: Progress | None, within: timedelta) -> NotTakenError | WorkerSilentError:
-        """Why it goes on after it was cancelled."""
+        """Return why it goes on after a request to cancel."""
         if before is not None and before.point_of_no_return:
             text = f"{self.workflow_id}: too late, the {self._noun} was proposed to etcd and can no longer be cancelled"
             return NotTakenError(f"{text}; it is cancelled if the proposal comes to nothing. Now: {before.doing}")
@@ -196,11 +196,11 @@ class Operation(Generic[ResultT]):
 
 
 def _cancelled(last: Progress | None) -> str:
-    """What is true after a cancellation: by the operation's own word, which names what was done before."""
+    """Return what is true after a cancellation: the operation's own text, which names what was done before."""
     ended = last is not None and last.state == HandoffState.FAILED and last.doing.startswith("cancelled")
     return last.doing if last is not None and ended else "cancelled"
 
 
 def _visible_state(now: Progress) -> tuple[object, ...]:
-    """What counts as a change: the steps that have ended are in the result."""
+    """Return the fields whose change counts. The steps that have ended are in the result."""
     return now.state, now.doing, now.waiting_for, now.part

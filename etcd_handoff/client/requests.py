@@ -1,4 +1,4 @@
-"""What a script asks for, checked before anything is sent."""
+"""The requests of a script, checked before anything is sent."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RequestT = TypeVar("RequestT", bound=Request)
 
 
 def checked(model: type[RequestT], fields: Mapping[str, object]) -> RequestT:
-    """The request that these fields make.
+    """Return the request that these fields make.
 
     Raises:
-        InvalidInputError: A field is wrong; one line for each.
+        InvalidInputError: A field is wrong. The message has one line for each.
     """
     try:
         return model.model_validate(fields)
