@@ -1,1 +1,1 @@
-"""Etcd: one gateway that makes one attempt per call, and what it stands on. Nothing else imports etcd3aio or gRPC."""
+"""Etcd: one gateway that makes one attempt per call, and its parts. No other package imports etcd3aio or gRPC."""

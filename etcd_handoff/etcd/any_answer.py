@@ -1,4 +1,4 @@
-"""One answer to a question that may be put to any of several servers."""
+"""Ask several servers a question that each of them can answer."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ AUTH_OFF: Final = "authentication is not enabled"
 
 
 async def any_answer(calls: Sequence[Callable[[], Awaitable[T]]]) -> T:
-    """The first answer of several calls of which each will do.
+    """Return the first answer of several calls, each of which is sufficient.
 
-    The next is made once one has failed or been silent for a moment.
+    The next call is made once one has failed or been silent for a moment.
 
     Raises:
-        EtcdError: None gave one: the most telling failure.
+        EtcdError: No call gave an answer. The most informative failure is raised.
+        UnreachableError: There are no calls.
     """
     failures = list[EtcdError]()
 
@@ -44,7 +45,10 @@ async def any_answer(calls: Sequence[Callable[[], Awaitable[T]]]) -> T:
 
 
 def _weight(error: EtcdError) -> int:
-    """Refused credentials tell most; that a cluster has no users, least: it may be a foreign one."""
+    """Return the rank of a failure, the most informative first.
+
+    Refused credentials come first. Last comes that a cluster has no users, since it may be another cluster.
+    """
     if not isinstance(error, EtcdPermissionError):
         return 1
     return 2 if AUTH_OFF in str(error) else 0

@@ -1,4 +1,4 @@
-"""One endpoint's gRPC channel, what it is opened with, and whether the files that hold this have changed since."""
+"""The gRPC channel of one endpoint, and the files that its credentials are read from."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ CHANNEL_OPTIONS: Final[tuple[tuple[str, Any], ...]] = (
     # (etcd `server/embed/config.go`, DefaultGRPCKeepAliveMinTime).
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
-    ("grpc.http2.max_pings_without_data", 0),  # no limit while a call waits
+    ("grpc.http2.max_pings_without_data", 0),  # 0: no limit while a call waits
 )
 
 Stamp = tuple[int, int, int] | None
 
 
 class Channel:
-    """One endpoint: a gRPC channel and the services on it, without retries.
+    """The gRPC channel of one endpoint and the services on it, without retries.
 
     Attributes:
-        heard_seconds: When it last brought an answer, a refusal included, by the monotonic clock.
+        heard_seconds: When it last brought an answer or a refusal, by the monotonic clock.
     """
 
     def __init__(self, endpoint: str, profile: EtcdProfile) -> None:
@@ -78,7 +78,7 @@ class Channel:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """A call is under way: the connection stays open until it has ended, retired or not."""
+        """Keep the connection open until the call in this block has ended, even if the channel is retired."""
         self._calls += 1
         try:
             yield
@@ -87,16 +87,16 @@ class Channel:
             self._close_when_unused()
 
     def retire(self) -> None:
-        """Close it once its last call has ended.
+        """Close the channel once its last call has ended.
 
-        gRPC ends calls of a closed channel as if their task had been cancelled, which nobody could tell from a real
+        gRPC ends the calls of a closed channel as if their task had been cancelled. That would look like a real
         cancellation.
         """
         self._retired = True
         self._close_when_unused()
 
     async def close(self) -> None:
-        """Close the connection; calls under way end with Cancelled."""
+        """Close the connection. Running calls end with Cancelled."""
         await self._channel.close()
 
     def _close_when_unused(self) -> None:
@@ -105,7 +105,7 @@ class Channel:
 
 
 class WatchedFiles:
-    """Files that may be renewed while we run.
+    """Files that may be renewed while this process runs.
 
     Args:
         paths: The files.
@@ -119,9 +119,10 @@ class WatchedFiles:
         self._looked_seconds = clock()
 
     def changed(self, *, now: bool = False) -> bool:
-        """Whether any file is another one than when this last said so; looked at once a second, or `now`.
+        """Return whether a file has changed since the last call that returned True.
 
-        A file that is away for a moment is no change: what was read from it goes on being used until it is back.
+        The files are checked at most once a second, or `now`. A file that is missing for a moment is no change: its old
+        content stays in use until it is back.
         """
         if not self._paths or (not now and self._clock() - self._looked_seconds < time_limits.ETCD.file_check_seconds):
             return False
@@ -136,12 +137,12 @@ class WatchedFiles:
 
 
 def watched_files(profile: EtcdProfile) -> WatchedFiles:
-    """All files that hold what calls are made with."""
+    """Return all files that hold credentials of the profile."""
     return WatchedFiles((profile.ca_file, profile.cert_file, profile.key_file, profile.password_file))
 
 
 def read_password(path: Path) -> str:
-    """The first line of the file.
+    """Return the first line of the file.
 
     Raises:
         OSError: It cannot be read.
@@ -152,7 +153,7 @@ def read_password(path: Path) -> str:
 
 
 def _stamp(path: Path) -> Stamp:
-    """What changes whenever a file is written or replaced; None while it cannot be looked at."""
+    """Return a value that changes whenever a file is written or replaced, or None while it cannot be read."""
     try:
         file_status = path.stat()
     except OSError:
@@ -177,7 +178,11 @@ def _credentials(profile: EtcdProfile) -> grpc.ChannelCredentials:
 
 
 def _pem(path: Path | None, kind: str) -> bytes | None:
-    """The file's content, where it holds what it should: gRPC says no more than that a handshake failed."""
+    """Return the file's content if it has the expected kind. gRPC would only report a failed handshake.
+
+    Raises:
+        UnreachableError: The file has no such PEM block.
+    """
     if path is None:
         return None
     content = path.read_bytes()

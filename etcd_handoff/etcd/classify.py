@@ -1,6 +1,6 @@
-"""What an error of etcd's or gRPC's means to us, what of its words may be shown, and what to do about it. Pure.
+"""Map errors of etcd and gRPC to our classes, to a text without addresses, and to a remedy. Pure.
 
-Words come before codes.
+The text decides before the code.
 """
 
 from __future__ import annotations
@@ -50,12 +50,11 @@ BY_MESSAGE: Final[tuple[tuple[str, type[EtcdError]], ...]] = (
     ("authentication is not enabled", EtcdPermissionError),
     ("invalid auth token", EtcdPermissionError),
 )
-"""etcd's words, without their `etcdserver: ` prefix, and our class.
+"""etcd's messages, without their `etcdserver: ` prefix, and our class.
 
-Words come before codes, because codes mislead: a refusal by etcd's health guard arrives as Unavailable, like a broken
-connection, and several errors that clients know by name arrive as Unknown (etcd `api/v3rpc/rpctypes/error.go`).
-Everything that is not listed has an unknown outcome when it was a change.
-"""
+The message decides before the code, because codes mislead. A refusal by etcd's health guard arrives as Unavailable,
+like a broken connection. Several errors that clients know by name arrive as Unknown (etcd
+`api/v3rpc/rpctypes/error.go`). A change whose error is not listed here has an unknown outcome."""
 
 GRANT_ROOT: Final = "give the profile a user with the root role: `etcdctl user grant-role NAME root`"
 REMEDIES: Final[tuple[tuple[str, str], ...]] = (
@@ -86,13 +85,13 @@ REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("connection closed", "check that a member runs there; if it serves https, write https://"),
     ("connection reset", "check that a member runs there; if it serves https, write https://"),
 )
-"""What to do about an error, by a part of its text as `readable` gives it; the first that fits counts."""
+"""The remedy for an error, by a part of its text as `readable` returns it. The first match counts."""
 NO_ANSWER_REMEDY: Final = (
     "start the member there, or make it reachable from here; if it has left for good, take the endpoint out of the"
     " profile"
 )
 SERVER_WORDS: Final = re.compile(r"(?:etcdserver: |raft[: ] ?)(?:mvcc: |auth: )?[A-Za-z ,'-]{1,120}")
-"""A text of etcd's own: constant words, no digit, dot or slash, and so no address."""
+"""A message of etcd itself: constant words without a digit, dot or slash, so without an address."""
 GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("onnection refused", "connection refused"),
     ("connection attempt timed out", "no connection in time"),
@@ -105,22 +104,22 @@ GRPC_WORDS: Final[tuple[tuple[str, str], ...]] = (
     ("DNS resolution failed", "host name cannot be resolved"),
     ("in peer certificate", "TLS handshake failed (the certificate is for another name)"),
     ("Hostname Verification Check failed", "TLS handshake failed (the certificate is for another name)"),
-    # With TLS 1.3 a server looks at the client's certificate after the handshake, and ends what follows with an alert.
+    # With TLS 1.3 a server checks the client's certificate after the handshake, and ends the connection with an alert.
     ("Unwrap failed", "TLS ended by the server (it may refuse the client certificate)"),
     # The server has no signature algorithm that the client offers: gRPC's TLS takes P-256, P-384 and RSA keys.
     ("ALERT_HANDSHAKE_FAILURE", "TLS handshake failed (the server's key type may not be one of P-256, P-384 and RSA)"),
 )
-"""Words of gRPC's, which otherwise names hosts and addresses, and ours."""
+"""Parts of gRPC's messages, which otherwise name hosts and addresses, and our text."""
 TLS_CAUSE: Final = re.compile(r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|[A-Z]+_ALERT_[A-Z_]+|ALERT_[A-Z_]+")
 
 
 def remedy_for(text: str) -> str:
-    """What an operator can do about an error of etcd or of a connection to it that reads like this."""
+    """Return the remedy for an error of etcd, or of a connection to it, with this text."""
     return _remedy(text, NO_ANSWER_REMEDY)
 
 
 def permission_remedy(text: str) -> str:
-    """What an operator can do about an `EtcdPermissionError` that reads like this."""
+    """Return the remedy for an `EtcdPermissionError` with this text."""
     return _remedy(text, GRANT_ROOT)
 
 
@@ -129,12 +128,12 @@ def _remedy(text: str, otherwise: str) -> str:
 
 
 def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:
-    """Our class for what etcd or gRPC answered; `code` is gRPC's name, such as `UNAVAILABLE`.
+    """Return our class for an answer of etcd or gRPC.
 
     Args:
-        message: The server's words, or gRPC's where no server spoke.
-        code: gRPC status code by name.
-        change: Whether the call was to change something: then an unlisted answer leaves its effect unknown.
+        message: The server's message, or gRPC's if no server answered.
+        code: The name of the gRPC status code, such as `UNAVAILABLE`.
+        change: Whether the call was to change something. Then an unlisted answer leaves its effect unknown.
     """
     for words, error in BY_MESSAGE:
         if words in message:
@@ -145,7 +144,7 @@ def classify(message: str, code: str, *, change: bool) -> type[EtcdError]:
 
 
 def readable(server_text: str, code: str, timeout_seconds: float | None = None) -> str:
-    """`server_text` in words that are known to hold no host and no address, else no more than the code's name."""
+    """Return `server_text` if it is known to contain no host and no address, else the code's name."""
     if code == "DEADLINE_EXCEEDED":
         return f"no answer within {timeout_seconds:g} s" if timeout_seconds else "no answer in time"
     if SERVER_WORDS.fullmatch(server_text):

@@ -1,4 +1,4 @@
-"""The one way in which a client URL is written here, so that two spellings of one address are noticed. Pure."""
+"""The canonical form of a client URL, by which two spellings of one address are recognized. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 
 
 def canonical_url(text: str) -> str:
-    """`text` as `scheme://host:port` in lower case with a short IPv6 address; empty when it is no such URL.
+    """Return `text` as `scheme://host:port` in lower case with a short IPv6 address, or "" if it is no such URL.
 
-    Whatever a member advertises comes here: etcd takes `http://127.0.0.1:237900` without a word.
+    It gets anything that a member advertises: etcd accepts `http://127.0.0.1:237900` without an error.
     """
     try:
         parts = urlsplit(text)
@@ -27,7 +27,7 @@ def canonical_url(text: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a client URL leads to the machine that it is used on; what cannot be read as a URL does not."""
+    """Return whether a client URL leads to the machine on which it is used. An unreadable URL does not."""
     host = ""
     try:
         host = urlsplit(url).hostname or ""
@@ -37,7 +37,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _host(text: str) -> str:
-    """A host as URLs have it: IPv6 addresses in brackets and in their short form (RFC 5952)."""
+    """Return a host as in URLs: IPv6 addresses in brackets and in their short form (RFC 5952)."""
     if HOST.fullmatch(text):
         return text.lower()
     return f"[{IPv6Address(text)}]"

@@ -1,4 +1,4 @@
-"""One attempt of one call at one endpoint: its channel, its token, files read anew when they change, our errors."""
+"""One attempt of one call at one endpoint: its channel, its token, changed files, and our errors."""
 
 from __future__ import annotations
 
@@ -25,11 +25,10 @@ T = TypeVar("T")
 Call = Callable[[Channel, float], Awaitable[T]]
 
 STALE_TOKEN: Final = ("invalid auth token", "revision of auth store is old", "user name is empty")
-"""What etcd says to a token that it forgot, that an auth change has overtaken, or that it does not see as one.
+"""etcd's answers to a token that it forgot, that an auth change has made old, or that it does not recognize as one.
 
-It says so before anything is proposed or applied (etcd `server/etcdserver/apply/apply_auth.go`), so that a call may be
-made again with a fresh token.
-"""
+etcd gives them before anything is proposed or applied (etcd `server/etcdserver/apply/apply_auth.go`). So the call may
+be repeated with a fresh token."""
 
 
 @dataclass(slots=True)
@@ -40,7 +39,7 @@ class _Used:
 
 
 class Connections:
-    """All channels of one cluster profile. Not for use from more than one event loop.
+    """All channels of one cluster profile. Use it from one event loop only.
 
     Args:
         profile: How to reach the members.
@@ -65,17 +64,17 @@ class Connections:
     async def call(
         self, endpoint: str, call: Call[T], timeout_seconds: float, *, change: bool, own: Channel | None = None
     ) -> T:
-        """One attempt; a second one only after a refusal that changed nothing and that fresh credentials may mend.
+        """Make one attempt, and a second one after a refusal that fresh credentials may avoid and that changed nothing.
 
         Args:
             endpoint: Where it is made.
             call: Makes it.
             timeout_seconds: Its deadline.
             change: Whether it changes something.
-            own: A channel to the endpoint that is not shared, where it is to be made on that one.
+            own: A channel to the endpoint that is not shared, if the call is to be made on that one.
 
         Raises:
-            EtcdError: Whatever went wrong, in words without an address.
+            EtcdError: The call failed. The message has no address.
         """
         if self._files.changed():
             self._renew()
@@ -90,17 +89,18 @@ class Connections:
     async def stream(
         self, endpoint: str, idle_seconds: float, check: Callable[[Any], object]
     ) -> AsyncGenerator[bytes, None]:
-        """Chunks of a snapshot, on a connection of its own, which lives for as long as it takes.
+        """Yield the chunks of a snapshot, on a separate connection that lasts as long as the snapshot.
 
-        No chunk says whose it is. So whoever answers on that connection is asked for its status, before and after.
+        No chunk shows which member sends it. So the member on that connection is asked for its status, before and
+        after.
 
         Args:
             endpoint: Where it comes from.
             idle_seconds: How long it may bring nothing.
-            check: Takes a status, and raises where it is not that of the member that is meant to answer.
+            check: Takes a status, and raises if it is another member's.
 
         Raises:
-            EtcdError: It broke off, brought nothing for `idle_seconds`, or is perhaps another member's.
+            EtcdError: It broke off, brought nothing for `idle_seconds`, or may be another member's.
         """
         channel = None
         try:
@@ -133,7 +133,7 @@ class Connections:
                 used.token, sent = await self._current_token(endpoint), True
                 channel.set_token(used.token)
                 answer = await call(channel, timeout_seconds)
-        except Exception as error:  # a file, an odd URL, a bug: each is a member that we cannot ask
+        except Exception as error:  # a file, an invalid URL, a bug: in each case the member cannot be asked
             if channel is not None:
                 self._note(endpoint, channel, error, began, change=change)
             failure = translated(error, change=change and sent, timeout_seconds=timeout_seconds)
@@ -144,10 +144,10 @@ class Connections:
         return answer
 
     def _note(self, endpoint: str, channel: Channel, error: Exception, began: float, *, change: bool) -> None:
-        """Forget a connection that has brought nothing in all the time of a read: it may have gone dark.
+        """Forget a connection that has brought nothing during a whole read: it may be dead.
 
-        A connection that was cut without a word looks open for a quarter of an hour, and after the network is back
-        until its next retransmission.
+        A connection that was cut without a packet looks open for a quarter of an hour. After the network is back, it
+        hangs until its next retransmission.
         """
         if code_of(error) != "DEADLINE_EXCEEDED":
             channel.heard_seconds = time.monotonic()
@@ -156,7 +156,7 @@ class Connections:
             channel.retire()
 
     def _worth_repeating(self, failure: EtcdError, used: str | None) -> bool:
-        """Whether the call was turned down for credentials of which there may be fresher ones; nothing was changed."""
+        """Return whether the call was refused, without a change, for its credentials and there may be fresher ones."""
         if used is not None and any(words in str(failure) for words in STALE_TOKEN):
             if self._token == used:
                 self._use_token(None)
@@ -175,15 +175,15 @@ class Connections:
         return self._channels[endpoint]
 
     def _renew(self) -> None:
-        """Open everything anew: certificates are read when a channel is opened."""
+        """Open all channels anew: certificates are read when a channel is opened."""
         channels, self._channels, self._token = self._channels, {}, None
         for channel in channels.values():
             channel.retire()
 
     async def _current_token(self, endpoint: str) -> str | None:
-        """The token that calls carry, where the profile names a user; one holds on every member.
+        """Return the token that calls carry if the profile names a user. One token is valid on every member.
 
-        Calls that need one at the same time wait for one login: each is a proposal, and costs etcd a bcrypt hash.
+        Calls that need a token at the same time wait for one login: each is a proposal, and costs etcd a bcrypt hash.
         """
         if self._profile.username is None or self._token is not None:
             return self._token
@@ -193,7 +193,7 @@ class Connections:
         return await asyncio.shield(self._login)
 
     async def _log_in(self, endpoint: str) -> str:
-        """A token from the first member that gives one, asked from `endpoint` on."""
+        """Return a token from the first member that gives one. Ask `endpoint` first."""
         others = [url for url in self._profile.endpoints if url != endpoint]
         token = await any_answer([partial(self._authenticate, url) for url in (endpoint, *others)])
         self._use_token(token)

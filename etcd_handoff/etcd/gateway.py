@@ -1,7 +1,7 @@
-"""Etcd as the rest of the project sees it: a dozen calls, one attempt each, own errors.
+"""Etcd as the rest of the project sees it: about a dozen calls, one attempt each, with our errors.
 
-Every endpoint has a channel of its own, so that a call goes where we say and nowhere else; gRPC's own retries are off
-and each call has a deadline. Repeating, failing over and waiting are decisions, made above.
+Every endpoint has a separate channel, so a call goes only where we send it. gRPC's own retries are off, and each call
+has a deadline. The callers decide about repetition, failover and waiting.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class EtcdGateway:
-    """One etcd cluster, reached through the endpoints of its profile and what its members advertise.
+    """One etcd cluster, reached through the endpoints of its profile and the URLs that its members advertise.
 
-    Not for use from more than one event loop. Channels open on first use and are kept.
+    Use it from one event loop only. Channels open on first use and are kept.
 
     Args:
         profile: How to reach the members.
@@ -47,41 +47,41 @@ class EtcdGateway:
     # --- looking --------------------------------------------------------------------------------------------------
 
     async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
-        """A linearizable member list with the status of each member, everything asked in parallel.
+        """Return a linearizable member list with the status of each member, all asked in parallel.
 
-        Every member is asked for a linearizable list of its own: that shows that it takes part, where Status answers
-        from memory while the member's disk hangs, and that all see the same membership.
+        Every member is asked for its own linearizable list. That shows that it takes part, and that all have the same
+        membership. Status alone is answered from memory, also while the member's disk hangs.
 
         Args:
-            doubtful: IDs of members that did not answer the last look: they are not waited for once all others have
-                answered, so that an unreachable member costs one time-out in a removal and not one in every step.
-            leaving: ID of a member that is not asked: etcd panics when a Status call meets it while it leaves the
-                cluster (etcd `server/etcdserver/server.go`, IsLearner: "failed to find local ID").
+            doubtful: IDs of members that did not answer the last look. They are not waited for once all others have
+                answered, so an unreachable member costs a removal one time-out and not one in every step.
+            leaving: ID of a member that is not asked. etcd panics at a Status call while it leaves the cluster (etcd
+                `server/etcdserver/server.go`, IsLearner: "failed to find local ID").
 
         Raises:
-            UnreachableError: No endpoint gave a linearizable list: no quorum, or nobody can be reached.
+            UnreachableError: No endpoint gave a linearizable list: there is no quorum, or no member can be reached.
             EtcdPermissionError: The user may not list members, or its credentials are wrong.
         """
         return await self._observer.observe(tuple(doubtful), leaving)
 
     async def heard(self) -> tuple[HeardMember, ...]:
-        """What the members at the profile's endpoints say of themselves; those that do not answer are left out.
+        """Return the status of the members at the profile's endpoints that answer.
 
-        A learner gives no member list (etcd `server/etcdserver/api/v3rpc/interceptor.go`, isRPCSupportedForLearner),
-        so where a worker reaches a learner alone, its own word is all that can be had.
+        A learner gives no member list (etcd `server/etcdserver/api/v3rpc/interceptor.go`, isRPCSupportedForLearner). A
+        worker that reaches only a learner has no other source.
         """
         return await self._observer.heard()
 
     async def own_cluster(self) -> str:
-        """ID of the cluster of the member at the profile's first endpoint, by its own word; empty where it gives none.
+        """Return the cluster ID of the member at the profile's first endpoint by its own answer, or "".
 
-        Read from a list that needs no quorum. A member that has just been removed does not survive the question for its
-        status (`observe`).
+        It is read from a list that needs no quorum: a Status call would stop a member that was just removed
+        (`observe`).
         """
         return await self._observer.own_cluster()
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
-        """Leader and term that one member names now; a read of its own knowledge, cheap enough to repeat.
+        """Return leader and term as one member names them now. It reads the member's memory, so it is cheap to repeat.
 
         Raises:
             UnreachableError: It did not answer.
@@ -90,7 +90,7 @@ class EtcdGateway:
         return (hex_id(answer.leader) if answer.leader else None, answer.raftTerm)
 
     async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
-        """Hash of the member's keyspace up to `revision` (0: its newest).
+        """Return the hash of the member's keyspace up to `revision` (0: its newest).
 
         Raises:
             CompactedError: The member has not reached that revision, or has compacted it.
@@ -104,28 +104,28 @@ class EtcdGateway:
         return KeyspaceHash(answer.hash, answer.header.revision, answer.compact_revision)
 
     def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
-        """Chunks of the member's backend as `etcdctl snapshot save` writes it; the last 32 bytes are its SHA-256.
+        """Yield chunks of the member's backend as `etcdctl snapshot save` writes it. The last 32 bytes are its SHA-256.
 
         Raises:
-            UnreachableError: The stream broke, or is perhaps another member's; what was yielded is worthless.
+            UnreachableError: The stream broke, or may be another member's. The chunks before are worthless.
         """
         return self._calls.snapshot(member_id)
 
     # --- changing -------------------------------------------------------------------------------------------------
 
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
-        """Ask the leader to hand over; returns when the old leader sees the transferee lead.
+        """Ask the leader to hand over. Return when the old leader sees the transferee lead.
 
-        The answer takes at least one 100 ms tick although the hand-over takes milliseconds, so watch the transferee
-        beside it. To the leader itself it is a no-op (etcd `server/etcdserver/server.go`, moveLeader). Its answer has
-        no header; who does not lead turns it down.
+        The answer takes at least one 100 ms tick although the hand-over takes milliseconds. So watch the transferee
+        meanwhile. With the leader as transferee it does nothing (etcd `server/etcdserver/server.go`, moveLeader). Its
+        answer has no header. A member that does not lead refuses.
 
         Raises:
             NotLeaderError: The asked member does not lead.
             BadTransfereeError: The transferee is unknown or a learner.
             TransferTimeoutError: It was not elected in time.
-            EtcdPermissionError: The user may not do it (etcd 3.6 wants the root role).
-            UnknownOutcomeError: No definite answer.
+            EtcdPermissionError: The user may not do it (etcd 3.6 requires the root role).
+            UnknownOutcomeError: There was no definite answer.
         """
         url, timeout = self._observer.route(leader_id).url, self._profile.change_timeout_seconds
         await self._connections.call(
@@ -133,16 +133,16 @@ class EtcdGateway:
         )
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
-        """`member_id` is no longer in the membership that `via_id` reports.
+        """Remove `member_id` from the membership, through `via_id`.
 
         Returns:
-            IDs of that membership. etcd answers once the asked member has applied the change (etcd
-            `server/etcdserver/server.go`, configure), so it is as good as a linearizable list.
+            IDs of the membership after it. etcd answers once the asked member has applied the change (etcd
+                `server/etcdserver/server.go`, configure), so it is as good as a linearizable list.
 
         Raises:
             MemberNotFoundError: It is not in the membership.
-            UnhealthyClusterError: etcd refuses for now; nothing changed.
-            NotEnoughStartedError: etcd refuses; nothing changed.
+            UnhealthyClusterError: etcd refuses for now. Nothing changed.
+            NotEnoughStartedError: etcd refuses. Nothing changed.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members through another one.
         """
         answer = await self._calls.change_at(
@@ -153,16 +153,16 @@ class EtcdGateway:
         return frozenset(hex_id(m.ID) for m in answer.members)
 
     async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
-        """A learner with these peer URLs is in the membership that `via_id` reports.
+        """Add a learner with these peer URLs to the membership, through `via_id`.
 
         Returns:
-            The ID that etcd has given to it. It follows from the time too, so nobody knows it before (etcd
-            `server/etcdserver/api/membership/member.go`, computeMemberID).
+            The ID that etcd has given to it. It also depends on the time, so it is not known before (etcd
+                `server/etcdserver/api/membership/member.go`, computeMemberID).
 
         Raises:
-            ChangeRefusedError: etcd refuses, or a member has one of the peer URLs; nothing changed.
-            UnhealthyClusterError: etcd refuses for now; nothing changed.
-            NotEnoughStartedError: etcd refuses; nothing changed.
+            ChangeRefusedError: etcd refuses, or a member has one of the peer URLs. Nothing changed.
+            UnhealthyClusterError: etcd refuses for now. Nothing changed.
+            NotEnoughStartedError: etcd refuses. Nothing changed.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members.
         """
         answer = await self._calls.change_at(
@@ -173,12 +173,12 @@ class EtcdGateway:
         return hex_id(answer.member.ID)
 
     async def promote_member(self, member_id: str, via_id: str) -> None:
-        """The learner has a vote in the membership that `via_id` reports.
+        """Promote the learner to a voter, through `via_id`.
 
         Raises:
-            ChangeRefusedError: It is no learner, or not in sync with the leader by etcd's own measure; nothing changed.
+            ChangeRefusedError: It is no learner, or not in sync with the leader by etcd's own measure. Nothing changed.
             MemberNotFoundError: It is not in the membership.
-            NotEnoughStartedError: etcd refuses; nothing changed.
+            NotEnoughStartedError: etcd refuses. Nothing changed.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members.
         """
         await self._calls.change_at(
@@ -190,52 +190,51 @@ class EtcdGateway:
     # --- writing that shows that writes are committed -------------------------------------------------------------
 
     async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:
-        """The lock in etcd is ours, or the label of who holds it; an entry was committed through `via_id` either way.
+        """Take the lock in etcd, and return "" or the label of its holder. Either way an entry was committed.
 
-        It is taken when nobody has it, when it is ours already, and when this gateway has seen the same revision of it
-        for so long that its holder must have gone.
+        It is taken when it is free or this holder's. It is also taken when this gateway has seen the same revision of
+        it for so long that its holder must have stopped.
 
         Raises:
             EtcdPermissionError: The user may not write the key.
             SpaceExceededError: The database is full.
             CorruptClusterError: etcd has raised its CORRUPT alarm.
-            UnknownOutcomeError: No definite answer.
+            UnknownOutcomeError: There was no definite answer.
         """
         return await self._lock.acquire(holder, label, via_id, attempt)
 
     async def release_lock(self, holder: str, via_id: str) -> None:
-        """The lock is not `holder`'s; an entry was committed through `via_id`, whoever had it.
+        """Release the lock if `holder` has it. An entry is committed through `via_id` either way.
 
         Raises:
-            UnknownOutcomeError: No definite answer.
+            UnknownOutcomeError: There was no definite answer.
         """
         await self._lock.release(holder, via_id)
 
     async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
-        """The lock's key is gone if this attempt alone has written it for `holder`, whether it was told so or not.
+        """Delete the lock's key if this attempt alone has written it for `holder`, even if the answer was lost.
 
-        Whoever was given up releases it so: another attempt for the same holder may have taken it over, or had it
-        before.
+        An attempt that was given up releases the lock this way: another attempt for the same holder may rely on it.
 
         Raises:
-            UnknownOutcomeError: No definite answer.
+            UnknownOutcomeError: There was no definite answer.
         """
         await self._lock.abandon(holder, via_id, attempt)
 
     async def check_rights(self) -> None:
-        """The user may change the membership, by the question of `EtcdInspection.why_no_change`.
+        """Check that the user may change the membership, by the call of `EtcdInspection.why_no_change`.
 
         Raises:
             EtcdPermissionError: The user may not do it.
-            UnreachableError: Nobody tells, or nobody has looked yet.
+            UnreachableError: No member answers, or there was no look yet.
         """
         await self._calls.commit(lambda c, t: c.auth.auth_status(timeout=t))
 
     async def commit_probe(self, via_id: str = "") -> None:
-        """An entry that changes nothing was committed, through `via_id` or through anybody.
+        """Commit an entry that changes nothing, through `via_id` or through any member.
 
         It is etcd's Alarm call with action GET, which goes through the raft log (etcd `server/etcdserver/v3_server.go`,
-        Alarm) and is not turned down when the database is full or an alarm is raised.
+        Alarm). etcd accepts it also when the database is full or an alarm is raised.
 
         Raises:
             UnreachableError: It was not committed in time.

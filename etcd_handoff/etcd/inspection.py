@@ -1,4 +1,4 @@
-"""Questions about single endpoints that only people ask: who answers there, what members advertise, what we may do."""
+"""Questions about single endpoints for the command line: which member answers, what it advertises, and our rights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inhabitant:
-    """Who answers at an endpoint.
+    """The member that answers at an endpoint.
 
     Attributes:
         cluster_id: Cluster ID in the header of its status.
@@ -46,10 +46,10 @@ class EtcdInspection:
         await self._connections.close()
 
     async def who_answers(self, endpoint: str) -> Inhabitant:
-        """The member at an endpoint, by its own word, and its member list.
+        """Return the member at an endpoint by its own status, and its member list.
 
         Raises:
-            UnreachableError: Nobody answers.
+            UnreachableError: No member answers.
             EtcdPermissionError: The credentials are wrong.
         """
         status = await self._ask(endpoint, lambda c, t: c.maintenance.status(timeout=t))
@@ -62,14 +62,14 @@ class EtcdInspection:
         return Inhabitant(inhabitant.cluster_id, inhabitant.member_id, advertised)
 
     async def why_no_change(self, endpoint: str) -> str:
-        """Why we may not change the membership; empty when we may.
+        """Return why we may not change the membership, or "" when we may.
 
-        Only who has the root role is told whether auth is on, and nobody else may change the membership (etcd
-        `server/auth/store.go`, IsAdminPermitted); where auth is off, everybody is told and may. The question commits an
-        entry that changes nothing.
+        The call asks whether auth is on, and commits an entry that changes nothing. Only a user with the root role gets
+        an answer, and only that user may change the membership (etcd `server/auth/store.go`, IsAdminPermitted). If auth
+        is off, every user gets an answer and may change it.
 
         Raises:
-            EtcdError: That cannot be told now.
+            EtcdError: The answer is not known now.
         """
         try:
             await self._ask(endpoint, lambda c, t: c.auth.auth_status(timeout=t))

@@ -1,8 +1,8 @@
-"""The lock in etcd itself, for those who share an etcd cluster and no Temporal namespace: its key, value and age. Pure.
+"""The lock in etcd, for users who share an etcd cluster but no Temporal namespace. Pure.
 
-It is an ordinary key without a lease: a lease needs somebody who keeps it alive, and ends by the clock of a leader that
-changes. Who finds it held watches it by its own monotonic clock, and takes it over once it has not been written for as
-long as no removal lasts between its look and its answer.
+It is an ordinary key without a lease. A lease must be kept alive, and it ends by the clock of a leader that may change.
+A client that finds the lock held watches it by its own monotonic clock. It takes the lock over once the key has not
+been written for longer than any removal needs.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from etcd_handoff import time_limits
 
 LOCK_KEY: Final = "/etcd-handoff/change"
 LONGEST_SECONDS: Final = 600.0
-"""Longer than the longest time-outs of a profile come to: what a value says beyond that is no time of ours."""
+"""More than the longest time-outs of a profile add up to. A longer time in a value is not ours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds the lock.
+    """The holder of the lock.
 
     Attributes:
         holder: The chain of workflow runs.
-        label: The same for people.
-        seconds: How long it may rely on one write of the key, by the time-outs of its own profile; 0 where it does not
-            say so.
-        attempt: The one attempt of the holder that has written the key; empty where there were several, or where it is
-            not said.
+        label: The holder's name for people.
+        seconds: How long it may rely on one write of the key, by its profile's time-outs; 0 if it is not known.
+        attempt: The only attempt of the holder that has written the key; empty if there were several, or if it is not
+            known.
     """
 
     holder: str
@@ -38,7 +37,7 @@ class Holder:
 
     @property
     def shown(self) -> str:
-        """How to speak of it."""
+        """The holder's name in messages."""
         return self.label or self.holder or "somebody"
 
 
@@ -47,7 +46,7 @@ class LockEntry:
     """The key as it was read.
 
     Attributes:
-        value: What it holds.
+        value: Its value.
         created: Its create_revision.
         version: Its version: together with `created` it names one revision of the key.
     """
@@ -62,13 +61,13 @@ ABSENT: Final = LockEntry(b"", 0, 0)
 
 
 def lock_value(holder: str, label: str, seconds: float = 0.0, attempt: str = "") -> bytes:
-    """What the key holds while `holder` has the lock; always the same bytes for the same arguments."""
+    """Return the key's value while `holder` has the lock. The same arguments give the same bytes."""
     fields = {"holder": holder, "label": label, "seconds": seconds, "attempt": attempt}
     return json.dumps(fields, sort_keys=True).encode()
 
 
 def read_holder(value: bytes) -> Holder:
-    """Who the value names; what cannot be read is somebody else's."""
+    """Return the holder that the value names. An unreadable value counts as another holder's."""
     try:
         fields = json.loads(value)
         seconds = fields.get("seconds")
@@ -79,32 +78,32 @@ def read_holder(value: bytes) -> Holder:
 
 
 def stale_seconds(call_timeout_seconds: float, change_timeout_seconds: float) -> float:
-    """How long the lock may have no new revision before it counts as left behind.
+    """Return how long the lock may have no new revision before it counts as left.
 
-    That is as long as its holder may take to write the key, to look, to look again after a pause, and to propose.
+    A holder may take that long to write the key, to look, to look again after a pause, and to propose.
 
     Args:
-        call_timeout_seconds: Deadline of a call that reads, as the profile has it.
-        change_timeout_seconds: Deadline of a call that changes something.
+        call_timeout_seconds: The profile's deadline of a call that reads.
+        change_timeout_seconds: The profile's deadline of a call that changes something.
     """
     longest = 2 * call_timeout_seconds + 2 * change_timeout_seconds
     return max(time_limits.ETCD.lock_stale_seconds, longest + time_limits.ETCD.lock_pauses_seconds)
 
 
 class LockAge:
-    """For how long one revision of the key has been seen, by the reader's own monotonic clock."""
+    """How long one revision of the key has been seen, by the reader's own monotonic clock."""
 
     def __init__(self, stale_seconds: float = time_limits.ETCD.lock_stale_seconds) -> None:
-        """Nothing has been seen."""
+        """Begin without a revision."""
         self.stale_seconds = stale_seconds
         self._seen: LockEntry | None = None
         self._since = 0.0
 
     def is_stale(self, entry: LockEntry, now_seconds: float) -> bool:
-        """Whether this revision was first seen long ago; it counts as seen from now on.
+        """Return whether this revision was first seen long ago. A new revision counts as seen from now on.
 
-        That is more than `stale_seconds`, or what its holder says where that is more: another profile of the same
-        cluster may have longer time-outs.
+        Long ago is more than `stale_seconds`, or more than the time in the holder's value if that is longer: another
+        profile of the same cluster may have longer time-outs.
         """
         if entry != self._seen:
             self._seen, self._since = entry, now_seconds

@@ -1,4 +1,4 @@
-"""Transactions that acquire and release the lock in etcd; each commits an entry, whoever holds the lock."""
+"""Transactions that acquire and release the lock in etcd. Each commits an entry, whether or not it succeeds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from etcd_handoff.etcd.member_calls import MemberCalls
 
 LOCK_TRIES: Final = 3
-"""Writes of the lock's key until it is ours: it may be released, or prove to be ours, between two of them."""
+"""Writes of the lock's key until it is ours. Between two of them it may be released, or prove to be ours."""
 NOBODY: Final = b""
-"""No holder's value: whoever compares the key with it reads it, with an entry."""
+"""A value of no holder: a comparison with it only reads the key, and commits an entry."""
 
 
 class LockCalls:
@@ -21,18 +21,18 @@ class LockCalls:
 
     Args:
         calls: Calls to the cluster's members.
-        stale_seconds: After how many seconds without a write of its key the lock counts as left behind.
+        stale_seconds: After how many seconds without a write of its key the lock counts as left.
     """
 
     def __init__(self, calls: MemberCalls, stale_seconds: float) -> None:
         self._calls = calls
         self._values: dict[str, bytes] = {}
-        """What the key holds, by holder that acquired the lock here."""
+        """The key's value, by each holder that acquired the lock here."""
         self.age = LockAge(stale_seconds)
 
     async def acquire(self, holder: str, label: str, via_id: str, attempt: str) -> str:
         """See `EtcdGateway.acquire_lock`."""
-        # An attempt that is cut off here may have written the key all the same: the key itself says whose it is.
+        # An attempt that is cut off here may still have written the key, whose value names the holder.
         value, expect = self._value(holder, label, attempt), ABSENT
         for _ in range(LOCK_TRIES):
             self._values[holder] = value
@@ -41,7 +41,7 @@ class LockCalls:
                 return ""
             expect = stored or ABSENT
             other = read_holder(expect.value)
-            # Ours is written anew, so that it does not count as left behind.
+            # Our own lock is written anew, so that it does not count as left.
             free = stored is None or other.holder == holder or self.age.is_stale(stored, time.monotonic())
             if not free:
                 return other.shown
@@ -66,7 +66,7 @@ class LockCalls:
             await self._delete(via_id, stored.value)
 
     async def _put(self, via_id: str, value: bytes, expect: LockEntry) -> tuple[bool, LockEntry | None]:
-        """Whether the key was as expected and is ours now, and what it is if not.
+        """Write the key if it is as expected. Return whether it is ours now, and the entry if not.
 
         A transaction that may put goes through the raft log whatever its condition says (etcd
         `server/etcdserver/txn/txn.go`, IsTxnReadonly).
@@ -81,7 +81,7 @@ class LockCalls:
         return _entry(await self._calls.change_at(via_id, write, self._calls.write_seconds))
 
     async def _delete(self, via_id: str, value: bytes) -> tuple[bool, LockEntry | None]:
-        """Whether the key held this value and is deleted; if not, what it is."""
+        """Delete the key if it has this value. Return whether it was deleted, and the entry if not."""
 
         def write(channel: Any, timeout: float) -> Any:
             kv = channel.kv
@@ -92,7 +92,7 @@ class LockCalls:
 
 
 def _entry(answer: Any) -> tuple[bool, LockEntry | None]:
-    """Whether a transaction on the lock's key took place, else what it found there."""
+    """Return whether a transaction on the lock's key succeeded, or else the entry that it found."""
     if answer.succeeded:
         return True, None
     stored = answer.responses[0].response_range.kvs

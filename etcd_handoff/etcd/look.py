@@ -1,4 +1,4 @@
-"""From the answers of one look to a view: whose list counts, who is reachable, what is said about each. Pure."""
+"""Build a view from the answers of one look: which list counts, which members are reachable, and notes. Pure."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 
 def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[str, str]) -> MemberList | None:
-    """The list that a view is built from, None when nobody gave a list of the cluster that is meant.
+    """Return the list that a view is built from, or None if no endpoint gave a list of the right cluster.
 
     Args:
         replies: What the endpoints gave, in the order of the profile.
         cluster_id: The cluster that the profile names; empty when it names none.
-        remembered: For URLs that are silent now the cluster that they answered for last.
+        remembered: For URLs that are silent now, the cluster that they answered for last.
 
-    It is of the cluster that the profile names, where anybody answers for that, else of the one that most endpoints of
-    the profile belong to: never of another one because its list came first. Of several lists the one counts that most
-    members gave; ties go by the order of the profile.
+    The right cluster is the one that the profile names, if an endpoint answers for it. Otherwise it is the one that
+    most endpoints of the profile belong to, and not the one whose list came first. Of several lists, the one that most
+    members gave counts. The order of the profile decides between equals.
     """
     expected_cluster_id = expected_cluster(replies, cluster_id, remembered)
     lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == expected_cluster_id]
@@ -33,7 +33,7 @@ def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[s
 
 
 def expected_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
-    """The cluster ID that `choose_list` goes by; empty when nobody answers."""
+    """Return the cluster ID that `choose_list` uses, or "" when no endpoint answers."""
     replies = list(replies)
     if cluster_id and any(reply.cluster_id == cluster_id for reply in replies):
         return cluster_id
@@ -43,14 +43,14 @@ def expected_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapp
         for reply in replies
         if not reply.advertised_by and (cluster := reply.cluster_id or remembered.get(reply.url, ""))
     )
-    # Who is silent now can outvote a foreign endpoint, and cannot speak for a cluster of which nobody is left.
+    # Silent endpoints can outvote a foreign one, but cannot stand for a cluster of which none answers.
     return next((cluster for cluster, _ in votes.most_common()), "") if answered else ""
 
 
 def view_of(
     chosen: MemberList, replies: Sequence[Reply], routes: Mapping[str, str], left_out: Container[str] = ()
 ) -> ClusterView:
-    """The view that these answers make.
+    """Return the view that these answers make.
 
     Args:
         chosen: The list that counts.
@@ -92,10 +92,11 @@ def view_of(
 
 
 def answers_of(replies: Iterable[Reply], cluster_id: str) -> list[Answer]:
-    """What each endpoint answered, for `doubts.contradictions`.
+    """Return what each endpoint answered, for `doubts.contradictions`.
 
-    Whoever answers for another cluster where a member advertises its URL counts as no answer of that member and speaks
-    of nothing else: all members may advertise `http://127.0.0.1:2379`, where the worker's node runs an etcd of its own.
+    An answer for another cluster at a member's advertised URL counts as no answer of that member. It is no
+    contradiction either: all members may advertise `http://127.0.0.1:2379`, where the worker's node may run another
+    etcd.
     """
     answers = list[Answer]()
     for reply in replies:
@@ -134,10 +135,10 @@ def _member_view(
 def _ailment(
     member: ListedMember, replies: Sequence[Reply], routes: Mapping[str, str], names: Mapping[str, str], cluster_id: str
 ) -> str:
-    """Why a member does not count as reachable, or as one that serves reads; empty when nothing is wrong."""
+    """Return why a member does not count as reachable or as serving reads, or ""."""
     own = [r for r in replies if r.cluster_id == cluster_id and r.member_id == member.id]
     if any(r.status for r in own):
-        if member.is_learner or any(r.listed for r in own):  # a learner serves no list: no sickness
+        if member.is_learner or any(r.listed for r in own):  # a learner serves no list, even a healthy one
             return ""
         return _no_reads(own[0].list_note)
     return _silence(member, replies, routes, names, cluster_id) if member.name else "not started"
@@ -146,7 +147,7 @@ def _ailment(
 def _silence(
     member: ListedMember, replies: Sequence[Reply], routes: Mapping[str, str], names: Mapping[str, str], cluster_id: str
 ) -> str:
-    """Why nothing came from a member: who answers where it is asked, or what went wrong there."""
+    """Return why nothing came from a member: another member answers at its URL, or what went wrong there."""
     advertised = [url for text in member.client_urls if (url := canonical_url(text))]
     where = [url for url in dict.fromkeys((routes.get(member.id, ""), *advertised)) if url]
     if member.client_urls and not where:

@@ -1,4 +1,4 @@
-"""Calls that one member is to answer: an answer counts only as the word of the member that its header names."""
+"""Calls to one member. An answer counts only for the member that its header names."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class MemberCalls:
 
     @property
     def write_seconds(self) -> float:
-        """Time-out of a small write."""
+        """The time-out of a small write."""
         return max(time_limits.ETCD.lock_call_seconds, self._profile.call_timeout_seconds)
 
     async def read_at(self, member_id: str, call: Call[Any], timeout_seconds: float | None = None) -> Any:
-        """The member's answer to a call that changes nothing; the profile's time-out where none is given.
+        """Return the member's answer to a call that changes nothing. The default time-out is the profile's.
 
         Raises:
             UnreachableError: It did not answer, or another member did.
@@ -50,10 +50,10 @@ class MemberCalls:
         return self._from(member_id, route, answer, UnreachableError)
 
     async def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
-        """Chunks of the member's backend.
+        """Yield chunks of the member's backend.
 
         Raises:
-            UnreachableError: The stream broke, or is perhaps another member's; what was yielded is worthless.
+            UnreachableError: The stream broke, or may be another member's. The chunks before are worthless.
         """
         route, idle_seconds = self._observer.route(member_id), time_limits.ETCD.snapshot_idle_seconds
         check = partial(self._from, member_id, route, error=UnreachableError)
@@ -62,7 +62,7 @@ class MemberCalls:
                 yield chunk
 
     async def commit(self, call: Call[Any], via_id: str = "") -> None:
-        """A call that commits an entry which changes nothing, through `via_id` or through any member.
+        """Commit an entry that changes nothing, through `via_id` or through any member.
 
         Raises:
             UnreachableError: It was not committed in time.
@@ -72,18 +72,18 @@ class MemberCalls:
         await any_answer([partial(self.read_at, member_id, call, self.write_seconds) for member_id in members])
 
     async def change_at(self, member_id: str, call: Call[Any], timeout_seconds: float) -> Any:
-        """The member's answer to a call that changes something.
+        """Return the member's answer to a call that changes something.
 
         Raises:
-            UnknownOutcomeError: No definite answer, or another member gave it.
+            UnknownOutcomeError: There was no definite answer, or another member gave it.
         """
         route = self._observer.route(member_id)
         answer = await self._connections.call(route.url, call, timeout_seconds, change=True)
-        # It has been done, through somebody else: what is true now must be read.
+        # An answer of another member means that the change was made through it, so the state must be read.
         return self._from(member_id, route, answer, UnknownOutcomeError)
 
     def _from(self, member_id: str, route: Route, answer: Any, error: type[EtcdError]) -> Any:
-        """The answer, where the member gave it that was asked: a shared URL leads to anybody."""
+        """Return the answer if the asked member gave it: a shared URL may lead to any member."""
         header = (hex_id(answer.header.cluster_id), hex_id(answer.header.member_id))
         if header == (route.cluster_id, member_id):
             return answer

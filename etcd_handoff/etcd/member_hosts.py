@@ -1,4 +1,4 @@
-"""On which hosts the members run, by their peer URLs."""
+"""The hosts on which the members run, by their peer URLs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 async def member_hosts(profile: EtcdProfile) -> dict[str, str]:
-    """Host of the peer URL of each member that has started, by its name.
+    """Return the host of the peer URL of each member that has started, by its name.
 
-    Any member's list will do, also without a quorum: it says whom else to ask, and nothing is concluded from it.
+    Any member's list is sufficient, also without a quorum: it only shows where else to ask.
 
     Raises:
         EtcdError: No endpoint gave a list.
@@ -40,6 +40,6 @@ async def member_hosts(profile: EtcdProfile) -> dict[str, str]:
 
 
 def hosts_of(members: MemberList) -> dict[str, str]:
-    """Host of the first peer URL of each member that has a name."""
+    """Return the host of the first peer URL of each member that has a name."""
     hosts = {m.name: urlsplit(m.peer_urls[0]).hostname for m in members.members if m.name and m.peer_urls}
     return {name: host for name, host in hosts.items() if host}

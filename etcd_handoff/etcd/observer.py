@@ -1,6 +1,6 @@
-"""One look at a cluster: all endpoints asked side by side, waited for, and asked on where members advertise.
+"""One look at a cluster: ask all endpoints in parallel, wait, and ask further at the advertised URLs.
 
-It also keeps where each member answered, since calls to a member go there.
+It also remembers where each member answered, since calls to a member go there.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Observer:
         cluster_id: The cluster that the profile names; empty when it names none.
 
     Attributes:
-        leader_id: Who led at the last look; empty when nobody did.
+        leader_id: The leader at the last look; empty when there was none.
     """
 
     def __init__(self, profile: EtcdProfile, connections: Connections, cluster_id: str) -> None:
@@ -52,7 +52,7 @@ class Observer:
         self._cluster_id = cluster_id
         self._routes: dict[str, Route] = {}
         self._owners: dict[str, tuple[str, str]] = {}
-        """Cluster and member that each endpoint of the profile answered for last."""
+        """The cluster and the member for which each endpoint of the profile answered last."""
         self.leader_id = ""
 
     @property
@@ -61,10 +61,10 @@ class Observer:
         return tuple(sorted(self._routes, key=lambda member_id: member_id != self.leader_id))
 
     def route(self, member_id: str) -> Route:
-        """Where this member answered last.
+        """Return where this member answered last.
 
         Raises:
-            UnreachableError: It has not.
+            UnreachableError: It has not answered.
         """
         route = self._routes.get(member_id)
         if route is None:
@@ -73,7 +73,7 @@ class Observer:
         return route
 
     def forget(self, member_id: str) -> None:
-        """Another member answers there now."""
+        """Forget where this member answered, since another member answers there now."""
         self._routes.pop(member_id, None)
 
     async def observe(self, doubtful: Iterable[str], leaving: str) -> ClusterView:
@@ -82,7 +82,7 @@ class Observer:
         if any(doubt.kind in (LISTS_DIFFER, UNLISTED_MEMBER) for doubt in view.doubts):
             await asyncio.sleep(time_limits.ETCD.second_look_seconds)
             silent = {m.id for m in view.members if not m.reachable or not (m.serves_reads or m.is_learner)}
-            with suppress(EtcdError):  # then the contradiction stands
+            with suppress(EtcdError):  # without a second look, the contradiction stays
                 view = await self._look(frozenset({*doubtful, *silent}), leaving)
         self.leader_id = view.leadership.id if view.leadership else ""
         return expected(view, self._cluster_id)
@@ -117,7 +117,7 @@ class Observer:
                 raise await self._error_without_list(queries)
             further = self._query_advertised(chosen, queries, leaving)
             queries += further
-            # One in doubt is asked too: nothing else would show that it is back.
+            # A doubtful member is asked too, since nothing else would show that it is back.
             await wait_for(further, doubtful)
             chosen = self._chosen_list(queries) or chosen
         finally:
@@ -139,7 +139,7 @@ class Observer:
         return read_list(answer)
 
     async def _wait_for_answers(self, queries: Sequence[Query], doubtful: frozenset[str]) -> None:
-        """All have answered but those in doubt, and these had a short grace."""
+        """Return when all members but the doubtful ones have answered, and these had a short grace."""
         pending = {task for query in queries for task in query.tasks}
         while pending:
             enough = self._enough(queries, doubtful)
@@ -152,9 +152,10 @@ class Observer:
                 return
 
     def _enough(self, queries: Sequence[Query], doubtful: frozenset[str]) -> bool:
-        """Every member that is not in doubt has given all that it gives, and most endpoints speak of this cluster.
+        """Return whether all members but the doubtful ones have answered, and most endpoints are of this cluster.
 
-        Without the latter a foreign cluster that answers first, and lists nobody but itself, would be all that is seen.
+        Without the second condition, a foreign cluster that answers first, and lists only itself, would be all that is
+        seen.
         """
         chosen = self._chosen_list(queries)
         if chosen is None:
@@ -178,7 +179,7 @@ class Observer:
         return {url: cluster_id for url, (cluster_id, _) in self._owners.items()}
 
     def _query_advertised(self, chosen: MemberList, queries: Sequence[Query], leaving: str) -> list[Query]:
-        """Members of whom nothing has been heard, asked where they advertise."""
+        """Ask the members that have not answered at the URLs that they advertise."""
         answered = {reply.member_id for query in queries if (reply := query.reply()).cluster_id == chosen.cluster_id}
         known = {*self._profile.endpoints}
         further: dict[str, Query] = {}
@@ -186,14 +187,14 @@ class Observer:
             if member.id == leaving or member.id in answered:
                 continue
             for url in (canonical_url(text) for text in member.client_urls):
-                # A member may advertise plain HTTP, over which no token or password goes that has TLS elsewhere.
+                # A member may advertise plain HTTP, over which no token or password of a TLS profile may go.
                 usable = url.startswith("https://") or (url and not self._profile.secure)
                 if usable and url not in known and url not in further:
                     further[url] = self._ask(f"the advertised URL of {member.name or member.id}", url, member.id)
         return [*further.values()]
 
     def _remember(self, replies: Iterable[Reply], chosen: MemberList) -> None:
-        """Where each member answered: an advertised URL, which may lead to anybody, never replaces an endpoint."""
+        """Remember where each member answered. An advertised URL may lead anywhere: it never replaces an endpoint."""
         routes, cluster_id = dict[str, Route](), chosen.cluster_id
         for reply in replies:
             if not reply.advertised_by and reply.cluster_id:
@@ -204,7 +205,7 @@ class Observer:
         self._routes = {i: route for i, route in (self._routes | routes).items() if i in chosen.ids}
 
     async def _error_without_list(self, queries: Sequence[Query]) -> EtcdError:
-        """Why nobody gave a list that counts."""
+        """Return why no endpoint gave a list that counts."""
         replies = [query.reply() for query in queries]
         expected_cluster_id = expected_cluster(replies, self._cluster_id, self._remembered)
         own = [
@@ -225,7 +226,7 @@ class Observer:
         return UnreachableError("; ".join([nobody, *foreign, *unstarted]))
 
     async def _unstarted(self, urls: Sequence[str]) -> list[str]:
-        """Members that have not started yet, by anybody's own memory: each of them counts towards the quorum."""
+        """Return a note on each member that has not started, by any member's memory: each counts towards the quorum."""
         lists = await asyncio.gather(*(self._list(url, linearizable=False) for url in urls), return_exceptions=True)
         members = {m.id: m for query in lists if isinstance(query, MemberList) for m in query.members}
         return [

@@ -1,6 +1,6 @@
-"""What activities ask of etcd, as a type: the gateway has it, and so has whatever stands in for it.
+"""The calls that activities make to etcd, as a type that the gateway and its substitutes implement.
 
-The gateway says what each call does and raises. Here nothing runs.
+The gateway documents what each call does and raises. Nothing runs here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class KeyspaceHash(NamedTuple):
-    """A hash of a member's keyspace; two can be compared only at equal revision and equal compact revision.
+    """A hash of a member's keyspace. Two are comparable only at equal revision and equal compact revision.
 
     Attributes:
         hash: etcd's HashKV.
-        revision: The revision that the member stood at.
-        compact_revision: The revision up to which it had compacted: one that has compacted and one that has not yet
+        revision: The member's revision.
+        compact_revision: The revision up to which it had compacted. A member that has compacted and one that has not
             hash different keys (etcd `server/etcdserver/corrupt.go`).
     """
 
@@ -35,46 +35,46 @@ class EtcdPort(Protocol):
         """Close all connections."""
 
     async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
-        """A linearizable member list with the status of each member."""
+        """Return a linearizable member list with the status of each member."""
 
     async def heard(self) -> tuple[HeardMember, ...]:
-        """What members say of themselves, without a member list."""
+        """Return the members' own status, without a member list."""
 
     async def own_cluster(self) -> str:
-        """The cluster of the member at the first endpoint, by its own word."""
+        """Return the cluster of the member at the first endpoint, by its own answer."""
 
     async def status_of(self, member_id: str) -> tuple[str | None, int]:
-        """Leader and term that one member names."""
+        """Return leader and term that one member names."""
 
     async def hash_at(self, member_id: str, revision: int) -> KeyspaceHash:
-        """Hash of one member's keyspace."""
+        """Return the hash of one member's keyspace."""
 
     def snapshot(self, member_id: str) -> AsyncGenerator[bytes, None]:
-        """Chunks of one member's backend."""
+        """Yield chunks of one member's backend."""
 
     async def move_leader(self, leader_id: str, transferee_id: str) -> None:
         """Ask the leader to hand over."""
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
-        """Take a member out, and say who remains."""
+        """Remove a member, and return the remaining ones."""
 
     async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
-        """Add a member without a vote, and say which ID it got."""
+        """Add a learner, and return its ID."""
 
     async def promote_member(self, member_id: str, via_id: str) -> None:
-        """Give a learner a vote."""
+        """Promote a learner to a voter."""
 
     async def acquire_lock(self, holder: str, label: str, via_id: str, attempt: str = "") -> str:
-        """Take the lock in etcd, or say who has it; an entry is committed either way."""
+        """Take the lock in etcd, or return its holder. An entry is committed either way."""
 
     async def release_lock(self, holder: str, via_id: str) -> None:
-        """Give the lock back; an entry is committed."""
+        """Release the lock, and commit an entry."""
 
     async def abandon_lock(self, holder: str, via_id: str, attempt: str = "") -> None:
-        """Delete the lock's key where this attempt has created it and nobody else has written it since."""
+        """Delete the lock's key if this attempt has created it and no other has written it since."""
 
     async def check_rights(self) -> None:
-        """Fail where the user may not change the membership."""
+        """Raise if the user may not change the membership."""
 
     async def commit_probe(self, via_id: str = "") -> None:
         """Commit an entry that changes nothing."""

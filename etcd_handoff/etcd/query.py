@@ -1,4 +1,4 @@
-"""One endpoint within a look at a cluster: its status and its list, asked side by side."""
+"""The query of one endpoint within a look: its status and its list, asked in parallel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Query:
-    """An endpoint within a look: its status and its list, asked side by side."""
+    """The query of an endpoint within a look: its status and its list, asked in parallel."""
 
     endpoint: str
     url: str
@@ -32,24 +32,24 @@ class Query:
 
     @property
     def settled(self) -> bool:
-        """Both have ended."""
+        """Whether both calls have ended."""
         return all(task.done() for task in self.tasks)
 
     @property
     def refusal(self) -> EtcdPermissionError | None:
-        """The list was refused for want of a permission."""
+        """The error if the list was refused for a missing permission."""
         error = self.listing.exception() if self.listing.done() else None
         return error if isinstance(error, EtcdPermissionError) else None
 
     def reply(self) -> Reply:
-        """What has come so far."""
+        """Return what has come so far."""
         status, status_note = outcome_of(self.status)
         listed, list_note = outcome_of(self.listing)
         return Reply(self.endpoint, self.url, self.advertised_by, status, status_note, listed, list_note)
 
 
 def no_list(notes: Sequence[str]) -> str:
-    """What to say when no endpoint gave a list.
+    """Return the text for a look in which no endpoint gave a list.
 
     Args:
         notes: Why each of them gave none.
@@ -60,7 +60,7 @@ def no_list(notes: Sequence[str]) -> str:
 
 
 def outcome_of(task: asyncio.Task[T]) -> tuple[T | None, str]:
-    """What a task has brought, or why it has not."""
+    """Return what a task has brought, or why it has not."""
     if not task.done() or task.cancelled():
         return None, NO_ANSWER
     error = task.exception()
@@ -68,7 +68,7 @@ def outcome_of(task: asyncio.Task[T]) -> tuple[T | None, str]:
 
 
 async def wait_for(queries: Sequence[Query], doubtful: Container[str]) -> None:
-    """Return when all have ended; those of members in doubt have a short grace beyond the others."""
+    """Return when all have ended. Queries of doubtful members have a short grace beyond the others."""
     sure = (task for query in queries if query.advertised_by not in doubtful for task in query.tasks)
     await asyncio.gather(*sure, return_exceptions=True)
     if pending := [task for query in queries for task in query.tasks if not task.done()]:

@@ -1,4 +1,4 @@
-"""What an endpoint gives in a look: its status, its member list, or why not; read from etcd's messages. Pure."""
+"""What an endpoint gives in a look: its status, its member list, or why not. Read from etcd's messages. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READS_HANG: Final = "answers, but no linearizable read"
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A member's own word, from its memory.
+    """A member's own status, from its memory.
 
     Attributes:
         cluster_id: Cluster ID in the header.
@@ -28,8 +28,8 @@ class Status:
         raft_index: Its committed raft index.
         version: Its etcd version.
         db_size_bytes: Size of its backend file.
-        is_learner: Whether it has no vote.
-        alarms: All alarms that it knows of, those of others included.
+        is_learner: Whether it is a learner.
+        alarms: All alarms that it knows of, also those of other members.
     """
 
     cluster_id: str
@@ -45,7 +45,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class ListedMember:
-    """One member as a list has it."""
+    """One member of a member list."""
 
     id: str
     name: str = ""
@@ -64,7 +64,7 @@ class MemberList:
 
     @property
     def ids(self) -> frozenset[str]:
-        """Who is a member."""
+        """IDs of the members."""
         return frozenset(m.id for m in self.members)
 
 
@@ -73,7 +73,7 @@ class Reply:
     """What one endpoint gave within a look.
 
     Attributes:
-        endpoint: How to speak of it without its address.
+        endpoint: Its name in messages, without its address.
         url: Its URL in canonical form.
         advertised_by: ID of the member that advertises it; empty for an endpoint of the profile.
         status: Status of the member that answered, None when none came.
@@ -104,7 +104,7 @@ class Reply:
 
 
 def hex_id(number: int) -> str:
-    """A member or cluster ID as we write it."""
+    """Return a member or cluster ID in our notation."""
     return format(number, "x")
 
 
@@ -124,7 +124,7 @@ def read_status(answer: Any) -> Status:
 
 
 def heard_member(status: Status) -> HeardMember:
-    """A member's own word, as it is told to who has the member list."""
+    """Return a member's own status in the form that a worker with a member list gets."""
     return HeardMember(
         cluster_id=status.cluster_id,
         id=status.member_id,
@@ -151,14 +151,14 @@ def read_list(answer: Any) -> MemberList:
 
 
 def read_alarm(text: str) -> Alarm | None:
-    """One text of `Status.errors`, such as `memberID:123 alarm:NOSPACE `; None for what is no alarm.
+    """Read one text of `Status.errors`, such as `memberID:123 alarm:NOSPACE `, or return None if it is no alarm.
 
-    Protobuf's text form leaves a field out that is zero, so an alarm of member 0, which is the whole cluster (etcd
-    `server/etcdserver/corrupt.go`, checkPeerHashes), reads `alarm:CORRUPT `. A text of another form counts as an alarm
-    of that name: what nobody understands must not be left out.
+    Protobuf's text form omits a field that is zero. So an alarm of member 0, the whole cluster, reads `alarm:CORRUPT `
+    (etcd `server/etcdserver/corrupt.go`, checkPeerHashes). A text of another form counts as an alarm of that name,
+    since an unknown alarm must not be lost.
 
-    Asking for alarms with the Alarm call would put an entry into the raft log for every look (etcd
-    `server/etcdserver/v3_server.go`, Alarm), while Status knows them for free.
+    The Alarm call would put an entry into the raft log for every look (etcd `server/etcdserver/v3_server.go`, Alarm).
+    Status has the alarms without that cost.
     """
     words = " ".join(text.split())
     if not words or words == NO_LEADER:

@@ -1,4 +1,4 @@
-"""Spans of gRPC calls to etcd, where somebody has asked for traces."""
+"""Spans of gRPC calls to etcd, if traces are recorded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class TracedCalls(grpc.aio.UnaryUnaryClientInterceptor):
     """Makes a span of each call that has one answer.
 
     Args:
-        host: Whom the calls go to.
-        port: At which port.
+        host: Host of the server.
+        port: Port of the server.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -27,7 +27,7 @@ class TracedCalls(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(
         self, continuation: Callable[[Any, Any], Awaitable[Any]], client_call_details: Any, request: Any
     ) -> Any:
-        """Called by gRPC once for each call."""
+        """Make the call and its span. gRPC calls this once for each call."""
         method = client_call_details.method
         method = (method.decode() if isinstance(method, bytes) else method).removeprefix("/")
         span = spans.begin_call(method, {"rpc.system": "grpc", "rpc.method": method, **self._server})
@@ -39,11 +39,11 @@ class TracedCalls(grpc.aio.UnaryUnaryClientInterceptor):
             status = await call.code()
         finally:
             if status is grpc.StatusCode.CANCELLED and call is not None:
-                call.cancel()  # gRPC has cancelled this method alone
+                call.cancel()  # gRPC has cancelled only this method
             span.end(status.name, failed=status is not grpc.StatusCode.OK)
         return call
 
 
 def interceptors(host: str, port: int) -> Sequence[grpc.aio.ClientInterceptor] | None:
-    """What a channel to this server is opened with; None where nobody wants traces."""
+    """Return the interceptors of a channel to this server, or None if no traces are recorded."""
     return [TracedCalls(host, port)] if spans.are_recorded() else None

@@ -1,4 +1,4 @@
-"""Our errors for the exceptions of etcd3aio and gRPC, none of which leaves this package."""
+"""Translate the exceptions of etcd3aio and gRPC, none of which leaves this package, into our errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
 
 
 def translated(error: BaseException, *, change: bool, timeout_seconds: float | None = None) -> EtcdError:
-    """Our error for any exception; the message has no endpoint in it, since messages reach workflow histories.
+    """Return our error for any exception. Its message has no endpoint, since messages reach workflow histories.
 
     Args:
         error: What was raised.
@@ -40,13 +40,13 @@ def _source(error: BaseException) -> grpc.aio.AioRpcError | None:
 
 
 def _words(error: BaseException) -> str:
-    """The server's or gRPC's own words."""
+    """Return the server's or gRPC's own message."""
     source = _source(error)
     return (source.details() or "") if source else str(error)
 
 
 def code_of(error: BaseException) -> str:
-    """Name of the gRPC status code; that of a deadline for a time-out of ours."""
+    """Return the name of the gRPC status code. Our own time-out has the code of a deadline."""
     source = _source(error)
     if source is not None:
         return str(source.code().name)
