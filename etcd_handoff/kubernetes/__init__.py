@@ -1,1 +1,1 @@
-"""API servers: one gateway to EtcdMembers, which asks them in turn. Nothing else imports the Kubernetes client."""
+"""API servers: one gateway to EtcdMembers, which asks them in turn. No other package imports the Kubernetes client."""

@@ -1,4 +1,4 @@
-"""What API servers have answered so far, and what of it ends the asking."""
+"""Collect the answers of API servers, and decide when no further one has to be asked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Answers(Generic[T]):
-    """What API servers have answered so far, and what of it ends the asking.
+    """The answers of API servers so far.
 
     Attributes:
         errors: By context.
@@ -32,12 +32,15 @@ class Answers(Generic[T]):
         self._absent = absent
 
     def matters(self, context: str) -> bool:
-        """Whether this API server may still say something that counts: not the departing node's on what is absent."""
+        """Return whether this API server's answer may still count.
+
+        Once an absence was claimed, the departing node's server does not count.
+        """
         absence_claimed = self.nothing or any(_says_absent(error) for error in self.errors.values())
         return not (absence_claimed and same_node(context, self._departing))
 
     def counts(self, context: str, task: asyncio.Future[T]) -> bool:
-        """Whether this answer ends the asking: it is more than one server's word."""
+        """Return whether this answer ends the search: it does not depend on one server alone."""
         error = task.exception()
         if error is None:
             if not self._absent(task.result()):

@@ -1,8 +1,8 @@
-"""What answers of API servers mean, one by one and taken together. Pure.
+"""What answers of API servers mean, one by one and together. Pure.
 
-An API server that has just been started refuses everybody for a moment, one on an empty etcd knows nobody and nothing,
-and one may not serve a kind of object yet. So a 401, a 403 or a missing kind is the word of that one server, and only
-what all say is the cluster's.
+An API server that was just started refuses every user for a moment. One on an empty etcd has no users and no objects.
+One may not serve a kind yet. So a 401, a 403 or a missing kind is the answer of one server. Only an answer of all
+servers is the cluster's.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ BY_STATUS: Final[dict[int, type[KubernetesError]]] = {
     409: ConflictError,
     422: RejectedError,
 }
-"""HTTP status and our class (Kubernetes API conventions, "HTTP Status codes"); every other one speaks of the server and
-not of the object."""
+"""HTTP status and our class (Kubernetes API conventions, "HTTP Status codes"). Any other status is about the server and
+not about the object."""
 OF_THE_OBJECT: Final = (400, 409, 422)
-"""What is every API server's word where a Status object says it: proxies and dying servers answer so in plain text."""
+"""Statuses that are final if a Status object has them. Proxies and dying servers send them in plain text."""
 DENIED: Final = re.compile(
     r'admission webhook "[^"]*" denied the request|ValidatingAdmissionPolicy \'[^\']*\'.* denied request'
 )
-"""How API servers begin what a webhook (`plugin/webhook/errors/statuserror.go`) or a policy
-(`plugin/policy/validating/dispatcher.go`) says, whatever the status: both choose theirs."""
+"""How API servers begin the message of a webhook (`plugin/webhook/errors/statuserror.go`) or a policy
+(`plugin/policy/validating/dispatcher.go`). Both choose their status, so the status does not decide."""
 NOT_BY_RIGHTS: Final = re.compile(r"cannot \S+ (resource|path) ")
-"""How the authorizer refuses (`endpoints/handlers/responsewriters/errors.go`); any other 403 is of an admission plugin
-such as a quota."""
+"""How the authorizer refuses (`endpoints/handlers/responsewriters/errors.go`). Any other 403 is from an admission
+plugin such as a quota."""
 NO_KIND: Final = "could not find the requested resource"
-"""What API servers answer where a kind is not served (`endpoints/handlers/responsewriters`, a path that is none)."""
+"""The message of API servers that do not serve a kind (`endpoints/handlers/responsewriters`, for an unknown path)."""
 LONGEST_TEXT, LONGEST_READ = 300, 1000
-"""How much of a message is passed on, and read at all."""
+"""How much of a message is passed on, and how much is read at all."""
 
 
 class HttpAnswer(Protocol):
-    """What is read of an exception of the Kubernetes client."""
+    """The fields that are read from an exception of the Kubernetes client."""
 
     status: int | None
     reason: Any
@@ -65,10 +65,10 @@ class HttpAnswer(Protocol):
 
 
 def classify(answer: HttpAnswer) -> KubernetesError:
-    """Our error for an HTTP answer.
+    """Return our error for an HTTP answer.
 
-    The message is the API server's own `message`, cut to what a log can carry, without addresses: where a webhook
-    cannot be called it carries its URL.
+    The message is the API server's own `message`, shortened for a log and without addresses. For a webhook that cannot
+    be called, the message contains its URL.
     """
     body = _status_object(answer.body)
     text = str(body.get("message") or (answer.body if not body else "") or answer.reason).strip()[:LONGEST_READ]
@@ -91,13 +91,13 @@ def _kind(status: int, body: Mapping[str, Any], text: str) -> type[KubernetesErr
 
 
 def _names_object(body: Mapping[str, Any]) -> bool:
-    """Whether a 404 speaks of one object, and not of a kind, a path, or of a proxy's page."""
+    """Whether a 404 is about one object, and not about a kind, a path, or a proxy's page."""
     details = body.get("details")
     return isinstance(details, dict) and bool(details.get("name")) and NO_KIND not in str(body.get("message"))
 
 
 def _status_object(body: object) -> dict[str, Any]:
-    """The Status object of an answer; empty when it is none."""
+    """Return the Status object of an answer, or an empty one."""
     try:
         read = json.loads(body) if isinstance(body, str | bytes) and body else None
     except ValueError:
@@ -106,16 +106,16 @@ def _status_object(body: object) -> dict[str, Any]:
 
 
 def definite(error: BaseException) -> bool:
-    """Whether one API server's answer is the last word: it speaks of the object and of what was sent."""
+    """Return whether one API server's answer is final: it is about the object and the request."""
     return isinstance(error, ConflictError | RejectedError)
 
 
 def together(heard: Mapping[str, HandoffError], departing: Container[str] = ()) -> HandoffError:
-    """What the answers of all API servers that were asked come to, where none gave what was asked for.
+    """Return one error for the answers of all API servers that were asked, if none gave a result.
 
     Args:
-        heard: What went wrong at each context.
-        departing: Contexts of the departing node: that one is silent says nothing on what others do not serve.
+        heard: The error of each context.
+        departing: Contexts of the departing node. Its silence does not make a missing kind uncertain.
     """
     text, errors = texts(heard), tuple(heard.values())
     if any(isinstance(e, AdmissionError) for e in errors):
@@ -144,7 +144,7 @@ def _object_gone(error: HandoffError) -> bool:
 
 
 def texts(heard: Mapping[str, HandoffError]) -> str:
-    """What each context answered; once where all gave the same HTTP answer."""
+    """Return what each context answered, or the answer once if all gave the same HTTP answer."""
     spoken = {str(error) for error in heard.values()}
     if len(spoken) == 1 and all(getattr(error, "status", 0) for error in heard.values()):
         return spoken.pop()

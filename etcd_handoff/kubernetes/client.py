@@ -1,4 +1,4 @@
-"""One client of an API server: what it is made from, when that ends, and opening it."""
+"""One client of an API server: its credentials and files, when they end, and how to open it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from etcd_handoff.kubernetes.traced_calls import trace_configs
 from etcd_handoff.secret_words import remember
 
 RENEW_SHARE: Final = 0.1
-"""Credentials that hold for a short time are renewed in this last part of it."""
+"""Credentials that are valid for a short time are renewed in this last part of it."""
 UNUSABLE: Final = (
     *(ConfigException, YAMLError, OSError, ValueError, TypeError, LookupError),
     *(AttributeError, ArithmeticError, RuntimeError),
 )
-"""What the client's loader raises for a kubeconfig that is not there, no YAML, or of another shape. Their texts quote
-whole entries of it, so none is ever passed on, not even as the cause of another error."""
+"""Errors of the client's loader for a kubeconfig that is missing, no YAML, or of another shape. Their texts quote whole
+entries of it, so none is ever passed on, not even as the cause of another error."""
 
 Stamp = tuple[str, int, int, int]
 
@@ -39,8 +39,8 @@ Stamp = tuple[str, int, int, int]
 class _ShortLivedConnections(aiohttp.TCPConnector):
     """A connection serves the requests of one step and no later ones.
 
-    Behind one address there may be many API servers: whoever asks again after a pause must not meet a dying one again
-    only because its connection still stood.
+    There may be many API servers behind one address. A request after a pause must not reach a dying one only because
+    its connection was still open.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -49,18 +49,18 @@ class _ShortLivedConnections(aiohttp.TCPConnector):
 
 @dataclass(slots=True, eq=False)
 class Opened:
-    """A client and what it stands on.
+    """A client, its files and its credentials.
 
     Attributes:
         api: The client.
-        material: Digest of address and credentials: a client with the same is refused in the same way.
+        material: Digest of address and credentials. A client with the same digest is refused in the same way.
         files: The files that it was made from, as they were.
         proxy: The proxy that it goes through.
         ends: Wall-clock time in seconds at which its credentials end; None when that is not known.
         renew_at: When to renew them.
         after_refusal: It was opened because the one before was refused.
         troubled: It could not be replaced, and that has been logged.
-        opened, checked: Loop times at which it was opened and its files were looked at.
+        opened, checked: Loop times at which it was opened and its files were checked.
     """
 
     api: client.ApiClient
@@ -85,7 +85,7 @@ class Opened:
         return self.renew_at is not None and time.time() >= self.renew_at
 
     def stale(self, now: float) -> bool:
-        """Whether a file changed since it was read; looked at once in a while."""
+        """Return whether a file has changed since it was read. The files are checked only now and then."""
         if now - self.checked < time_limits.KUBERNETES.file_check_seconds:
             return False
         self.checked = now
@@ -93,7 +93,7 @@ class Opened:
 
 
 async def open_client(kubeconfig: Path, context: str, server: str = "") -> Opened:
-    """A client of a context of a kubeconfig.
+    """Open a client for a context of a kubeconfig.
 
     Args:
         kubeconfig: The file.
@@ -121,14 +121,14 @@ async def open_client(kubeconfig: Path, context: str, server: str = "") -> Opene
 
 
 async def open_in_cluster() -> Opened:
-    """A client with the ServiceAccount of the Pod that this process runs in.
+    """Open a client with the ServiceAccount of the Pod that this process runs in.
 
     Raises:
         Exception: One of `UNUSABLE`: this is no Pod.
     """
     names = (incluster_config.SERVICE_TOKEN_FILENAME, incluster_config.SERVICE_CERT_FILENAME)
     files, settings = tuple(stamp(name) for name in names), _settings()
-    # Its own hook looks at the token once a minute and never at the authority; both files are watched here.
+    # Its own hook checks the token once a minute and never the authority. Both files are watched here.
     incluster_config.InClusterConfigLoader(*names, try_refresh_token=False).load_and_set(settings)
     settings.api_key["BearerToken"] = settings.api_key["BearerToken"].strip()
     return _opened(settings, files, proxy_for(settings.host, os.environ))
@@ -137,7 +137,7 @@ async def open_in_cluster() -> Opened:
 def _settings() -> client.Configuration:
     settings = client.Configuration()
     settings.retries = None
-    # Which proxy is used is decided here.
+    # The proxy is chosen here, not by aiohttp.
     settings.client_session_kwargs = {"trust_env": False, "trace_configs": trace_configs()}
     return settings
 
@@ -161,9 +161,9 @@ def _digest(settings: client.Configuration) -> str:
 
 
 async def namespace_uid(api: client.ApiClient, name: str, limit: float) -> str:
-    """UID of a namespace as an API server has it; empty when it does not say.
+    """Return the UID of a namespace by an API server, or "" when it has none.
 
-    `CoreV1Api` would do, but imports all models: nearly a second of computing, in which a worker does nothing else.
+    `CoreV1Api` could do it, but imports all models. That takes nearly a second, in which a worker does nothing else.
 
     Args:
         api: Client of the API server.
@@ -184,12 +184,12 @@ async def namespace_uid(api: client.ApiClient, name: str, limit: float) -> str:
 
 
 def renewal(now: float, ends: float) -> float:
-    """When credentials are renewed that were had at `now` and end at `ends`; seconds of one clock."""
+    """Return when to renew credentials that were obtained at `now` and end at `ends`, in seconds of one clock."""
     return ends - min(time_limits.KUBERNETES.renew_before_seconds, max(0.0, ends - now) * RENEW_SHARE)
 
 
 def stamp(name: str) -> Stamp:
-    """What shows that a file changed: its name, time, size and inode; zeros when there is none."""
+    """Return a value that changes with a file: its name, time, size and inode, or zeros when there is none."""
     try:
         file_status = os.stat(name)  # noqa: PTH116  # follows the symbolic links that kubelet swaps
     except OSError:

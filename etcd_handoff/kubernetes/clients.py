@@ -1,7 +1,7 @@
-"""Clients of API servers that stay good: opened on first use, and again when what they stand on has changed.
+"""Clients of API servers, opened on first use, and again when their files or credentials have changed.
 
-The library reads a kubeconfig once and keeps what it found for ever. Here a client is opened again when a file that it
-was made from changed, when its credentials end, and when an API server does not accept them.
+The library reads a kubeconfig once and keeps the result for ever. Here a client is opened again when one of its files
+has changed and when its credentials end. It is also opened again when an API server refuses it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Clients:
     _failed: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     async def get(self, context: str) -> Opened:
-        """The client of a context, with credentials that are good as far as one can tell.
+        """Return the client of a context, with credentials that are valid as far as known.
 
         Raises:
             ConfigError: The kubeconfig, or the context in it, cannot be used.
@@ -53,7 +53,7 @@ class Clients:
         if opened.stale(asyncio.get_running_loop().time()):
             try:
                 return await self._open(context)
-            except (ConfigError, ApiUnavailableError) as error:  # somebody is just writing it: the old one may do
+            except (ConfigError, ApiUnavailableError) as error:  # it may be half written, so use the old client
                 level = logging.DEBUG if opened.troubled else logging.WARNING
                 log.log(level, "context %s was changed and cannot be used: %s", context or "in-cluster", error)
                 opened.troubled = True
@@ -63,7 +63,7 @@ class Clients:
         return opened
 
     async def renewed(self, context: str, refused: Opened) -> Opened | None:
-        """Another client than the one that was refused; None when there is none with other credentials.
+        """Return another client than the refused one, or None if there are no other credentials.
 
         Raises:
             ConfigError: The kubeconfig, or the context in it, cannot be used any more.
@@ -84,12 +84,12 @@ class Clients:
         return opened if opened.material != refused.material else None
 
     def proxy(self, context: str) -> Proxy | None:
-        """The proxy that a context is reached through."""
+        """Return the proxy that a context is reached through."""
         opened = self._opened.get(context)
         return opened.proxy if opened else None
 
     def lead_to(self, servers: dict[str, str]) -> None:
-        """Let names lead to API servers at these addresses, each with what the current context has besides.
+        """Set the addresses of named API servers. Each uses the other settings of the current context.
 
         Args:
             servers: URL by name; empty for the current context's own address.
@@ -100,7 +100,7 @@ class Clients:
         self._servers = servers
 
     async def close(self) -> None:
-        """Close all clients; no file of ours is left."""
+        """Close all clients, and remove our temporary files."""
         tasks = [*self._opening.values(), *self._retiring]
         for task in tasks:
             task.cancel()
@@ -111,7 +111,11 @@ class Clients:
         remove_temporary_files()
 
     async def _open(self, context: str) -> Opened:
-        """The client that is being opened; whoever stops waiting for it leaves that to go on."""
+        """Return the client that is being opened. A caller that stops waiting does not stop that.
+
+        Raises:
+            ApiUnavailableError: It failed a moment ago.
+        """
         failed_at, text = self._failed.get(context, (0.0, ""))
         if text and asyncio.get_running_loop().time() - failed_at < time_limits.KUBERNETES.failed_again_seconds:
             raise ApiUnavailableError(text)
@@ -127,7 +131,7 @@ class Clients:
     def _ended(self, context: str, task: asyncio.Task[Opened]) -> None:
         self._opening.pop(context, None)
         self._failed.pop(context, None)
-        if not task.cancelled() and (error := task.exception()) is not None:  # maybe nobody waits for it any more
+        if not task.cancelled() and (error := task.exception()) is not None:  # there may be no waiter any more
             error_text = error if isinstance(error, HandoffError) else type(error).__name__
             log.debug("context %s: %s", context or "in-cluster", error_text)
             if isinstance(error, ApiUnavailableError):

@@ -1,4 +1,4 @@
-"""Credential plugins, which a kubeconfig names and which print credentials."""
+"""Credential plugins: programs that a kubeconfig names and that print credentials."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 
 
 class PluginError(Exception):
-    """A credential plugin gave no credentials; the message holds nothing that it printed."""
+    """A credential plugin gave no credentials. The message contains nothing that it printed."""
 
 
 async def run_plugin(plugin: ExecProvider, folder: Path) -> dict[str, Any]:
-    """The `status` that a credential plugin answers (client-go `plugin/pkg/client/auth/exec`).
+    """Run a credential plugin, and return the `status` of its answer (client-go `plugin/pkg/client/auth/exec`).
 
     Args:
         plugin: What to run.
-        folder: Where the kubeconfig lies; a command with a path is relative to it.
+        folder: The folder of the kubeconfig. A command with a path is relative to it.
 
     Raises:
-        PluginError: It cannot be run, failed, does not end, or speaks another version.
+        PluginError: It cannot be run, failed, does not end, or uses another version.
         ValueError, KeyError, TypeError: It answers something else.
     """
     command, *arguments = plugin.args

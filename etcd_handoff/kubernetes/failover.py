@@ -1,8 +1,8 @@
-"""The API servers of one Kubernetes cluster, asked in turn until one gives an answer that counts.
+"""Ask the API servers of one Kubernetes cluster in turn until one gives an answer that counts.
 
-In k0s every API server stands on its local etcd. The one on a departing member's node answers 500, hangs, or serves
-what it last saw, so every call goes through the configured API servers in turn, each try with its own deadline and its
-own connection, the departing node's last.
+In k0s every API server uses its local etcd. The one on a departing member's node answers 500, hangs, or serves its last
+state. So every call goes through the configured API servers in turn, the departing node's last. Each try has its own
+deadline and its own connection.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ TLS_ERRORS: Final = (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLE
 Call = Callable[[client.CustomObjectsApi, float], Awaitable[T]]
 """A request to one API server, given its client and a time-out in seconds."""
 OnError = Callable[[KubernetesError], None]
-"""Told what came of asking one API server, where that is no answer."""
+"""Gets the error of each API server that gave no answer."""
 log = logging.getLogger(__name__)
 
 
 def ignored(_: KubernetesError) -> None:
-    """Nobody wants to know of an error beside whoever has asked."""
+    """Ignore an error of an API server: only the caller gets it."""
 
 
 class ApiServers:
-    """As many API servers as the profile names.
+    """The API servers that the profile names.
 
     Args:
         profile: Where they are.
-        node: The node that this process runs on: the context with that name is tried first.
+        node: The node that this process runs on. The context with that name is tried first.
         hosts: Reads the member list, for a profile whose API servers are the members'.
-        on_error: Told what came of asking one API server, where that is no answer.
+        on_error: Gets the error of each API server that gave no answer.
     """
 
     def __init__(
@@ -89,19 +89,19 @@ class ApiServers:
                 log.warning("context %s cannot be used: %s", context or "in-cluster", error)
 
     async def refresh(self) -> None:
-        """The members' API servers are those of a member list that is not too old."""
+        """Update the members' API servers if the member list is too old."""
         if self._members:
             await self._members.refresh()
 
     def all_contexts(self) -> tuple[str, ...]:
-        """Contexts in the order of the profile, those of another cluster too."""
+        """Return the contexts in the order of the profile, also those of another cluster."""
         return self._members.contexts if self._members else self._named
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
-        """Contexts in the order in which they are tried.
+        """Return the contexts in the order in which they are tried.
 
-        The local one comes first, those that did not answer their last request later, the departing node's last. Those
-        of another Kubernetes cluster are left out.
+        The local one comes first, those that did not answer their last request later, the departing node's last.
+        Contexts of another Kubernetes cluster are left out.
         """
         foreign = self._identities.foreign()
         known = [context for context in self.all_contexts() if context not in foreign]
@@ -112,7 +112,7 @@ class ApiServers:
         return tuple(sorted(known, key=order))
 
     async def client(self, context: str) -> Opened:
-        """The client of a context.
+        """Return the client of a context.
 
         Raises:
             ConfigError: The kubeconfig, or the context in it, cannot be used.
@@ -121,29 +121,29 @@ class ApiServers:
         return await self._clients.get(context)
 
     async def refused(self, context: str, opened: Opened) -> None:
-        """The credentials of this client were not accepted: the next request has others, where there are any."""
+        """Replace a client whose credentials were refused, so that the next request has others if there are any."""
         await self._clients.renewed(context, opened)
 
     async def first_answer(
         self, departing: str, call: Call[T], absent: Callable[[T], bool] = lambda _: False, only: str | None = None
     ) -> T:
-        """The first answer of any API server that is more than one server's word.
+        """Return the first answer of an API server that does not depend on one server alone.
 
-        They are asked in turn, the next one as soon as the last has failed or been silent for a moment: one on a dying
-        node would cost its whole time-out each time. Asking two is safe for patches, which carry the
-        resourceVersion that they were made from; the second ends as a conflict.
+        They are asked in turn, the next one as soon as the last has failed or been silent for a moment. A server on a
+        dying node would otherwise cost its whole time-out each time. To ask two is safe for patches, which carry the
+        resourceVersion that they were made from. The second one ends as a conflict.
 
-        That there is nothing is believed once the other API servers have had the time to say otherwise: one on an
-        empty etcd knows nothing. The departing node's is not waited for then.
+        An answer that there is nothing counts once the other API servers had the time to contradict it: one on an empty
+        etcd has no objects. The departing node's is not waited for then.
 
         Args:
             departing: Node whose API server is asked last.
-            call: What to ask.
+            call: The request.
             absent: Whether an answer says that there is nothing.
             only: The one context to ask; None for all.
 
         Raises:
-            KubernetesError: What they answered comes to this.
+            KubernetesError: The combined error of all answers.
             ConfigError: No context can be used.
         """
         answers = Answers[T](departing, absent)
@@ -167,7 +167,7 @@ class ApiServers:
         raise together({**answers.errors, **foreign}, {c for c in contexts if same_node(c, departing)})
 
     async def ask(self, context: str, call: Call[T]) -> T:
-        """One try at one API server, with fresh credentials where it does not accept those at hand.
+        """Make one try at one API server. If it refuses the credentials, try again with fresh ones.
 
         Raises:
             ApiUnavailableError: It gave no usable answer.
@@ -192,7 +192,7 @@ class ApiServers:
                         raise
                 return await call(client.CustomObjectsApi(renewed.api), self._limit)
         except client.ApiException as error:
-            raise classify(error) from None  # it holds headers and the whole body
+            raise classify(error) from None  # the original contains headers and the whole body
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             proxy = self._clients.proxy(context)
             through = f"through the proxy of {proxy.origin}: " if proxy else ""
@@ -203,18 +203,18 @@ class ApiServers:
     # --- which Kubernetes cluster ---------------------------------------------------------------------------------
 
     async def check_contexts(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it."""
+        """Return the contexts that belong to another Kubernetes cluster than most, and the evidence."""
         await self.refresh()
         return await self._identities.compare()
 
     async def _cluster_of(self, context: str) -> str:
-        """UID of the Kubernetes cluster behind a context; empty when it does not say."""
+        """Return the UID of the Kubernetes cluster behind a context, or "" when it is not known."""
 
         async def call(api: client.CustomObjectsApi, limit: float) -> str:
             return await namespace_uid(api.api_client, IDENTITY_NAMESPACE, limit)
 
         try:
-            return await self._ask(context, call)  # who may not read it is in order all the same
+            return await self._ask(context, call)  # not `ask`: missing rights to read the UID are no error
         except (KubernetesError, ConfigError) as error:
             log.debug("context %s does not tell its cluster: %s", context, error)
             return ""
@@ -228,7 +228,7 @@ def _about_credentials(error: Exception) -> bool:
 
 
 def _connection_note(error: BaseException, limit: float) -> str:
-    """In a few words and without the address."""
+    """Return a short text without the address."""
     if isinstance(error, TimeoutError):
         return f"no answer within {limit:g} s"
     if isinstance(error, aiohttp.ClientHttpProxyError):

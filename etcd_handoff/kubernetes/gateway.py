@@ -1,7 +1,7 @@
 """EtcdMember resources as the rest of the project sees them.
 
 Every call goes through the configured API servers in turn. A patch carries the resourceVersion that it was made from,
-so that an old answer can never overwrite a newer state.
+so an old answer can never overwrite a newer state.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER: Final = "etcd-handoff"
 EVENT_NAMESPACE: Final = "default"
-"""Where Events about cluster-scoped objects live (Kubernetes `client-go/tools/record`)."""
+"""The namespace of Events about cluster-scoped objects (Kubernetes `client-go/tools/record`)."""
 
 Resource = dict[str, Any]
 Resources = list[Resource]
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 
 
 class KubernetesGateway:
-    """EtcdMembers of one cluster, through as many API servers as the profile names.
+    """EtcdMembers of one cluster, through the API servers that the profile names.
 
     Args:
         profile: Where the API servers are.
-        node: The node that this process runs on: the context with that name is tried first.
+        node: The node that this process runs on. The context with that name is tried first.
         hosts: Reads the member list, for a profile whose API servers are the members'.
-        on_error: Told what came of asking one API server, where that is no answer.
+        on_error: Gets the error of each API server that gave no answer.
     """
 
     def __init__(
@@ -56,26 +56,26 @@ class KubernetesGateway:
         await self._servers.warm()
 
     async def check_contexts(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it.
+        """Return the contexts that belong to another Kubernetes cluster than most, and the evidence.
 
-        One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
+        A context counts as belonging if it may not read the UID of the namespace kube-system, or does not answer.
         """
         return await self._servers.check_contexts()
 
     async def find_servers(self) -> None:
-        """The contexts are known, those of the members' API servers too."""
+        """Find the contexts, also those of the members' API servers."""
         await self._servers.refresh()
 
     def all_contexts(self) -> tuple[str, ...]:
-        """Contexts in the order of the profile, those of another cluster too."""
+        """Return the contexts in the order of the profile, also those of another cluster."""
         return self._servers.all_contexts()
 
     def contexts(self, departing: str = "") -> tuple[str, ...]:
-        """Contexts in the order in which they are tried."""
+        """Return the contexts in the order in which they are tried."""
         return self._servers.contexts(departing)
 
     async def get(self, name: str, departing: str = "") -> Resource:
-        """The EtcdMember called `name`.
+        """Return the EtcdMember called `name`.
 
         Raises:
             ObjectGoneError: There is none, or the resource kind is not installed.
@@ -90,7 +90,7 @@ class KubernetesGateway:
         return await self._servers.first_answer(departing, call)
 
     async def list(self, departing: str = "") -> Resources:
-        """All EtcdMembers.
+        """Return all EtcdMembers.
 
         Raises:
             ObjectGoneError: The resource kind is not installed.
@@ -100,7 +100,7 @@ class KubernetesGateway:
         return (await self.list_at(departing))[0]
 
     async def list_through(self, context: str) -> Resources:
-        """All EtcdMembers as one API server has them.
+        """Return all EtcdMembers as one API server has them.
 
         Raises:
             KubernetesError: Its answer.
@@ -109,10 +109,10 @@ class KubernetesGateway:
         return (await self._servers.first_answer("", _list, only=context))[0]
 
     async def list_at(self, departing: str = "") -> tuple[Resources, str]:
-        """All EtcdMembers, and the resourceVersion that a watch for later changes starts from.
+        """Return all EtcdMembers, and the resourceVersion from which to watch for later changes.
 
-        Without a resourceVersion in the request the answer is as new as etcd itself (Kubernetes API concepts,
-        "Resource versions"). That there is none at all is believed when no other API server knows of any.
+        Without a resourceVersion in the request, the answer is as new as etcd itself (Kubernetes API concepts,
+        "Resource versions"). An empty list counts when no other API server has any.
 
         Raises:
             ObjectGoneError: The resource kind is not installed.
@@ -122,15 +122,15 @@ class KubernetesGateway:
         return await self._servers.first_answer(departing, _list, absent=lambda answer: not answer[0])
 
     async def wait_for_change(self, version: str) -> None:
-        """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
+        """Return when an API server reports a change of an EtcdMember after `version`, or that it cannot know.
 
         Raises:
-            KubernetesPermissionError: No API server lets them be watched.
+            KubernetesPermissionError: No API server allows the watch.
         """
         await self._watch.wait_for_change(version)
 
     async def create(self, resource: Resource) -> Resource:
-        """The EtcdMember as the API server stored it.
+        """Create an EtcdMember, and return it as the API server stored it.
 
         Raises:
             ConflictError: There is one of that name.
@@ -148,7 +148,7 @@ class KubernetesGateway:
         return await self._servers.first_answer("", call)
 
     async def record_event(self, event: dict[str, Any], departing: str = "") -> None:
-        """Store an Event; one that is there already, or cannot be stored, is let go: it is news, not state."""
+        """Store an Event. Ignore one that exists already or cannot be stored: it is news, not state."""
 
         async def call(api: client.CustomObjectsApi, limit: float) -> None:
             options: Any = {"field_manager": FIELD_MANAGER, "_request_timeout": limit}
@@ -162,12 +162,12 @@ class KubernetesGateway:
             log.debug("an Event was not stored: %s", error)
 
     async def patch_status(self, resource: Resource, status: dict[str, Any], departing: str = "") -> Resource:
-        """The EtcdMember as the API server stored it, with the given fields of its status set.
+        """Set fields of an EtcdMember's status, and return it as the API server stored it.
 
         The patch is a JSON merge patch: fields that are not in `status` stay as they are, lists are replaced whole.
 
         Args:
-            resource: The object as it was read; its resourceVersion must still be the current one.
+            resource: The object as it was read. Its resourceVersion must still be the current one.
             status: The fields to set.
             departing: Node whose API server is asked last.
 
@@ -176,7 +176,7 @@ class KubernetesGateway:
             ObjectGoneError: It was deleted.
             KubernetesPermissionError: Its status may not be patched.
             RejectedError: The schema does not allow the content.
-            ApiUnavailableError: No API server answered; the patch may have been stored all the same.
+            ApiUnavailableError: No API server answered. The patch may still have been stored.
         """
         write = client.CustomObjectsApi.patch_cluster_custom_object_status
         return await self._patch(resource, {"status": status}, departing, write)
@@ -184,30 +184,30 @@ class KubernetesGateway:
     async def patch_spec(
         self, resource: Resource, spec: dict[str, Any], departing: str = "", *, without: str = ""
     ) -> Resource:
-        """The EtcdMember as the API server stored it, with the given fields of its spec set.
+        """Set fields of an EtcdMember's spec, and return it as the API server stored it.
 
         Args:
-            resource: The object as it was read; its resourceVersion must still be the current one.
+            resource: The object as it was read. Its resourceVersion must still be the current one.
             spec: The fields to set.
             departing: Node whose API server is asked last.
-            without: An annotation that is taken away; empty for none.
+            without: An annotation to remove; empty for none.
 
         Raises:
             ConflictError: It changed since it was read.
             ObjectGoneError: It was deleted.
             KubernetesPermissionError: It may not be patched.
             RejectedError: The schema does not allow the content.
-            ApiUnavailableError: No API server answered; the patch may have been stored all the same.
+            ApiUnavailableError: No API server answered. The patch may still have been stored.
         """
         write = client.CustomObjectsApi.patch_cluster_custom_object
         metadata: dict[str, Any] = {"annotations": {without: None}} if without else {}
         return await self._patch(resource, {"spec": spec, "metadata": metadata}, departing, write)
 
     async def may_patch(self, part: str) -> bool:
-        """Whether this account may patch one part of EtcdMembers, `status` or `spec`, as an API server says.
+        """Return whether this account may patch one part of EtcdMembers, `status` or `spec`, by an API server's review.
 
         Raises:
-            KubernetesError: None tells.
+            KubernetesError: No API server answers.
         """
         status = "status" if part == "status" else None
         what = client.V1ResourceAttributes(group=GROUP, resource=PLURAL, verb="patch", subresource=status)

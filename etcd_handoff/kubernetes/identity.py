@@ -1,4 +1,4 @@
-"""Whether all contexts of a profile lead to one Kubernetes cluster: those of another one are not used."""
+"""Check that all contexts of a profile lead to one Kubernetes cluster. Those of another one are not used."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 IDENTITY_NAMESPACE: Final = "kube-system"
-"""Its UID is taken for a cluster's identity, as OpenTelemetry does (`k8s.cluster.uid`): it is there from the beginning
-and cannot be deleted."""
+"""Its UID serves as a cluster's identity, as in OpenTelemetry (`k8s.cluster.uid`). It exists from the beginning and
+cannot be deleted."""
 
 log = logging.getLogger(__name__)
 
 
 class Identities:
-    """The clusters that contexts lead to, as far as they are known.
+    """The clusters that contexts lead to, as far as known.
 
     Args:
-        contexts: Those there are now, in the order of the profile.
-        cluster_of: Asks for the UID of the cluster behind a context; empty when it does not say.
+        contexts: Gives the present contexts, in the order of the profile.
+        cluster_of: Asks for the UID of the cluster behind a context; empty when it is not known.
 
     Attributes:
         comparing: The comparison that `compare_later` has started last.
@@ -38,15 +38,15 @@ class Identities:
         self._compared_at: float | None = None
 
     async def close(self) -> None:
-        """End a comparison that is under way."""
+        """End a running comparison."""
         if self.comparing is not None:
             self.comparing.cancel()
             await asyncio.gather(self.comparing, return_exceptions=True)
 
     async def compare(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster than most of them, and what shows it.
+        """Return the contexts that belong to another Kubernetes cluster than most, and the evidence.
 
-        One that may not read the UID of the namespace kube-system, or does not answer, counts as one that belongs.
+        A context counts as belonging if it may not read the UID of the namespace kube-system, or does not answer.
         """
         before, contexts = self.foreign(), self._contexts()
         if len(contexts) > 1:
@@ -60,11 +60,11 @@ class Identities:
         return foreign
 
     def foreign(self) -> dict[str, str]:
-        """Contexts of another cluster than most; where two are as many, than the first of the profile."""
+        """Return the contexts of another cluster than most. Between equals, the first of the profile decides."""
         known = {context: self._clusters[context] for context in self._contexts() if context in self._clusters}
         if len(set(known.values())) <= 1:
             return {}
-        most = Counter(known.values()).most_common(1)[0][0]  # in order of the profile where as many
+        most = Counter(known.values()).most_common(1)[0][0]  # between equals, by the order of the profile
         return {
             context: f"context {context} belongs to another Kubernetes cluster than the others: the UID of namespace"
             f" {IDENTITY_NAMESPACE} is {uid} there, and {most} elsewhere"
@@ -73,7 +73,7 @@ class Identities:
         }
 
     def compare_later(self) -> None:
-        """Compare again, beside everything else, once in a while: any context may lead elsewhere by now."""
+        """Compare again in the background once in a while: a context may lead elsewhere by now."""
         now = asyncio.get_running_loop().time()
         if self._compared_at is None or now - self._compared_at < time_limits.KUBERNETES.identify_seconds:
             return

@@ -1,7 +1,7 @@
-"""Credentials of a kubeconfig, as the Kubernetes client's library reads them, but never silently none.
+"""Credentials of a kubeconfig, read by the Kubernetes client's library, but never silently none.
 
-Where a credential plugin fails the library logs that and goes on as nobody; here there are no credentials then, which
-the next request tries to mend. What the library writes to disk while it does so is removed at once.
+If a credential plugin fails, the library logs that and goes on without a user. Here that is an error, and the next
+request tries again. Files that the library writes meanwhile are removed at once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CREDENTIALS: Final = (
     *("token", "tokenFile", "exec", "auth-provider", "username"),
     *("client-certificate", "client-certificate-data", "client-key", "client-key-data"),
 )
-"""Keys of a kubeconfig's user that say who it is (client-go `clientcmd/api/v1/types.go`, AuthInfo)."""
+"""Keys of a kubeconfig's user that identify it (client-go `clientcmd/api/v1/types.go`, AuthInfo)."""
 CLUSTER_FILES: Final = ("certificate-authority",)
 USER_FILES: Final = ("client-certificate", "client-key", "tokenFile")
 """Keys of a kubeconfig that name files, relative to the kubeconfig's folder."""
@@ -37,16 +37,16 @@ KEYS: Final = (
     *("auth-provider", "config", "id-token", "refresh-token", "client-id", "client-secret", "idp-issuer-url"),
     *("exec", "command", "apiVersion"),
 )
-"""Keys whose absence may be told; whatever else stands where the library names one may be somebody's secret."""
+"""Keys that a message may name as missing. Any other text that the library names may be a secret."""
 MISSING: Final = re.compile(r"Expected key (\S+) in |missing key '(\S+)'$")
-"""How the library says that a key is missing."""
+"""How the library reports a missing key."""
 
-kube_config.logger.setLevel(logging.CRITICAL)  # it logs what stands in a kubeconfig; what matters is raised here
+kube_config.logger.setLevel(logging.CRITICAL)  # it logs the content of a kubeconfig; errors are raised here
 _Base: Any = kube_config.KubeConfigLoader
 
 
 class Loader(_Base):  # type: ignore[misc]  # the library's functions have no types
-    """The library's loader, which says when it got no credentials and when they end.
+    """The library's loader, which reports missing credentials and when credentials end.
 
     Args:
         kubeconfig: The file.
@@ -64,12 +64,16 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         super().__init__(content, context or None, config_base_path=str(self._folder))
 
     def files(self) -> list[Path]:
-        """Files that the context names."""
+        """Return the files that the context names."""
         named = [(self._cluster, key) for key in CLUSTER_FILES] + [(self._user, key) for key in USER_FILES]
         return [self._folder / section[key] for section, key in named if section and key in section]
 
     def set_active_context(self, context_name: str | None = None) -> None:
-        """As the library, but a user that is named must be there: it would go on as nobody."""
+        """Set the context as the library does, but require the user that it names.
+
+        Raises:
+            ConfigError: There is no such user. The library would go on without one.
+        """
         super().set_active_context(context_name)
         user = self._current_context["context"].safe_get("user")
         if user and self._user is None:
@@ -85,7 +89,11 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         super()._set_config(client_configuration)
 
     async def _load_authentication(self) -> None:
-        """As the library, but what cannot be had now is told from what is wrong for good."""
+        """Load the credentials as the library does, but separate a passing error from a permanent one.
+
+        Raises:
+            ApiUnavailableError: They cannot be had now.
+        """
         try:
             await super()._load_authentication()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -118,7 +126,7 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
         return True
 
     def _take(self, status: dict[str, Any]) -> None:
-        """The credentials of a plugin's answer; certificates as files, since the TLS library reads no others."""
+        """Take over the credentials of a plugin's answer. The TLS library reads certificates only from files."""
         token, certificate = status.get("token"), status.get("clientCertificateData")
         if not token and not certificate:
             raise PluginError("gave no token and no certificate")
@@ -131,7 +139,7 @@ class Loader(_Base):  # type: ignore[misc]  # the library's functions have no ty
 
 
 def what_is_wrong(error: Exception) -> str:
-    """What a kubeconfig lacks, in words of ours: those of the library and of the YAML parser quote what is in it."""
+    """Return what a kubeconfig lacks, in our words: the library and the YAML parser quote its content."""
     kind, note = type(error).__name__, ""
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         note = f"no YAML at line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"

@@ -1,6 +1,6 @@
 """The API servers on the hosts of etcd's members, for profiles that name no contexts.
 
-Which members there are is read anew once in a while: one that was added later has an API server as well.
+The member list is read again once in a while: a member that was added later has an API server too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from etcd_handoff.kubernetes.clients import Clients
 
 CURRENT: Final = ""
-"""The current context of the kubeconfig, with the address that it has there."""
+"""The current context of the kubeconfig, with its own address."""
 HTTPS_PORT: Final = 443
 Hosts = Callable[[], Awaitable[Mapping[str, str]]]
 """Reads the host of each member's peer URL, by the member's name."""
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 class MemberServers:
-    """API servers by the member list; all take the credentials and the authority of the current context.
+    """API servers by the member list. All use the credentials and the authority of the current context.
 
     Args:
         profile: Where the kubeconfig is.
@@ -39,8 +39,8 @@ class MemberServers:
         hosts: Reads the member list.
 
     Attributes:
-        contexts: One for each API server, called like its member. The current context stands for the one on this node
-            if it leads there, and otherwise for itself.
+        contexts: One for each API server, with its member's name. The current context is the one on this node if it
+            leads there. Otherwise it is a further context.
     """
 
     def __init__(self, profile: KubernetesProfile, member: str, clients: Clients, hosts: Hosts) -> None:
@@ -53,7 +53,7 @@ class MemberServers:
         self._read_at = 0.0
 
     async def refresh(self) -> None:
-        """Read the member list again if that was long ago; only the first caller has to wait for it."""
+        """Read the member list again if the last reading is old. Only the first caller has to wait for it."""
         now = asyncio.get_running_loop().time()
         if self._reading is None:
             self._read_at = now
@@ -64,7 +64,7 @@ class MemberServers:
             self._reading = asyncio.create_task(self._read())
 
     async def close(self) -> None:
-        """End a reading that is under way."""
+        """End a running reading."""
         if self._reading is not None:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
@@ -91,5 +91,5 @@ class MemberServers:
 
 
 def same_node(context: str, node: str) -> bool:
-    """Whether a context is that of a node: named like it or like its EtcdMember, in whatever case."""
+    """Return whether a context is a node's: it has the node's name or its EtcdMember's, in upper or lower case."""
     return bool(node) and resource_name(context) == resource_name(node)

@@ -1,4 +1,4 @@
-"""The gateways to API servers that a worker holds: one for each cluster profile, and what was read ahead through it."""
+"""A worker's gateways to API servers, one for each cluster profile, and the EtcdMembers that were read ahead."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Prefetched:
     """An EtcdMember that is read ahead.
 
     Attributes:
-        member_name: Whose it is.
-        resource: What is read; None where that cannot be had.
-        began: When it was begun, by the monotonic clock.
+        member_name: Its member.
+        resource: What is read; None if it cannot be read.
+        began: When the reading began, by the monotonic clock.
     """
 
     member_name: str
@@ -43,7 +43,7 @@ class Prefetched:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it may still be what there is: a removal that nobody has recorded here may have left it behind."""
+        """Whether it may still be current. A removal that was not recorded here may have left it."""
         return time.monotonic() - self.began <= time_limits.KUBERNETES.prefetch_counts_seconds
 
 
@@ -55,7 +55,7 @@ class KubernetesGateways:
         node: The node that this worker runs on.
         make: Makes the gateway of a profile, for the member on the node.
         hosts: Reads on which hosts a cluster's members run.
-        on_error: Told of which profile an API server gave no answer, and what came of asking it.
+        on_error: Gets the profile and the error of each API server that gave no answer.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class KubernetesGateways:
         self._sending: set[asyncio.Task[None]] = set()
 
     def get(self, cluster: str) -> KubernetesPort | None:
-        """The gateway of a profile; None when the profile has no Kubernetes.
+        """Return the gateway of a profile, or None when the profile has no Kubernetes.
 
         Raises:
             UnknownClusterError: There is no such profile.
@@ -91,7 +91,7 @@ class KubernetesGateways:
         return self._opened.get(cluster)
 
     def require(self, cluster: str) -> KubernetesPort:
-        """As `get`, for what makes no sense without Kubernetes.
+        """Return the gateway of a profile that must have Kubernetes.
 
         Raises:
             ConfigError: The profile has no Kubernetes, or there is no such profile.
@@ -103,26 +103,26 @@ class KubernetesGateways:
         return gateway
 
     def manages(self, cluster: str) -> bool:
-        """Whether members without an EtcdMember get one."""
+        """Return whether members without an EtcdMember get one."""
         return self._config.cluster(cluster).manages_resources
 
     def is_k0s(self, cluster: str) -> bool:
-        """Whether k0s's own reconciler works on the EtcdMembers too."""
+        """Return whether k0s's own reconciler works on the EtcdMembers too."""
         return self._config.cluster(cluster).is_k0s
 
     def optional(self, cluster: str) -> bool:
-        """Whether EtcdMembers need not be installed there."""
+        """Return whether EtcdMembers need not be installed there."""
         kubernetes = self._config.cluster(cluster).kubernetes
         return kubernetes is not None and kubernetes.optional
 
     def cluster_id(self, cluster: str) -> str:
-        """ID of the etcd cluster that the profile names; empty when it names none."""
+        """Return the ID of the etcd cluster that the profile names, or "" when it names none."""
         return self._config.cluster(cluster).cluster_id or ""
 
     async def warm(self) -> None:
-        """The clients of all profiles are open where they can be, so that the first step does not wait for it.
+        """Open the clients of all profiles where possible, so that the first step does not wait for that.
 
-        Whether their contexts belong together is found out beside everything else.
+        Whether their contexts belong together is checked in the background.
         """
         gateways = [gateway for cluster in self._config.clusters if (gateway := self.get(cluster)) is not None]
         for gateway in gateways:
@@ -130,7 +130,7 @@ class KubernetesGateways:
         self._checking = asyncio.create_task(_check_contexts(gateways))
 
     def prefetch(self, cluster: str, member_name: str) -> None:
-        """The EtcdMember of a member that leaves is being read, through an API server that will take its status."""
+        """Begin to read the EtcdMember of a leaving member, through an API server that will take its status."""
         ahead = self._prefetched.get(cluster)
         known = ahead is not None and ahead.member_name == member_name and ahead.is_fresh
         if member_name and not known and (gateway := self.get(cluster)) is not None:
@@ -140,12 +140,12 @@ class KubernetesGateways:
     def go_on_with_prefetched(
         self, cluster: str, member_name: str, go_on: Callable[[KubernetesPort, Resource], Awaitable[Resource | None]]
     ) -> None:
-        """Do something with what `prefetch` reads, as soon as it is there; what comes of that is what is taken.
+        """Continue with the EtcdMember of `prefetch` once it was read. `take_prefetched` then returns the result.
 
         Args:
             cluster: The profile.
-            member_name: Whose EtcdMember was to be read; nothing is done where it was not.
-            go_on: Given the EtcdMember, where it could be read.
+            member_name: The member whose EtcdMember was to be read. Nothing is done for another one.
+            go_on: Gets the EtcdMember, if it could be read.
         """
         ahead = self._prefetched.get(cluster)
         if ahead is None or ahead.member_name != member_name:
@@ -160,12 +160,12 @@ class KubernetesGateways:
         self._prefetched[cluster] = Prefetched(member_name, going, ahead.began)
 
     async def take_prefetched(self, cluster: str, member_name: str) -> Resource | None:
-        """What `prefetch` has read, or what has come of that, once; None when it was not asked to, or could not."""
+        """Return the result of `prefetch` or of what followed, once, or None when there is none."""
         ahead = self._prefetched.pop(cluster, None)
         return await ahead.resource if ahead is not None and ahead.member_name == member_name else None
 
     async def claims(self, cluster: str) -> tuple[ResourceClaim, ...] | None:
-        """What EtcdMembers say of who is a member; None when they cannot be read or there is no Kubernetes."""
+        """Return what EtcdMembers say about membership, or None when they cannot be read or there is no Kubernetes."""
         try:
             gateway = self.get(cluster)
             resources = await gateway.list() if gateway is not None else None
@@ -178,7 +178,7 @@ class KubernetesGateways:
         return tuple(sorted(map(claim_of, resources), key=lambda claim: claim.name))
 
     def send_later(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Send Events beside everything else, for `time_limits.KUBERNETES.events_seconds` at most."""
+        """Send Events in the background, for `time_limits.KUBERNETES.events_seconds` at most."""
 
         async def in_time() -> None:
             with contextlib.suppress(TimeoutError):
@@ -199,13 +199,13 @@ class KubernetesGateways:
 
 
 async def _check_contexts(gateways: list[KubernetesPort]) -> None:
-    """Learn of one cluster after the other to which Kubernetes cluster its contexts belong."""
+    """Check for each cluster to which Kubernetes cluster its contexts belong."""
     for gateway in gateways:
         await gateway.check_contexts()
 
 
 async def _read_if_possible(gateway: KubernetesPort, member_name: str) -> Resource | None:
-    """The EtcdMember of this name, None when it cannot be had."""
+    """Return the EtcdMember of this name, or None when it cannot be read."""
     await asyncio.sleep(time_limits.KUBERNETES.prefetch_pause_seconds)
     with contextlib.suppress(KubernetesError, ConfigError):
         return await gateway.get(resource_name(member_name), departing=member_name)

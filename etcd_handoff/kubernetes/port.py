@@ -1,6 +1,6 @@
-"""What activities ask of API servers, as a type: the gateway has it, and so has whatever stands in for it.
+"""The calls that activities make to API servers, as a type that the gateway and its substitutes implement.
 
-The gateway says what each call does and raises. Here nothing runs.
+The gateway documents what each call does and raises. Nothing runs here.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ class KubernetesPort(Protocol):
         """Open all clients ahead of use."""
 
     async def check_contexts(self) -> dict[str, str]:
-        """Contexts that belong to another Kubernetes cluster, and what shows it."""
+        """Return the contexts that belong to another Kubernetes cluster, and the evidence."""
 
     async def get(self, name: str, departing: str = "") -> dict[str, Any]:
-        """The EtcdMember of this name, as the API server that answers first has it."""
+        """Return the EtcdMember of this name, from the API server that answers first."""
 
     async def list(self, departing: str = "") -> builtins.list[dict[str, Any]]:
-        """All EtcdMembers, as the API server that answers first has them."""
+        """Return all EtcdMembers, from the API server that answers first."""
 
     async def list_at(self, departing: str = "") -> tuple[builtins.list[dict[str, Any]], str]:
-        """All EtcdMembers, and the version of the list."""
+        """Return all EtcdMembers, and the version of the list."""
 
     async def wait_for_change(self, version: str) -> None:
         """Return when an EtcdMember has changed after that version."""
@@ -41,7 +41,7 @@ class KubernetesPort(Protocol):
     async def patch_spec(
         self, resource: dict[str, Any], spec: dict[str, Any], departing: str = "", *, without: str = ""
     ) -> dict[str, Any]:
-        """Change fields of the spec and drop an annotation, unless the EtcdMember has changed since it was read."""
+        """Change fields of the spec and remove an annotation, unless the EtcdMember has changed since it was read."""
 
     async def patch_status(
         self, resource: dict[str, Any], status: dict[str, Any], departing: str = ""

@@ -1,7 +1,7 @@
-"""Which proxy a URL is reached through, by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
+"""Choose the proxy for a URL by HTTPS_PROXY, HTTP_PROXY and NO_PROXY. Pure.
 
-The rules are those of Go's `golang.org/x/net/http/httpproxy`, so that a worker reaches what kubectl reaches with the
-same environment. Python's own rules know no networks (`10.0.0.0/8`), which clusters are configured with as a rule.
+The rules are those of Go's `golang.org/x/net/http/httpproxy`. So a worker reaches what kubectl reaches with the same
+environment. Python's own rules have no networks (`10.0.0.0/8`), which clusters usually need.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Proxy:
     """A proxy and where it is set.
 
     Attributes:
-        url: Its URL, maybe with credentials: never to be shown.
+        url: Its URL. It may contain credentials, so it must never be shown.
         origin: The variable or key that names it, for people.
     """
 
@@ -32,17 +32,17 @@ class Proxy:
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
-    """The proxy that requests to `url` go through; None when they go there directly.
+    """Return the proxy for requests to `url`, or None for a direct connection.
 
     Args:
         url: An http or https URL.
-        environment: Environment variables. Lower-case names win over upper-case ones; empty ones count as unset.
+        environment: Environment variables. Lower-case names come before upper-case ones; empty ones count as unset.
     """
     parts = urlsplit(url)
     names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper())
     name = next((n for n in names if environment.get(n)), "")
     if parts.scheme not in PORTS or not name or (name == "HTTP_PROXY" and environment.get("REQUEST_METHOD")):
-        return None  # a CGI program's HTTP_PROXY is a header of the request that it serves
+        return None  # in a CGI program HTTP_PROXY is a header of the request
     bypass = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
     if not uses_proxy(parts.hostname or "", parts.port or PORTS[parts.scheme], bypass):
         return None
@@ -51,20 +51,20 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> Proxy | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or an IP address without brackets is this machine."""
+    """Return whether a host name or an IP address without brackets is this machine."""
     address = _address(host)
     return host == "localhost" or (address is not None and address.is_loopback)
 
 
 def uses_proxy(host: str, port: int, no_proxy: str) -> bool:
-    """Whether a host is reached through the proxy that is set.
+    """Return whether a host is reached through the configured proxy.
 
     Args:
         host: Host name or IP address without brackets.
         port: The port that is connected to.
-        no_proxy: The value of NO_PROXY: a comma-separated list of hosts, domains (`example.com` and `.example.com`,
-            `*.example.com` without the domain itself), IP addresses, networks, each but networks with an optional
-            port, or `*`.
+        no_proxy: The value of NO_PROXY: `*`, or a comma-separated list of hosts, domains, IP addresses and networks.
+            `example.com` and `.example.com` are domains, and `*.example.com` is one without the domain itself. Each
+            entry but a network may have a port.
     """
     address = _address(host)
     if is_loopback(host):
@@ -77,7 +77,7 @@ def uses_proxy(host: str, port: int, no_proxy: str) -> bool:
 
 
 def _matches(entry: str, host: str, address: IpAddress | None, port: int) -> bool:
-    """Whether one entry of NO_PROXY speaks of this host."""
+    """Whether one entry of NO_PROXY covers this host."""
     if "/" in entry:
         return address is not None and _in_network(entry, address)
     entry_host, entry_port = _split(entry)
@@ -101,7 +101,7 @@ def _in_network(entry: str, address: IpAddress) -> bool:
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Host and port of an entry; an IPv6 address has brackets where it has a port, and only there."""
+    """Return host and port of an entry. An IPv6 address has brackets only if it has a port."""
     if entry.startswith("["):
         host, closed, port = entry[1:].partition("]:")
         return (host, port) if closed else (entry, "")
@@ -110,7 +110,7 @@ def _split(entry: str) -> tuple[str, str]:
 
 
 def _address(host: str) -> IpAddress | None:
-    """The IP address that `host` is; an IPv4 address written as an IPv6 one is the same address."""
+    """Return the IP address that `host` is. An IPv4 address written as an IPv6 one is the same address."""
     try:
         address = ip_address(host)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The files of this process in which keys and certificates lie for as long as a client reads them."""
+"""Temporary files of this process for keys and certificates, while a client reads them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FOLDER_PREFIX: Final = "etcd-handoff-kubernetes-"
 
 @functools.cache
 def private_folder() -> Path:
-    """A folder of this process alone for what the library writes there: keys, for as long as a client reads them."""
+    """Return a folder of this process for the library's files: keys, while a client reads them."""
     _remove_leftovers()
     return Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
 
 
 def written(text: str) -> str:
-    """The name of a file with this content that only this user can read."""
+    """Write a file with this content that only this user can read, and return its name."""
     number, name = tempfile.mkstemp(dir=private_folder())
     with os.fdopen(number, "w") as file:
         file.write(text)
@@ -34,8 +34,8 @@ def written(text: str) -> str:
 
 
 def remove_temporary_files() -> None:
-    """Nothing is left of what clients were opened with; a program that ends by `os._exit` calls this before."""
-    # The library remembers its files by their content, and would name one again that is gone.
+    """Remove all files that clients were opened with. Call it before `os._exit`."""
+    # The library remembers its files by their content, and would name a removed one again.
     kube_config._cleanup_temp_files()  # noqa: SLF001  # it only calls it at the interpreter's exit
     if private_folder.cache_info().currsize:
         shutil.rmtree(private_folder(), ignore_errors=True)
@@ -44,7 +44,7 @@ def remove_temporary_files() -> None:
 
 @functools.cache
 def _remove_leftovers() -> None:
-    """What processes left that were killed is gone; looked for once in each process."""
+    """Remove the files of processes that were killed, once in each process."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
         pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
         if pid.isdecimal() and not _runs(int(pid)) and _is_left(folder):
@@ -62,7 +62,7 @@ def _runs(pid: int) -> bool:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether nobody will use a folder any more: those of other containers' processes are used for moments."""
+    """Whether a folder is out of use. Processes of other containers use theirs only for a moment."""
     try:
         folder_status = folder.lstat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Spans of requests to API servers, where somebody has asked for traces."""
+"""Spans of requests to API servers, if traces are recorded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from etcd_handoff import spans
 
 
 def trace_configs() -> list[aiohttp.TraceConfig]:
-    """What a session is opened with; nothing where nobody wants traces."""
+    """Return the trace settings of a session, or nothing if no traces are recorded."""
     if not spans.are_recorded():
         return []
     config = aiohttp.TraceConfig()

@@ -1,4 +1,4 @@
-"""Waiting for news of EtcdMembers from any API server."""
+"""Wait for changes of EtcdMembers from any API server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PLURAL: Final = "etcdmembers"
 BOOKMARK: Final = "BOOKMARK"
 HTTP_GONE: Final = 410
 NOT_UNDERSTOOD: Final = (ValueError, KeyError, TypeError, AttributeError)
-"""What reading an answer of another shape raises."""
+"""Errors of reading an answer of another shape."""
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +49,14 @@ class Watch:
         self._limit = limit
 
     async def wait_for_change(self, version: str) -> None:
-        """Return when any API server reports that an EtcdMember changed after `version`, or that it cannot tell.
+        """Return when an API server reports a change of an EtcdMember after `version`, or that it cannot know.
 
         All API servers are watched at once, since one that hangs on a dying node looks like one without news. A
-        connection that ends is opened again from the last version that came over it, which bookmarks keep fresh. One
-        that refuses, or does not serve the kind, is asked again and has no news either, as long as others may have.
+        connection that ends is opened again from its last version, which bookmarks keep fresh. A server that refuses,
+        or does not serve the kind, has no news. It is asked again as long as others may have news.
 
         Raises:
-            KubernetesPermissionError: No API server lets them be watched.
+            KubernetesPermissionError: No API server allows the watch.
         """
         await self._servers.refresh()
         refusals: dict[str, KubernetesError | None] = dict.fromkeys(self._servers.contexts())
@@ -64,19 +64,22 @@ class Watch:
         try:
             done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
             for watch in done:
-                watch.result()  # what was not foreseen is no news: taken for some, it would be met again at once
+                watch.result()  # an unexpected error is no news: counted as news, it would recur at once
         finally:
             for watch in watches:
                 watch.cancel()
             await asyncio.gather(*watches, return_exceptions=True)
 
     async def _watch_context(self, context: str, version: str, refusals: dict[str, KubernetesError | None]) -> None:
-        """Watch one API server until it has news; it is asked again for as long as it only breaks or refuses.
+        """Watch one API server until it has news. Ask it again while it only breaks off or refuses.
 
         Args:
             context: The API server.
             version: What is known.
             refusals: By context, why it cannot be watched at all; shared by all watches.
+
+        Raises:
+            KubernetesPermissionError: No API server allows the watch.
         """
         while True:
             started = asyncio.get_running_loop().time()
@@ -93,7 +96,7 @@ class Watch:
                 log.debug("watch through %s: %s", context, answer)
             except (aiohttp.ClientError, TimeoutError, OSError, ConfigError, ApiUnavailableError) as error:
                 log.debug("watch through %s: %s", context, error)
-            except NOT_UNDERSTOOD as error:  # no news: the same would be answered again at once, and without end
+            except NOT_UNDERSTOOD as error:  # no news: the same answer would recur at once, without end
                 log.debug("watch through %s: not understood (%s)", context, type(error).__name__)
             answers = {name: answer for name, answer in refusals.items() if answer is not None}
             if len(answers) == len(refusals) and any(
@@ -109,7 +112,7 @@ class Watch:
     async def _events(
         self, context: str, version: str, refusals: dict[str, KubernetesError | None]
     ) -> AsyncIterator[tuple[str, str]]:
-        """Type and resourceVersion of each watch event; a line that cannot be read raises one of `NOT_UNDERSTOOD`."""
+        """Yield type and resourceVersion of each watch event. An unreadable line raises one of `NOT_UNDERSTOOD`."""
         async with asyncio.timeout(self._limit):
             opened = await self._servers.client(context)
             api = client.CustomObjectsApi(opened.api)
