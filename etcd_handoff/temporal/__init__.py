@@ -1,1 +1,1 @@
-"""Temporal: the client, how data crosses it, what a worker needs of it, and how a process that used it ends."""
+"""Temporal: the client, the conversion of data, the parts of a worker, and how a process ends that used it."""

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
 UNANSWERED: Final = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
-"""How a query ends that no worker answers in time; Temporal says `no poller seen` where it knows that there is none."""
+"""How a query ends that no worker answers in time. Temporal reports `no poller seen` if it knows that there is none."""
 NO_WORKER: Final = f"no worker answers: {START_A_WORKER}; Temporal keeps the operation, and it goes on then"
 
 ResultT = TypeVar("ResultT", bound=OperationResult)
@@ -66,11 +66,11 @@ atexit.register(let_native_threads_leave)
 async def connect(
     interceptors: tuple[Interceptor, ...] = (), identity: str | None = None, runtime: Runtime | None = None
 ) -> Client:
-    """A client by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
+    """Connect by Temporal's environment configuration (TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TLS, profiles).
 
     Args:
         interceptors: Interceptors of the client.
-        identity: Who Temporal's records say that it is; None for process and host.
+        identity: The identity in Temporal's records; None for process and host.
         runtime: The SDK's runtime; by default the process's own, which exports no metrics.
 
     Raises:
@@ -93,9 +93,9 @@ async def connect(
 
 
 async def start_removal(client: Client, request: RemovalRequest, task_queue: str = TASK_QUEUE) -> Removal:
-    """Start the removal, or join the one of this member that runs already.
+    """Start the removal, or join the running one of this member.
 
-    A dry run has a workflow ID of its own (`plan_id`), so that no removal ever takes the end of one for its own.
+    A dry run has a different workflow ID (`plan_id`), so no removal mistakes the end of a dry run for its own.
 
     Args:
         client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
@@ -103,8 +103,8 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
         task_queue: Task queue of the workers.
 
     Returns:
-        The handle; its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
-        `ApplicationError` with one of the types in `etcd_handoff.contract.FailureType`.
+        The handle. Its `result()` is a `RemovalResult`, or raises `WorkflowFailureError` whose cause is an
+            `ApplicationError` with one of the types in `etcd_handoff.contract.FailureType`.
     """
     return await start_operation(client, request, RemovalResult, task_queue)
 
@@ -112,7 +112,7 @@ async def start_removal(client: Client, request: RemovalRequest, task_queue: str
 async def start_replacement(
     client: Client, request: ReplacementRequest, task_queue: str = TASK_QUEUE
 ) -> WorkflowHandle[Any, ReplacementResult]:
-    """Start the replacement of a member, or join the one of this member that runs already.
+    """Start the replacement of a member, or join the running one of this member.
 
     Args:
         client: As for `start_removal`.
@@ -120,7 +120,7 @@ async def start_replacement(
         task_queue: Task queue of the workers.
 
     Returns:
-        The handle, as `start_removal` does. The query `progress` tells what to start etcd with, meanwhile.
+        The handle, as `start_removal` does. Meanwhile the query `progress` has the configuration to start etcd with.
     """
     return await start_operation(client, request, ReplacementResult, task_queue)
 
@@ -128,7 +128,7 @@ async def start_replacement(
 async def apply_membership(
     client: Client, request: MembershipRequest, task_queue: str = TASK_QUEUE
 ) -> WorkflowHandle[Any, MembershipResult]:
-    """Let a cluster get the members of a list, or join the change of this cluster that runs already.
+    """Give a cluster the members of a list, or join the running change of this cluster.
 
     Args:
         client: As for `start_removal`.
@@ -136,7 +136,7 @@ async def apply_membership(
         task_queue: Task queue of the workers.
 
     Returns:
-        The handle, as `start_removal` does. The query `progress` tells what to start etcd with, meanwhile.
+        The handle, as `start_removal` does. Meanwhile the query `progress` has the configuration to start etcd with.
     """
     return await start_operation(client, request, MembershipResult, task_queue)
 
@@ -144,7 +144,7 @@ async def apply_membership(
 async def start_operation(
     client: Client, request: OperationRequest, result_type: type[ResultT], task_queue: str = TASK_QUEUE
 ) -> WorkflowHandle[Any, ResultT]:
-    """Start any operation on a cluster, or join the one of this member that runs already.
+    """Start any operation on a cluster, or join the running one of this member.
 
     Args:
         client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
@@ -156,7 +156,7 @@ async def start_operation(
         The handle, as `start_removal` does.
 
     Raises:
-        RunsAlreadyError: The one that runs wants something else.
+        RunsAlreadyError: The running one has a different request.
     """
     summary = f"Plan to {request.summary[0].lower()}{request.summary[1:]}" if request.dry_run else request.summary
 
@@ -193,13 +193,13 @@ async def _with_attributes(
 
 
 async def progress_of(operation: WorkflowHandle[Any, Any]) -> Progress | None:
-    """What an operation answers to `progress`; None while no worker or no Temporal answers in time."""
+    """Return an operation's answer to `progress`, or None while no worker or no Temporal answers in time."""
     answer = await progress_or_reason(operation)
     return answer if isinstance(answer, Progress) else None
 
 
 async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | str:
-    """What an operation answers to `progress`, or why there is no answer, in words."""
+    """Return an operation's answer to `progress`, or a text that says why there is none."""
     try:
         limit = time_limits.COMMANDS.query_timeout
         progress: Progress = await operation.query("progress", result_type=Progress, rpc_timeout=limit)
@@ -215,7 +215,7 @@ async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | 
 
 
 def removal_id(request: RemovalRequest) -> str:
-    """The workflow ID under which `start_removal` starts the request."""
+    """Return the workflow ID under which `start_removal` starts the request."""
     return request.start_id
 
 
@@ -228,10 +228,10 @@ async def start_watch(
         client: From `connect`, or any client with `etcd_handoff.temporal.converter.data_converter`.
         request: What to watch.
         task_queue: Task queue of the workers.
-        join: Whether a watcher that runs already will do, whatever its settings are.
+        join: Whether to join a running watcher, whatever its settings are.
 
     Returns:
-        The handle; its query `status` tells what it sees, and cancelling it ends the watch but no removal.
+        The handle. Its query `status` has what it sees. To cancel it ends the watch but no removal.
 
     Raises:
         WorkflowAlreadyStartedError: One runs already, and `join` is False.

@@ -1,4 +1,4 @@
-"""Exit status and text for a connection to Temporal that cannot be made, or that breaks."""
+"""Exit status and text for a connection to Temporal that cannot be made or that breaks."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE
 
 DEFAULT_ADDRESS: Final = "localhost:7233"
-"""Where Temporal is looked for when the environment names no address."""
+"""Temporal's address when the environment names none."""
 
 
 def temporal_address() -> str:
-    """Where Temporal is looked for, for messages."""
+    """Return Temporal's address, for messages."""
     try:
         return ClientConfig.load_client_connect_config().get("target_host") or DEFAULT_ADDRESS
     except (RuntimeError, ValueError, OSError):
@@ -24,7 +24,7 @@ def temporal_address() -> str:
 
 
 def connection_failure(error: Exception) -> tuple[int, str]:
-    """Exit status and text for a connection to Temporal that could not be made, or that broke.
+    """Return exit status and text for a connection to Temporal that could not be made or that broke.
 
     The SDK's own errors of a connection are RuntimeErrors with all their causes in one text.
     """
@@ -40,7 +40,7 @@ def connection_failure(error: Exception) -> tuple[int, str]:
 
 
 def rpc_failure(error: RPCError) -> tuple[int, str]:
-    """Exit status and text for a call that Temporal refused or did not answer."""
+    """Return exit status and text for a call that Temporal refused or did not answer."""
     error_text = error.message.rstrip(".")
     if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
         return EXIT_UNREACHABLE, f"Temporal at {temporal_address()} (TEMPORAL_ADDRESS) does not answer: {error_text}"
@@ -53,12 +53,15 @@ def rpc_failure(error: RPCError) -> tuple[int, str]:
 
 
 def is_unknown_workflow(error: RPCError) -> bool:
-    """Whether Temporal has no such workflow, or none that runs. A missing namespace is not found either."""
+    """Return whether Temporal has no such workflow, or no running one.
+
+    A missing namespace is NOT_FOUND too, but no unknown workflow.
+    """
     return error.status is RPCStatusCode.NOT_FOUND and "amespace" not in error.message
 
 
 def refused_note(error_text: str) -> str:
-    """What to say of credentials that Temporal does not take, with the remedy."""
+    """Return the text for credentials that Temporal refuses, with the remedy."""
     return (
         f"Temporal at {temporal_address()} refuses the credentials: {error_text}; renew TEMPORAL_API_KEY or the client"
         " certificate (TEMPORAL_TLS_*), and check that it may use the namespace"
@@ -66,12 +69,12 @@ def refused_note(error_text: str) -> str:
 
 
 def unreachable_note(error: Exception) -> str:
-    """What to say of a connection to Temporal that failed, with the remedy."""
+    """Return the text for a connection to Temporal that failed, with the remedy."""
     error_text = connection_note(str(error))
     return f"Temporal cannot be reached at {temporal_address()}: {error_text}; set TEMPORAL_ADDRESS to a running server"
 
 
 def connection_note(error_text: str) -> str:
-    """The part of the SDK's connection error that says something to people."""
+    """Return the part of the SDK's connection error that people need."""
     quoted = re.findall(r'(?:message|error): "([^"]+)"', error_text)
     return (quoted[-1] if quoted else error_text.removeprefix("Failed client connect: "))[:200] or "no answer in time"

@@ -1,17 +1,17 @@
-"""How data crosses Temporal: JSON by pydantic, and what becomes of a payload that does not fit its model.
+"""Convert data for Temporal: JSON by pydantic, and errors for a payload that does not fit its model.
 
-What people write (`wire.Request`, the input of a workflow) becomes `InvalidInput`: a failure of the workflow or of
-the update that they can read, where the SDK would retry the workflow's task for ever.
+What people write (`wire.Request`, the input of a workflow) becomes `InvalidInput`. That is a readable failure of the
+workflow or of the update. Otherwise the SDK would retry the workflow task for ever.
 
-What workers tell each other (every other `wire.Message`) becomes `VersionMismatchError`, since it means that workers
-of two versions run side by side, as they do while an update is rolled out. Then another worker has to take the work:
+What workers send each other (every other `wire.Message`) becomes `VersionMismatchError`. It means that workers of two
+versions run side by side, as during an update. Then another worker has to take the work:
 
-- A workflow reads an activity's answer, or what it carried into a new run: the SDK fails the workflow *task*, and the
+- A workflow reads an activity's answer, or what it carried into a new run: the SDK fails the workflow *task*. The
   server offers it again, to any worker (temporalio `worker/_workflow_instance.py`, `_convert_payloads`: any error that
   is no FailureError).
 - A worker reads an activity's input: the SDK fails the *attempt* with a retryable error (temporalio
   `worker/_activity.py`, "Failed decoding arguments").
-- A workflow reads a signal: the SDK drops it whatever the error, so whoever signals must do so again.
+- A workflow reads a signal: the SDK drops it whatever the error, so the sender must send it again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 JSON: Final = "json/plain"
 NULL: Final = "binary/null"
 DEFAULTS: Final = "etcd-handoff-defaults"
-"""Key of a payload's metadata: which fields of a request have the value that they have when they are left out."""
+"""Key of a payload's metadata: the fields of a request that have their default value."""
 CONTINUED: Final = "etcd-handoff-continued"
 """Key of a payload's metadata: a workflow wrote this, for its own next run or for a workflow that it starts."""
 WRITTEN_BY_PEOPLE: Final = (
@@ -54,15 +54,15 @@ WRITTEN_BY_PEOPLE: Final = (
     RecallEntriesInput,
     UpdateStatusInput,
 )
-"""What people write, and inputs of workflows and updates that have no other way to say that they cannot read it."""
+"""What people write, and inputs of workflows and updates that have no other way to report that they are unreadable."""
 
 
 class VersionMismatchError(HandoffError):
-    """A worker or client of another version wrote what this one cannot read; one of that version has to."""
+    """A worker or client of another version wrote a payload that this one cannot read. One of that version has to."""
 
 
 class _ReadableErrors(PydanticJSONPlainPayloadConverter):
-    """pydantic's JSON; what does not fit is `InvalidInput` or a `VersionMismatchError`, as the module says."""
+    """pydantic's JSON. A misfit is `InvalidInput` or a `VersionMismatchError`, as the module documents."""
 
     def to_payload(self, value: Any) -> Payload | None:
         payload = super().to_payload(value)
@@ -83,10 +83,10 @@ class _ReadableErrors(PydanticJSONPlainPayloadConverter):
 
 
 def _without_unused(payload: Payload, error: ValidationError) -> Payload | None:
-    """The payload without the fields that only a newer version knows and that stand at their defaults there.
+    """Return the payload without the fields that only a newer version knows and that have their defaults there.
 
-    A request that a newer client or worker wrote, and that asks for nothing new, is as good for this version. None
-    where it has no such field.
+    A request from a newer client or worker that uses nothing new is valid for this version too. Return None if it has
+    no such field.
     """
     unused = payload.metadata.get(DEFAULTS, b"").decode(errors="replace").split(",")
     unknown = [item["loc"][-1] for item in error.errors(include_url=False) if item["type"] == "extra_forbidden"]
@@ -111,7 +111,7 @@ def _unreadable(text: str, payload: Payload, type_hint: object) -> ApplicationEr
 
 
 def _types(hint: object) -> Iterator[type]:
-    """The classes in a type hint such as `StepResult`, `OperationState | None` or `list[Step]`."""
+    """Yield the classes in a type hint such as `StepResult`, `OperationState | None` or `list[Step]`."""
     if parts := get_args(hint):
         for part in parts:
             yield from _types(part)
@@ -120,26 +120,26 @@ def _types(hint: object) -> Iterator[type]:
 
 
 def invalid_input(text: str) -> ApplicationError:
-    """The contract's failure for input that no retry can mend."""
+    """Return the contract's failure for input that no retry can correct."""
     return ApplicationError(text, type=FailureType.INVALID_INPUT, non_retryable=True)
 
 
 class HandoffPayloadConverter(CompositePayloadConverter):
     """JSON, and for None Temporal's null: nothing else is read.
 
-    Protobuf messages are written too: what a workflow says of itself to the Web UI is one.
+    Protobuf messages are written too: a workflow's details for the Web UI are one.
     """
 
     def __init__(self) -> None:
-        """Make the converter; the SDK calls this without arguments, inside the workflow sandbox too."""
+        """Make the converter. The SDK calls this without arguments, inside the workflow sandbox too."""
         super().__init__(BinaryNullPayloadConverter(), JSONProtoPayloadConverter(), _ReadableErrors())
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """The values, each fitting its type.
+        """Return the values, each of its type.
 
         Raises:
             ApplicationError: `InvalidInput`, for what people write.
-            VersionMismatchError: For what workers tell each other.
+            VersionMismatchError: For what workers send each other.
         """
         readable = [
             payload if hint is RawValue else _as_json(payload, hint)
@@ -149,7 +149,7 @@ class HandoffPayloadConverter(CompositePayloadConverter):
 
 
 def _as_json(payload: Payload, hint: object) -> Payload:
-    """Null as JSON writes it, so that it has to fit the type as any other value."""
+    """Return the payload with null as JSON, so that it has to fit the type like any other value."""
     encoding = payload.metadata.get("encoding", b"").decode(errors="replace")
     if encoding == JSON:
         return payload

@@ -1,4 +1,4 @@
-"""When credentials expire, with those for Temporal that this process's environment names."""
+"""When credentials expire, including those for Temporal that this process's environment names."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def all_expiries(profile: ClusterProfile) -> list[Expiry]:
-    """The end of each certificate and token that an operation on the cluster needs."""
+    """Return the end of each certificate and token that an operation on the cluster needs."""
     return [*expiries_of(profile), *temporal_expiries()]
 
 
 def first_ends(config: Config) -> dict[tuple[str, str], float]:
-    """When the first one for each cluster profile and server ends that people renew, in seconds since 1970."""
+    """Return the first end of credentials that people renew, by cluster profile and server, in seconds since 1970."""
     expiries, of_temporal = dict[tuple[str, str], list[Expiry]](), temporal_expiries()
     for cluster, profile in config.clusters.items():
         expiries[cluster, "temporal"] = of_temporal
@@ -32,7 +32,7 @@ def first_ends(config: Config) -> dict[tuple[str, str], float]:
 
 
 def temporal_expiries() -> list[Expiry]:
-    """The end of the client certificate, of the CA and of the API key; nothing where the environment is broken."""
+    """Return the ends of client certificate, CA and API key, or nothing if the environment is invalid."""
     try:
         settings = ClientConfig.load_client_connect_config()
     except (RuntimeError, ValueError, OSError):

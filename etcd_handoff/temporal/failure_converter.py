@@ -1,8 +1,8 @@
-"""How failures cross Temporal: what is told in words carries no Python stack trace.
+"""Convert failures for Temporal: those with a text for people get no Python stack trace.
 
-A refusal or a block is an answer and no fault of the program, and so is what a server has answered. Thirty lines of
-trace round it hide its one line with the remedy, and name paths of the worker's machine. What nobody foresaw, such as
-a workflow task that fails, keeps its trace.
+A refusal, a block or a server's answer is no fault of the program. Thirty lines of trace would hide the one line with
+the remedy, and name paths of the worker's machine. An unexpected failure, such as one of a workflow task, keeps its
+trace.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ IN_WORDS: Final = frozenset({*FailureType, Reason.STEP_FAILS.value, NOT_RECORDED
 
 
 class HandoffFailureConverter(DefaultFailureConverter):
-    """The SDK's failures, without a trace where the text says it all."""
+    """The SDK's failures, without a trace if the text is sufficient."""
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
-        """Write the exception into the failure; the SDK calls this for each of its causes too."""
+        """Write the exception into the failure. The SDK calls this for each of its causes too."""
         super().to_failure(exception, payload_converter, failure)
         is_expected = isinstance(exception, ApplicationError) and exception.type in IN_WORDS
         if is_expected or isinstance(exception, HandoffError):

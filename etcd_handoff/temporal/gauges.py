@@ -1,4 +1,4 @@
-"""Gauges that a worker sets again and again, each for whatever labels there are at the time."""
+"""Gauges that a worker sets repeatedly, for the labels of the moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Labels = tuple[tuple[str, str], ...]
 
 
 class Gauge:
-    """A gauge whose values for labels that are not there any more become 0: the exporter forgets none.
+    """A gauge whose values become 0 for labels that are gone, since the exporter forgets none.
 
     Args:
         gauge: The SDK's gauge.
@@ -24,7 +24,7 @@ class Gauge:
         self._known: set[Labels] = set()
 
     def set(self, values: Mapping[Labels, float]) -> None:
-        """These are the values now, and there are no others."""
+        """Set all present values. There are no others."""
         for labels in self._known | values.keys():
             self._gauge.set(values.get(labels, 0.0), dict(labels))
         self._known |= values.keys()

@@ -1,4 +1,4 @@
-"""Who we are in Temporal's records and lists: a worker by node, version and process, a person by user and host."""
+"""Identities in Temporal's records and lists: a worker by node, version and process, a person by user and host."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ WORKER: Final = re.compile(
     r":(?P<node>[^:]*):(?P<process>\d+)@(?P<host>.*)"
 )
 OF_ONE_NODE: Final = frozenset({"etcd", "kubernetes", "member", "data_dir"})
-"""What of a profile may differ from node to node: how that node reaches servers, and starts its etcd."""
+"""Settings of a profile that may differ from node to node: how the node reaches servers, and starts its etcd."""
 MOST_CHARACTERS: Final = 200
-"""Of what is told of profiles: an identity stands in every event of a history."""
+"""The most characters for profiles, since an identity is in every event of a history."""
 
 
 class WorkerIdentity(NamedTuple):
-    """What a worker's identity tells.
+    """The parts of a worker's identity.
 
     Attributes:
-        node: The node that it was started for; empty where the identity does not tell.
-        version: Its version; empty where the identity does not tell.
-        host: The host that it runs on, or the whole identity of a worker of another make.
-        config: Digest of the settings that decide what is done; empty where the identity does not tell.
+        node: The node that it was started for; empty if the identity has none.
+        version: Its version; empty if the identity has none.
+        host: The host that it runs on, or the whole identity of a worker of another kind.
+        config: Digest of the settings that decide what is done; empty if the identity has none.
         profiles: Its cluster profiles.
         ends: When the first certificate of a profile ends, as an ISO date, by profile; without those that have none.
-        process: Its process ID; empty where the identity does not tell.
+        process: Its process ID; empty if the identity has none.
     """
 
     node: str
@@ -49,13 +49,13 @@ class WorkerIdentity(NamedTuple):
 
 
 def worker_identity(node: str, config: Config) -> str:
-    """The identity of the worker that runs in this process, by its certificates as they are on disk now."""
+    """Return the identity of this process's worker, by its certificates as they are on disk now."""
     build_id = f"{__version__}+{fingerprint(config)}+{_profiles(config)}"
     return f"etcd-handoff-worker/{build_id}:{node}:{os.getpid()}@{platform.node()}"
 
 
 def _profiles(config: Config) -> str:
-    """`prod=20271128,test`: the profiles, each with the date on which its first certificate ends."""
+    """Return the profiles, each with the date on which its first certificate ends: `prod=20271128,test`."""
     profiles = ""
     for name, profile in config.clusters.items():
         ends = first_end(profile)
@@ -66,7 +66,7 @@ def _profiles(config: Config) -> str:
 
 
 def fingerprint(config: Config) -> str:
-    """A short digest of what all workers of a cluster should have alike: profiles, and settings that decide."""
+    """Return a short digest of what all workers of a cluster should share: profiles, and settings that decide."""
     alike = {
         name: profile.model_dump(mode="json", exclude=set(OF_ONE_NODE)) for name, profile in config.clusters.items()
     }
@@ -74,7 +74,7 @@ def fingerprint(config: Config) -> str:
 
 
 def user_identity(program: str) -> str:
-    """The identity of whoever runs this process.
+    """Return the identity of the user of this process.
 
     Args:
         program: How it begins, one of `etcd_handoff.operation.people.PROGRAMS`.
@@ -83,7 +83,7 @@ def user_identity(program: str) -> str:
 
 
 def shell_user() -> str:
-    """Who runs this process: the user who has called sudo, or the one that is logged in."""
+    """Return the user of this process: the one that has called sudo, or the one that is logged in."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):  # a user without an entry, as in many containers
@@ -91,7 +91,7 @@ def shell_user() -> str:
 
 
 def parsed(identity: str) -> WorkerIdentity:
-    """Which worker an identity is."""
+    """Return the parts of a worker's identity."""
     found = WORKER.fullmatch(identity)
     if not found:
         return WorkerIdentity("", "", identity)

@@ -1,4 +1,4 @@
-"""A wrong number of arguments, answered in words: for workflows, updates, queries and signals alike."""
+"""Answer a wrong number of arguments with a text, for workflows, updates, queries and signals."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 class ArgumentCheckInterceptor(Interceptor):
-    """Counts arguments, where the SDK would hand plain JSON to handlers and fail the workflow's task for ever."""
+    """Checks the number of arguments. The SDK would pass plain JSON to handlers, and fail the task for ever."""
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002  # the SDK's signature
     ) -> type[WorkflowInboundInterceptor]:
-        """Called by the SDK once for each workflow type."""
+        """Return the interceptor of a workflow type. The SDK calls this once for each."""
         return _ArgumentCheck
 
 
@@ -59,7 +59,7 @@ class _ArgumentCheck(WorkflowInboundInterceptor):
         try:
             self._count(input.signal, workflow.get_signal_handler(input.signal), input.args)
         except ApplicationError as error:
-            # Nobody waits for an answer, and raising would fail the workflow. The SDK drops bad JSON in the same way.
+            # A signal has no answer, and an error would fail the workflow. The SDK drops bad JSON in the same way.
             workflow.logger.warning("a signal was dropped: %s", error.message)
         else:
             await self.next.handle_signal(input)
@@ -69,7 +69,7 @@ class _ArgumentCheck(WorkflowInboundInterceptor):
         """Raise `InvalidInput` for a number of arguments that the handler does not take."""
         if handler is None:
             return
-        # The SDK's own handle on a handler that is a coroutine tells nothing of its arguments; the method does.
+        # The SDK's wrapper of a coroutine handler has no signature of its arguments. The method has.
         signature = inspect.signature(getattr(workflow.instance(), name, handler))
         try:
             signature.bind(*args)

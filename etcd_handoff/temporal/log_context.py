@@ -1,4 +1,4 @@
-"""What a log line is about: the activity or workflow that runs where it is written, and its cluster and member."""
+"""The context of a log line: the activity or workflow that writes it, and its cluster and member."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ class Subject(NamedTuple):
 
 _SUBJECT: ContextVar[Subject | None] = ContextVar("subject", default=None)
 MEMBER_FIELDS: Final = ("subject", "member_name", "name", "resource")
-"""Where inputs name a member by its name, in the order in which they are looked at."""
+"""The fields of inputs that name a member, in the order in which they are read."""
 ID_FIELDS: Final = ("target_id", "member_id")
 
 
 def subject_of(argument: object, workflow_id: str) -> Subject:
-    """The cluster and the member that an input is about; what it does not tell, our workflow IDs do.
+    """Return the cluster and the member of an input. Our workflow IDs fill the gaps.
 
     Args:
         argument: The input of an activity or a workflow; None where there is none.
         workflow_id: ID of the workflow.
     """
     kind, cluster, member = (*workflow_id.split("/", 2), "", "")[:3]
-    if not kind.startswith("etcd-") or kind == "etcd-turns":  # these are called by the ID of the etcd cluster
+    if not kind.startswith("etcd-") or kind == "etcd-turns":  # the latter have the ID of the etcd cluster
         cluster, member = "", ""
     named = argument if isinstance(argument, str) else str(getattr(argument, "cluster", ""))
     return Subject(named or cluster, _first(argument, MEMBER_FIELDS) or member or _first(argument, ID_FIELDS))
@@ -52,7 +52,7 @@ def _first(argument: object, fields: tuple[str, ...]) -> str:
 
 
 def running() -> dict[str, str | int]:
-    """What runs where this is called, in an activity or a workflow; empty elsewhere."""
+    """Return what runs at the caller, in an activity or a workflow, or nothing elsewhere."""
     if activity.in_activity():
         info = activity.info()
         subject = _SUBJECT.get() or subject_of(None, info.workflow_id or "")
@@ -79,17 +79,17 @@ def _fields(subject: Subject, workflow_id: str | None, run_id: str | None, kind:
 
 
 class LogContextInterceptor(Interceptor):
-    """Says which cluster and member an activity or a workflow is about. It belongs outside of all that logs."""
+    """Notes the cluster and member of an activity or a workflow. It must be outside of all that logs."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        """Called by the SDK once for each activity execution."""
+        """Return the interceptor of one activity execution. The SDK calls this once for each."""
         return _ActivityContext(next)
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002  # the SDK's signature
     ) -> type[WorkflowInboundInterceptor]:
-        """Called by the SDK once for each workflow type."""
+        """Return the interceptor of a workflow type. The SDK calls this once for each."""
         return _WorkflowContext
 
 
@@ -101,7 +101,7 @@ class _ActivityContext(ActivityInboundInterceptor):
 
 
 class _WorkflowContext(WorkflowInboundInterceptor):
-    """Each handler runs in a task of its own, which knows nothing of what the workflow's own task has set."""
+    """Sets the context for each handler, which runs in a separate task without the context of the workflow's task."""
 
     _subject: Subject | None = None
 

@@ -1,7 +1,7 @@
-"""A worker's log: one line for each thing that happened, for people or as JSON, with what it is about and no secret.
+"""A worker's log: one line for each event, for people or as JSON, with its context and without secrets.
 
-A failed attempt is one line with its cause. A stack trace stands only where the program itself is at fault: a refusal,
-a block or a server that does not answer is said in words.
+A failed attempt is one line with its cause. Only a fault of the program gets a stack trace. A refusal, a block or a
+server that does not answer gets a text.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 FORMATS: Final = ("console", "json")
 FORMAT_VARIABLE: Final = "ETCD_HANDOFF_LOG_FORMAT"
 CONTEXT: Final = "handoff_context"
-"""Attribute of a log record: what it is about."""
+"""Attribute of a log record: its context."""
 CORE: Final = "temporalio.core"
 """Logger of the SDK's native part."""
 SHOWN: Final = ("cluster", "member", "operation", "step", "attempt", "workflow_id", "run_id")
-"""The order on the console; JSON has the same names."""
+"""The order on the console. JSON has the same names."""
 OF_A_FAILED_ATTEMPT: Final = "ActivityFailure"
 """How the SDK marks its own record of an attempt that has failed (temporalio `worker/_activity.py`)."""
 
 _LOGGED: Final[WeakSet[BaseException]] = WeakSet()
-"""Failures that have had their line."""
+"""Failures that were logged already."""
 log = logging.getLogger(__name__)
 
 
 def chosen_format(given: str | None) -> str:
-    """The format that the option or the environment names.
+    """Return the format that the option or the environment names.
 
     Raises:
         ConfigError: There is no such format.
@@ -63,7 +63,7 @@ def configure(level: str, log_format: str) -> None:
     handler.setFormatter(JsonLines() if log_format == "json" else ConsoleLines())
     logging.basicConfig(level=level, handlers=[handler])
     logging.captureWarnings(capture=log_format == "json")
-    # What they would append to each message stands in fields of its own.
+    # What they would append to each message is in separate fields.
     activity.logger.activity_info_on_message = False
     workflow.logger.workflow_info_on_message = False
     base = activity.logger.base_logger
@@ -72,7 +72,7 @@ def configure(level: str, log_format: str) -> None:
 
 
 def core_logging(log_format: str) -> LoggingConfig:
-    """How the SDK's native part logs: by itself, or through our lines, so that all of them are JSON."""
+    """Return how the SDK's native part logs: directly, or through our lines, so that all of them are JSON."""
     if log_format != "json":
         return LoggingConfig.default
     forwarding = LogForwardingConfig(logging.getLogger(CORE), append_target_to_name=False)
@@ -80,12 +80,12 @@ def core_logging(log_format: str) -> LoggingConfig:
 
 
 def tell_failure(step: str, error: Exception, failure: BaseException) -> None:
-    """Write the one line of an attempt that has failed.
+    """Log the one line of an attempt that has failed.
 
     Args:
         step: The activity.
         error: What was raised.
-        failure: What Temporal is told of it, which the SDK would log as well.
+        failure: What Temporal records of it, which the SDK would log as well.
     """
     _LOGGED.add(failure)
     text = failure.message if isinstance(failure, ApplicationError) else str(failure)
@@ -93,12 +93,12 @@ def tell_failure(step: str, error: Exception, failure: BaseException) -> None:
 
 
 def is_bug(error: BaseException | None) -> bool:
-    """Whether nobody has foreseen the failure, so that its trace is worth more than its words."""
+    """Return whether the failure is unexpected, so that its trace is worth more than its text."""
     return error is not None and not isinstance(error, HandoffError | TemporalError | RPCError | OSError)
 
 
 def _note_context(record: logging.LogRecord) -> bool:
-    """Note what the line is about, where it is written; always True."""
+    """Note the line's context where it is written. Always return True."""
     record.__dict__[CONTEXT] = running()
     return True
 
@@ -110,7 +110,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The words of a record, with those of its exception where no trace is shown."""
+    """Return the text of a record, with that of its exception if no trace is shown."""
     error = record.exc_info[1] if record.exc_info else None
     if error is None or is_bug(error):
         return record.getMessage()
@@ -120,26 +120,26 @@ def _message(record: logging.LogRecord) -> str:
 
 
 class _Lines(logging.Formatter):
-    """What both formats share."""
+    """The common part of both formats."""
 
     def trace(self, record: logging.LogRecord) -> str:
-        """The stack trace of a record; empty where it has none that is worth showing."""
+        """Return the stack trace of a record, or "" if it has none to show."""
         if record.exc_info and is_bug(record.exc_info[1]):
             return self.formatException(record.exc_info)
         return ""
 
     @staticmethod
     def about(record: logging.LogRecord) -> Mapping[str, Any]:
-        """What the record is about, field by field; what is empty is left out."""
+        """Return the record's context, field by field. Empty ones are left out."""
         fields: Mapping[str, Any] = record.__dict__.get(CONTEXT) or {}
         return {name: fields[name] for name in SHOWN if fields.get(name)}
 
 
 class ConsoleLines(_Lines):
-    """Time, level, logger, words, and in brackets what it is about."""
+    """Time, level, logger, text, and the context in brackets."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, and below it the trace where there is one."""
+        """Return the line, and below it the trace if there is one."""
         about = " ".join(f"{name}={value}" for name, value in self.about(record).items())
         head = f"{self.formatTime(record)} {record.levelname} {record.name}: {_message(record)}"
         lines = [f"{head} [{about}]" if about else head, self.trace(record)]
@@ -147,10 +147,10 @@ class ConsoleLines(_Lines):
 
 
 class JsonLines(_Lines):
-    """One JSON object to a line."""
+    """One JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The object: `time`, `level`, `logger`, `message`, what it is about, and `stack` where there is one."""
+        """Return the object: `time`, `level`, `logger`, `message`, the context, and `stack` if there is one."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -164,7 +164,7 @@ class JsonLines(_Lines):
 
 
 def say(text: str, log_format: str = FORMATS[0], level: int = logging.INFO) -> None:
-    """How the process begins and ends, at once, also into a pipe.
+    """Report how the process begins and ends, at once, also into a pipe.
 
     Args:
         text: One line, or several where several things are wrong.

@@ -1,7 +1,7 @@
-"""What a worker exports to Prometheus beside the SDK's own metrics.
+"""The metrics that a worker exports to Prometheus beside the SDK's own.
 
-Steps and the ends of operations are counted by the worker that carries them out: sum them over workers. What lasts
-(open operations, certificates) is read by each worker again and again: all tell the same, so take the maximum.
+The worker that carries them out counts steps and the ends of operations: add them up over workers. Each worker reads
+lasting values (open operations, certificates) repeatedly. All have the same values, so take the maximum.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ BUILD: Final = "etcd_handoff_build"
 OPEN_TYPES: Final = (*(request.workflow_type for request in OPERATIONS), "RecordStatus", "ReconcileEtcdMembers")
 """Workflows that are counted while they run."""
 MOST_OPEN: Final = 1_000
-"""So many open workflows are counted at most: each look at them costs Temporal a query."""
+"""The most open workflows that are counted: each look at them costs Temporal a query."""
 
 log = logging.getLogger(__name__)
 
 
 def make_runtime(address: str, logs: LoggingConfig) -> Runtime:
-    """The SDK's runtime; one for the whole process.
+    """Return the SDK's runtime, one for the whole process.
 
     Args:
-        address: Where it serves `http://<address>/metrics`, such as `127.0.0.1:9464`; nowhere when it is empty.
+        address: Where it serves `http://<address>/metrics`, such as `127.0.0.1:9464`; empty for nowhere.
         logs: How its native part logs.
 
     Raises:
@@ -82,17 +82,17 @@ def make_runtime(address: str, logs: LoggingConfig) -> Runtime:
 
 
 class MetricsInterceptor(Interceptor):
-    """Counts steps and the ends of operations. It belongs inside of what translates failures."""
+    """Counts steps and the ends of operations. It must be inside of what translates failures."""
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
-        """Called by the SDK once for each activity execution."""
+        """Return the interceptor of one activity execution. The SDK calls this once for each."""
         return CountedActivity(next)
 
     def workflow_interceptor_class(
         self,
         input: WorkflowInterceptorClassInput,  # noqa: A002, ARG002  # the SDK's signature
     ) -> type[WorkflowInboundInterceptor]:
-        """Called by the SDK once for each workflow type."""
+        """Return the interceptor of a workflow type. The SDK calls this once for each."""
         return _CountedWorkflow
 
 
@@ -109,7 +109,7 @@ class _CountedWorkflow(WorkflowInboundInterceptor):
             outcome = "cancelled" if is_cancelled_exception(error) and _asked_to_cancel() else ""
             raise
         finally:
-            if outcome:  # what continues as a new run, or is evicted from a worker's cache, has not ended
+            if outcome:  # empty for a run that continues as new or is evicted from a worker's cache
                 cluster = str(getattr(input.args[0], "cluster", "")) if input.args else ""
                 labels = {"cluster": cluster, "operation": workflow.info().workflow_type, "outcome": outcome}
                 counter = workflow.metric_meter().create_counter(OPERATIONS_ENDED, "Operations that have ended")
@@ -122,7 +122,7 @@ def _asked_to_cancel() -> bool:
 
 
 class StandingMetrics:
-    """What lasts: open workflows by state, and when certificates expire.
+    """Lasting values: open workflows by state, and when certificates expire.
 
     Args:
         client: The worker's client.
@@ -143,11 +143,11 @@ class StandingMetrics:
         )
 
     async def keep(self) -> None:
-        """Read it again and again, until cancelled."""
+        """Export the values repeatedly, until cancelled."""
         while True:
             ends = await asyncio.to_thread(first_ends, self._config)
             self._certificates.set({(("cluster", c), ("server", s)): end for (c, s), end in ends.items()})
-            with contextlib.suppress(RPCError):  # the SDK's own metrics tell that Temporal does not answer
+            with contextlib.suppress(RPCError):  # the SDK's own metrics show that Temporal does not answer
                 await self._count_open()
             await asyncio.sleep(time_limits.WORKER.metrics_pause_seconds)
 
@@ -171,6 +171,6 @@ class StandingMetrics:
 
 def _labels_of(found: WorkflowExecution) -> Labels:
     attributes = found.typed_search_attributes
-    # The watcher and `RecordStatus` have no search attributes; their IDs name the cluster.
+    # The watcher and `RecordStatus` have no search attributes, but the cluster in their IDs.
     cluster = attributes.get(CLUSTER_KEY) or found.id.partition("/")[2].partition("/")[0]
     return ("workflow", found.workflow_type), ("cluster", cluster), ("state", attributes.get(STATE_KEY) or "")

@@ -1,4 +1,4 @@
-"""Who asks for work on a task queue, as Temporal lists it."""
+"""The workers that ask for work on a task queue, by Temporal's list."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ async def pollers(
     Args:
         client: Temporal's client.
         task_queue: The task queue.
-        activities: Ask about its activities instead of its workflows; on the queue of a node there are no others.
-        fresh_seconds: How long a worker counts after its last request; nobody is listed who has made none.
+        activities: Whether to ask for pollers of activities and not of workflows. A node's queue has only activities.
+        fresh_seconds: How long a worker counts after its last request. A worker without a request is not listed.
 
     Raises:
-        RPCError: Temporal does not tell.
+        RPCError: Temporal does not answer.
     """
     request = DescribeTaskQueueRequest(
         namespace=client.namespace,

@@ -1,6 +1,6 @@
 """The address for probes: `/livez` and `/readyz` over plain HTTP, with the reason as the body.
 
-A web framework would be a dependency for two questions that never carry a body, and asyncio's own server is enough.
+A web framework would be a dependency for two requests without a body. asyncio's own server is enough.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 ADDRESS_VARIABLE: Final = "ETCD_HANDOFF_PROBE_ADDRESS"
 MOST_BYTES: Final = 4096
-"""Of a request; a probe's is far shorter."""
+"""The most bytes of a request. A probe's is far shorter."""
 PHRASES: Final = {
     200: "OK",
     400: "Bad Request",
@@ -31,7 +31,7 @@ HIGHEST_PORT: Final = 65535
 
 
 def parsed_address(address: str) -> tuple[str | None, int]:
-    """Host and port of `<IP address>:<port>`; without a host, all addresses of this machine.
+    """Return host and port of `<IP address>:<port>`. Without a host, it means all addresses of this machine.
 
     Raises:
         ConfigError: It is no such text.
@@ -45,10 +45,10 @@ def parsed_address(address: str) -> tuple[str | None, int]:
 
 @contextlib.asynccontextmanager
 async def answering(address: str, questions: Mapping[str, Callable[[], Verdict]]) -> AsyncIterator[None]:
-    """Answer probes meanwhile.
+    """Answer probes during the block.
 
     Args:
-        address: Where to listen, `<IP address>:<port>`; nowhere when it is empty.
+        address: Where to listen, `<IP address>:<port>`; empty for nowhere.
         questions: What answers each path.
 
     Raises:
@@ -79,7 +79,7 @@ async def answering(address: str, questions: Mapping[str, Callable[[], Verdict]]
 
 
 async def _request_line(reader: asyncio.StreamReader) -> str:
-    """The first line of a request that was read to the end of its headers; empty where there is none."""
+    """Read a request to the end of its headers, and return its first line, or "" if there is none."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):

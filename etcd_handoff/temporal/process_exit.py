@@ -1,6 +1,6 @@
-"""How a process ends that used Temporal: the SDK's own threads must not abort it after its work is done.
+"""End a process that used Temporal, so that the SDK's own threads do not abort it after its work.
 
-Nothing of temporalio is imported here: the command line ends through this file whatever it did.
+temporalio is not imported here, since the command line always ends through this file.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ def end_process(status: int) -> NoReturn:
 
 
 def remove_temporary_files() -> None:
-    """Remove what the Kubernetes client wrote for itself, where one was used: keys must not stay behind.
+    """Remove the Kubernetes client's temporary files if one was used, since they may contain keys.
 
-    A program that ends by `os._exit` calls this before: nothing that the interpreter does at its exit is done then.
+    A program that ends by `os._exit` calls this before: the interpreter's exit handlers do not run then.
     """
     if (temporary_files := sys.modules.get("etcd_handoff.kubernetes.temporary_files")) is not None:
         temporary_files.remove_temporary_files()
 
 
 def let_native_threads_leave(most_seconds: float = time_limits.WORKER.exit_seconds) -> None:
-    """Return when no thread from outside Python runs Python code any more, or when time is up.
+    """Return when no thread from outside Python runs Python code any more, or when the time is up.
 
-    The SDK's own threads hand answers to the event loop. A script that ends while one of them is about to return from
-    there is killed by SIGABRT or SIGSEGV after its work is done (temporalio sdk-python#300), and its caller takes a
-    removal that went well for one that failed.
+    The SDK's own threads hand answers to the event loop. If one of them returns from there while a script ends, SIGABRT
+    or SIGSEGV kills the script (temporalio sdk-python#300). Its caller then takes a successful removal for a failed
+    one.
     """
     end = time.monotonic() + most_seconds
-    # All that run Python code, but those that Python's `threading` knows: these it has waited for, or need no waiting.
+    # All threads that run Python code, without those of `threading`: Python has waited for these, or need not.
     while sys._current_frames().keys() - {thread.ident for thread in threading.enumerate()}:  # noqa: SLF001
         if time.monotonic() >= end:
             return

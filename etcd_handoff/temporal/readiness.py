@@ -1,7 +1,6 @@
 """Whether a worker takes work and whether its process is alive, for probes and systemd.
 
-The two are different questions: a worker that waits for Temporal to come back takes no work, and a restart would not
-help it.
+The two differ: a worker that waits for Temporal takes no work, and a restart would not help it.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def check_ready_file(file: Path | None) -> None:
-    """Return when the file can be written, and is not there.
+    """Check that the file can be written, and remove it.
 
     Raises:
-        ConfigError: It cannot be, for example because its folder is missing.
+        ConfigError: It cannot be written, for example because its folder is missing.
     """
     if file is None:
         return
@@ -46,7 +45,7 @@ class Verdict(NamedTuple):
     """The answer to a probe.
 
     Attributes:
-        good: Yes.
+        good: Whether the answer is yes.
         text: Why, or why not.
     """
 
@@ -55,13 +54,13 @@ class Verdict(NamedTuple):
 
 
 class Readiness:
-    """What probes are told, by question and by file.
+    """The answers to probes, by HTTP and by files.
 
-    `file` is fresh as long as this worker takes work, and else it is not there. `file` with `.alive` at its end is
-    fresh as long as the process works.
+    `file` is fresh as long as this worker takes work, and missing otherwise. `file` with the suffix `.alive` is fresh
+    as long as the process works.
 
     Args:
-        file: The file; None where nobody named one.
+        file: The file; None for no files.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -75,14 +74,14 @@ class Readiness:
     # --- what probes ask ----------------------------------------------------------------------------------------------
 
     def alive(self) -> Verdict:
-        """Whether this process still works; without Temporal it does."""
+        """Return whether this process still works, with or without Temporal."""
         quiet = time.monotonic() - self._turned
         if quiet > time_limits.WORKER.probe_stuck_seconds:
             return Verdict(good=False, text=f"stuck: nothing has moved in this process for {quiet:.0f} s; restart it")
         return Verdict(good=True, text=f"alive; {self.ready().text}")
 
     def ready(self) -> Verdict:
-        """Whether this worker takes work: polls have the same address, namespace and credentials as our question."""
+        """Return whether this worker takes work: its polls and our call use the same address and credentials."""
         if self._stopping:
             return Verdict(good=False, text="not ready: the worker is stopping")
         if self._answered is None:
@@ -99,12 +98,12 @@ class Readiness:
     # --- what it does -------------------------------------------------------------------------------------------------
 
     async def keep(self, client: Client, stop: asyncio.Event, *, may_describe: bool) -> None:
-        """Ask Temporal again and again until `stop` is set; files and systemd are told what probes would be.
+        """Call Temporal repeatedly until `stop` is set, and update the files and systemd.
 
         Args:
             client: The worker's client.
             stop: The worker stops.
-            may_describe: These credentials may describe their namespace, so that a refusal is news.
+            may_describe: Whether these credentials may describe their namespace, so that a refusal is news.
         """
         tell(READY)
         while not stop.is_set():
@@ -132,7 +131,7 @@ class Readiness:
             self._file.unlink(missing_ok=True)
 
     async def _ask(self, client: Client, *, may_describe: bool) -> None:
-        """Note whether Temporal takes what this worker asks."""
+        """Note whether Temporal answers this worker."""
         request = DescribeNamespaceRequest(namespace=client.namespace)
         try:
             await client.workflow_service.describe_namespace(request, timeout=time_limits.WORKER.probe_timeout)

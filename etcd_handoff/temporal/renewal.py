@@ -1,4 +1,4 @@
-"""A worker tells Temporal's lists anew who it is, once its certificates have been renewed."""
+"""Update a worker's identity in Temporal's lists once its certificates have been renewed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def keep_identity(workers: tuple[Worker, ...], runtime: Runtime, config: Config, node: str) -> None:
-    """Look again and again whether what the identity tells is still true, until cancelled.
+    """Check repeatedly whether the identity is still true, and update it, until cancelled.
 
     Args:
         workers: The workers of this process.
@@ -36,7 +36,7 @@ async def keep_identity(workers: tuple[Worker, ...], runtime: Runtime, config: C
             continue
         try:
             client = await connect(identity=now, runtime=runtime)
-        except (RuntimeError, RPCError, ConfigError):  # Temporal is away: the next look tells it
+        except (RuntimeError, RPCError, ConfigError):  # Temporal does not answer: try again after the pause
             continue
         for worker in workers:
             worker.client = client

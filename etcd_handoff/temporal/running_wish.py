@@ -1,4 +1,4 @@
-"""Whether the operation that a start has attached to wants what the start was for."""
+"""Check that the operation that a start has joined has the same goal as the request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 
 async def require_same_wish(client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest) -> None:
-    """The operation under this workflow ID is for what the request is for.
+    """Check that the operation under this workflow ID has the request's goal.
 
-    A workflow ID names a member or a cluster. Whoever applies one list while another one is applied, and takes the end
-    of that for the end of his own, may stop members that are needed.
+    A workflow ID names a member or a cluster. A start may join an operation that applies another list. Its caller would
+    mistake that operation's end for its own, and may stop members that are needed.
 
     Raises:
-        RunsAlreadyError: It wants something else.
+        RunsAlreadyError: The running operation has another goal.
     """
     if not request.wish:
         return
@@ -38,7 +38,7 @@ async def require_same_wish(client: Client, started: WorkflowHandle[Any, Any], r
 async def _request_of(
     client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest
 ) -> OperationRequest | None:
-    """The input of the run; None where that cannot be read, since the workflow itself judges its input."""
+    """Return the input of the run, or None if it cannot be read: the workflow itself judges its input."""
     # Each run of a chain has the input, and the first one may be past its retention.
     run = client.get_workflow_handle(started.id, run_id=started.result_run_id)
     try:

@@ -1,6 +1,6 @@
-"""The search attributes of a namespace: their keys, whether it has them, and registering them.
+"""The search attributes of a namespace: their keys, whether they exist, and their registration.
 
-Managed Temporal refuses the OperatorService to an ordinary API key. A query that names the attributes shows then
+Managed Temporal refuses the OperatorService to an ordinary API key. Then a query that names the attributes shows
 whether the namespace has them.
 """
 
@@ -37,7 +37,9 @@ log = logging.getLogger(__name__)
 
 
 def attributes_of_another_type(registered_types: Mapping[str, int]) -> list[str]:
-    """Names of our search attributes that a namespace has, but not as Keyword; Temporal refuses values for them.
+    """Return the names of our search attributes that a namespace has, but not as Keyword.
+
+    Temporal refuses our values for them.
 
     Args:
         registered_types: The namespace's custom search attributes, each with its `IndexedValueType`.
@@ -46,7 +48,7 @@ def attributes_of_another_type(registered_types: Mapping[str, int]) -> list[str]
 
 
 async def ensure_search_attributes(client: Client) -> bool:
-    """Whether the namespace has our search attributes; they are registered when they are missing and we may."""
+    """Register our search attributes if they are missing and we may. Return whether the namespace has them."""
     reason = await _register(client)
     if reason:
         log.warning("running without search attributes: %s; %s", reason, REGISTER)
@@ -54,7 +56,7 @@ async def ensure_search_attributes(client: Client) -> bool:
 
 
 async def _register(client: Client) -> str:
-    """Why search attributes cannot be used; empty when they can."""
+    """Register missing search attributes. Return why they cannot be used, or "" when they can."""
     try:
         known = await registered(client)
         missing = {name: KEYWORD for name in SEARCH_ATTRIBUTES if name not in known}
@@ -67,13 +69,13 @@ async def _register(client: Client) -> str:
         if error.status is RPCStatusCode.ALREADY_EXISTS:
             return ""
         return await unusable(client) if error.status in NOT_FOR_US else error.message.rstrip(".")
-    # Temporal refuses a value of another type, and with it the workflow task, again and again.
+    # Temporal refuses a value of another type, and each time fails the workflow task.
     wrong_type = attributes_of_another_type(known)
     return f"not of type Keyword, to be removed first: {', '.join(wrong_type)}" if wrong_type else ""
 
 
 async def registered(client: Client) -> dict[str, int]:
-    """The namespace's custom search attributes, each with its `IndexedValueType`.
+    """Return the namespace's custom search attributes, each with its `IndexedValueType`.
 
     Raises:
         RPCError: These credentials may not ask, or Temporal does not answer.
@@ -84,9 +86,9 @@ async def registered(client: Client) -> dict[str, int]:
 
 
 async def unusable(client: Client) -> str:
-    """Why no query can name our search attributes, asked by such a query; empty when one can.
+    """Return why no query can name our search attributes, or "" when one can. It sends such a query.
 
-    The server refuses a query that names an attribute which is not registered, or a value of another type (Temporal
+    The server refuses a query that names an unregistered attribute, or a value of another type (Temporal
     `common/persistence/visibility/store/query/converter.go`). Every client may count workflows.
     """
     query = " AND ".join(f'{name} = "none"' for name in SEARCH_ATTRIBUTES)

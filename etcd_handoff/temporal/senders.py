@@ -1,7 +1,7 @@
-"""Who has started a workflow, and who has sent an update, by the identities in Temporal's records.
+"""The identities in Temporal's records of the starter of a workflow and of the senders of updates.
 
-The SDK shows neither to a workflow, though both stand in what the server tells a worker, and again when a history is
-replayed. So they are read on their way in.
+The SDK shows neither to a workflow. The server sends both to a worker, and again when a history is replayed. So they
+are read as they arrive.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Senders:
-    """What one run has been told of them.
+    """The identities that one run has received.
 
     Attributes:
-        starter: Identity of whoever has started it.
+        starter: Identity of the starter.
         updates: Identities of the senders of updates, by the update's ID.
     """
 
@@ -37,10 +37,10 @@ _HEARD: Final[ContextVar[Senders | None]] = ContextVar("etcd-handoff-senders", d
 
 
 class HearingRunner(UnsandboxedWorkflowRunner):
-    """Runs workflows in no sandbox, and lets them know who has started and updated them."""
+    """Runs workflows without a sandbox, and gives them the identities of their starter and of senders of updates."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """Called by the SDK once for each run."""
+        """Return the instance of one run. The SDK calls this once for each."""
         instance = super().create_instance(det)
         instance.activate = partial(_activate, instance.activate, Senders())  # type: ignore[method-assign]
         return instance
@@ -60,12 +60,15 @@ def _activate(activate: Callable[[Any], Any], heard: Senders, activation: Any) -
 
 
 def of_start() -> str:
-    """Identity of whoever has started the run that calls this; empty where it is not known."""
+    """Return the identity of the starter of the calling run, or "" if it is not known."""
     heard = _HEARD.get()
     return heard.starter if heard else ""
 
 
 def of_update() -> str:
-    """Identity of the sender of the update whose handler or validator calls this; empty where it is not known."""
+    """Return the identity of the sender of the update that the caller handles, or "" if it is not known.
+
+    Call it in the update's handler or validator.
+    """
     heard, update = _HEARD.get(), workflow.current_update_info()
     return heard.updates.get(update.id, "") if heard and update else ""

@@ -1,4 +1,4 @@
-"""Counts what etcd and API servers answer instead of what they were asked, by the class of the error."""
+"""Count the errors of etcd and API servers, by the class of the error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KUBERNETES_ERRORS: Final = "etcd_handoff_kubernetes_errors"
 
 
 def count_etcd_error(cluster: str, error: EtcdError) -> None:
-    """Count an error of etcd within an activity; elsewhere, as at the start of a worker, nothing is counted.
+    """Count an error of etcd within an activity. Elsewhere, as at the start of a worker, count nothing.
 
     Args:
         cluster: The cluster profile.
@@ -31,13 +31,13 @@ def count_etcd_error(cluster: str, error: EtcdError) -> None:
 
 
 def count_kubernetes_error(cluster: str, error: KubernetesError) -> None:
-    """Count one API server's error within an activity, though the next one may give the answer.
+    """Count one API server's error within an activity, although the next server may give the answer.
 
-    A conflict and an object that is not there are answers like others, and are not counted.
+    A conflict and a missing object are ordinary answers, and are not counted.
 
     Args:
         cluster: The cluster profile.
-        error: What came of asking one API server.
+        error: The error of one API server.
     """
     if activity.in_activity() and not isinstance(error, ConflictError | ObjectGoneError):
         counter = activity.metric_meter().create_counter(KUBERNETES_ERRORS, "Errors of API servers, each one's")
@@ -46,7 +46,7 @@ def count_kubernetes_error(cluster: str, error: KubernetesError) -> None:
 
 @contextmanager
 def counting_etcd_errors(cluster: str) -> Iterator[None]:
-    """Count errors of etcd that the activity deals with; one of missing rights fails it, and is counted then.
+    """Count errors of etcd that the activity handles. One of missing rights fails the activity, and is counted then.
 
     Args:
         cluster: The cluster profile.

@@ -1,4 +1,4 @@
-"""What systemd is told of this process, by the protocol of its `sd_notify`: one datagram for each state."""
+"""Notify systemd of this process's state, by the protocol of its `sd_notify`: one datagram for each state."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ STOPPING: Final = "STOPPING=1"
 
 
 def status(text: str) -> str:
-    """What `systemctl status` shows of this process, as a state for `tell`."""
+    """Return the text that `systemctl status` shows of this process, as a state for `tell`."""
     return f"STATUS={' '.join(text.split())}"
 
 
 def tell(state: str) -> None:
-    """Tell the service manager a state; nothing where no service manager listens.
+    """Send a state to the service manager, if one listens.
 
-    It is news for somebody else: that it cannot be told stops no work.
+    It is only information: a failure to send it stops no work.
     """
     address = os.environ.get(SOCKET_VARIABLE, "")
     if not address.startswith(("/", "@")):

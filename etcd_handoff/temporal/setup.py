@@ -1,7 +1,7 @@
-"""What a worker checks before it takes work: that the server is new enough and that the namespace exists.
+"""Checks of a worker before it takes work: the server is new enough, and the namespace exists.
 
-Managed Temporal sometimes refuses DescribeNamespace to an ordinary API key. A refusal is no reason to stop where
-another question gives the answer.
+Managed Temporal sometimes refuses DescribeNamespace to an ordinary API key. A refusal is no reason to stop if another
+call gives the answer.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 OLDEST_SERVER: Final = (1, 25)
-"""From here on DescribeWorkflowExecution tells a chain's first run (`first_run_id`), by which the queue of changes
-knows whether a removal has ended."""
+"""From this version on DescribeWorkflowExecution reports a chain's first run (`first_run_id`). By it, the queue of
+changes knows whether a removal has ended."""
 NOT_FOR_US: Final = frozenset({RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED})
-"""The server answers, but not this question and not to these credentials."""
+"""The server answers, but not this call or not to these credentials."""
 
 
 class ServerTooOldError(HandoffError):
-    """This version of Temporal's server lacks what the queue of changes stands on."""
+    """This version of Temporal's server lacks what the queue of changes needs."""
 
 
 async def check_server(client: Client) -> None:
-    """Return when the server is new enough, or does not tell its version.
+    """Check that the server is new enough. A server that does not report its version is accepted.
 
     Raises:
         ServerTooOldError: It is older than `OLDEST_SERVER`.
@@ -48,20 +48,20 @@ async def check_server(client: Client) -> None:
 
 
 def too_old(version: str) -> bool:
-    """Whether a version such as `1.24.2` is below `OLDEST_SERVER`; what cannot be read is not."""
+    """Return whether a version such as `1.24.2` is below `OLDEST_SERVER`. An unreadable one is not."""
     match = re.match(r"v?(\d+)\.(\d+)", version)
     return match is not None and (int(match[1]), int(match[2])) < OLDEST_SERVER
 
 
 async def check_namespace(client: Client) -> bool:
-    """Return when the namespace exists, or these credentials may not ask for it.
+    """Check that the namespace exists, if these credentials may ask for it.
 
     Returns:
         Whether they may.
 
     Raises:
         ConfigError: There is no such namespace.
-        RPCError: Temporal does not say.
+        RPCError: Temporal does not answer.
     """
     try:
         await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))

@@ -1,4 +1,4 @@
-"""What is counted of steps: how they end, how long their attempts take, and what they show."""
+"""The metrics of steps: how they end, how long their attempts take, and what they show."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ ENDED: Final = "ended"
 FAILED: Final = "failed"
 TIMED_OUT: Final = "timed-out"
 CANCELLED: Final = "cancelled"
-"""How an attempt ends, for its length: there are buckets for each of them, so they are few."""
+"""The ends of an attempt in the histogram of its length. Each has its own buckets, so they are few."""
 NO_ANSWER: Final = "NoAnswer"
 """The error of an attempt that has used up its time."""
 
 
 class CountedActivity(ActivityInboundInterceptor):
-    """Counts the attempts of steps; a local activity is no step."""
+    """Counts the attempts of steps. A local activity is no step."""
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        """Called by the SDK for each attempt."""
+        """Run one attempt and count it. The SDK calls this for each attempt."""
         if activity.info().is_local:
             return await self.next.execute_activity(input)
         cluster = str(getattr(input.args[0], "cluster", "")) if input.args else ""
@@ -55,7 +55,7 @@ class CountedActivity(ActivityInboundInterceptor):
                 count_failure(meter, labels, error)
             raise
         finally:
-            # Whatever it ended with: a step that only fails, slowly, would look healthy otherwise.
+            # With any end: otherwise a step that only fails, slowly, would look healthy.
             duration = meter.create_histogram_float(STEP_DURATION, "Length of a step's attempt", "seconds")
             duration.record(time.perf_counter() - began, {**labels, "outcome": outcome})
         count_result(meter, labels, result)
@@ -63,9 +63,9 @@ class CountedActivity(ActivityInboundInterceptor):
 
 
 def outcome_of(error: BaseException) -> str:
-    """How an attempt ended that raised this, as a label for its length.
+    """Return how an attempt that raised this ended, as a label for its length.
 
-    The end of its time cancels an attempt without any word of Temporal's, which says why it cancels one otherwise.
+    The end of its time cancels an attempt without cancellation details from Temporal. Any other cancellation has them.
     """
     if not is_cancelled_exception(error):
         return FAILED
@@ -75,7 +75,7 @@ def outcome_of(error: BaseException) -> str:
 
 
 def count_failure(meter: MetricMeter, labels: Mapping[str, str], error: Exception) -> None:
-    """Count an attempt that has failed, by the class of what went wrong."""
+    """Count an attempt that has failed, by the class of its error."""
     if isinstance(error, EtcdError):
         count_etcd_error(labels["cluster"], error)
     kind = (error.type if isinstance(error, ApplicationError) else "") or type(error).__name__
@@ -86,7 +86,7 @@ def count_failure(meter: MetricMeter, labels: Mapping[str, str], error: Exceptio
 
 
 def count_result(meter: MetricMeter, labels: Mapping[str, str], result: object) -> None:
-    """Count an attempt that has ended, and what it shows."""
+    """Count an attempt that has ended, and what its result shows."""
     outcome = getattr(getattr(result, "step", None), "outcome", "ended")
     meter.create_counter(STEPS, "Attempts of steps that have ended").add(1, {**labels, "outcome": str(outcome)})
     cluster = {"cluster": labels["cluster"]}

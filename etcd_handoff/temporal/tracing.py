@@ -1,6 +1,6 @@
-"""Traces of operations: a span for each workflow, step, message and call, exported by OTLP as its variables say.
+"""Traces of operations: a span for each workflow, step, message and call, exported by OTLP's own variables.
 
-The packages are optional, and imported where somebody has asked for traces.
+The packages are optional, and imported only if traces are requested.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Tracing:
         node: The node that the worker runs on.
 
     Attributes:
-        interceptor: What makes spans of what a worker does.
+        interceptor: Makes spans of the worker's workflows and activities.
 
     Raises:
-        ConfigError: The packages are missing, or another protocol is wanted than there is.
+        ConfigError: The packages are missing, or the requested protocol is not supported.
     """
 
     def __init__(self, node: str) -> None:
@@ -61,20 +61,20 @@ class Tracing:
         self._provider.add_span_processor(export.BatchSpanProcessor(otlp.OTLPSpanExporter()))
         tracer = self._provider.get_tracer("etcd_handoff", __version__)
         make = _interceptor_class(temporal, self._provider.sampler)
-        # Operations start by kubectl, Temporal's command line or a Schedule too, none of which begins a trace.
+        # kubectl, Temporal's command line or a Schedule may start an operation, and none of them begins a trace.
         self.interceptor: Interceptor = make(tracer, always_create_workflow_spans=True)
         spans.make_with(partial(_begin_call, api, tracer))
 
     def close(self) -> None:
-        """Export what has not been yet; that takes no longer than OTEL_EXPORTER_OTLP_TIMEOUT."""
+        """Export the remaining spans. That takes no longer than OTEL_EXPORTER_OTLP_TIMEOUT."""
         spans.make_with(None)
         self._provider.shutdown()
 
 
 def _interceptor_class(temporal: Any, sampler: Any) -> Any:
-    """The SDK's interceptor, with one trace for all runs and activities of a workflow that was started without one.
+    """Return the SDK's interceptor, with one trace for all runs and activities of a workflow started without one.
 
-    The SDK begins with an empty context there, so that each activity would have a trace of its own.
+    The SDK begins with an empty context there, so each activity would have a separate trace.
     """
 
     class Workflows(temporal.TracingWorkflowInboundInterceptor):  # type: ignore[misc]  # imported where it is asked for
@@ -83,14 +83,14 @@ def _interceptor_class(temporal: Any, sampler: Any) -> Any:
 
     class Tracer(temporal.TracingInterceptor):  # type: ignore[misc]
         def workflow_interceptor_class(self, input: Any) -> Any:  # noqa: A002  # the SDK's name
-            super().workflow_interceptor_class(input)  # it gives the sandbox what the spans are made with
+            super().workflow_interceptor_class(input)  # it gives the sandbox the function that makes spans
             return Workflows
 
     return Tracer
 
 
 def trace_of(run_id: str, sampler: Any) -> dict[str, str]:
-    """The trace of a workflow, as W3C's Trace Context writes it: its ID is that of the first run.
+    """Return the trace of a workflow, in the form of W3C's Trace Context. Its ID is that of the first run.
 
     Args:
         run_id: The first run, a UUID.
@@ -108,7 +108,7 @@ class _CallSpan:
         self._api, self._span = api, span
 
     def end(self, status: str | int, *, failed: bool) -> None:
-        """As `etcd_handoff.spans` has it."""
+        """See `etcd_handoff.spans`."""
         http = isinstance(status, int)
         self._span.set_attribute("http.response.status_code" if http else "rpc.response.status_code", status)
         if failed:
@@ -117,17 +117,17 @@ class _CallSpan:
 
 
 def _begin_call(api: Any, tracer: Any, name: str, attributes: dict[str, str | int]) -> _CallSpan | None:
-    """A span within that of an activity; none for what a worker asks by itself, which no operation waits for."""
+    """Begin a span within that of an activity. Calls outside of activities, for which no operation waits, get none."""
     if not api.get_current_span().get_span_context().is_valid:
         return None
     return _CallSpan(api, tracer.start_span(name, kind=api.SpanKind.CLIENT, attributes=attributes))
 
 
 def chosen_tracing(given: str | None, node: str) -> Tracing | None:
-    """Traces, where the option or the environment asks for them.
+    """Return the traces, if the option or the environment asks for them.
 
     Raises:
-        ConfigError: They cannot be had, or there is nothing of that name.
+        ConfigError: They are not available, or there is no such kind.
     """
     name = given or os.environ.get(TRACES_VARIABLE) or TRACES[0]
     if name not in TRACES:

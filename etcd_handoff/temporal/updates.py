@@ -1,4 +1,4 @@
-"""Updates of a workflow: sent once it has taken in what has happened, and again where no worker has looked at them."""
+"""Send updates to a workflow once it has handled all events, and again if no worker has looked at them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
 UNPROCESSED: Final = "UnprocessedUpdate"
-"""Type of the failure with which Temporal turns an update down that went to a worker with a workflow task and was not
-answered with it, as happens on a busy worker (Temporal server `service/history/workflow/update/registry.go`,
-RejectUnprocessed). Nothing has become of such an update."""
+"""Type of the failure with which Temporal rejects an update that a worker got with a workflow task and did not answer
+with it. That happens on a busy worker (Temporal server `service/history/workflow/update/registry.go`,
+RejectUnprocessed). Such an update had no effect."""
 TAKEN_IN_TRIES: Final = 50
-"""Looks, with a pause between them, whether a workflow has taken in all that has happened; one may have no worker."""
+"""How many times it is checked, with pauses, whether a workflow has handled all events. It may have no worker."""
 
 
 async def execute_update(
     handle: WorkflowHandle[Any, Any], name: str, *arguments: Any, result_type: type | None = None
 ) -> Any:
-    """Ask a workflow for an update until a worker has looked at it; whoever calls this bounds the time.
+    """Send an update to a workflow until a worker has looked at it. The caller bounds the time.
 
     Args:
         handle: The workflow.
         name: Name of the update.
         arguments: Its argument, if it has one.
-        result_type: What the answer is.
+        result_type: The type of the answer.
 
     Returns:
         The workflow's answer.
 
     Raises:
-        WorkflowUpdateFailedError: The workflow does not take it.
+        WorkflowUpdateFailedError: The workflow does not accept it.
         WorkflowUpdateRPCTimeoutOrCancelledError: No worker answers.
-        RPCError: Temporal does not, or knows no such workflow.
+        RPCError: Temporal does not answer, or knows no such workflow.
     """
     await _taken_in(handle)
     while True:
@@ -52,17 +52,17 @@ async def execute_update(
 
 
 async def _taken_in(handle: WorkflowHandle[Any, Any]) -> None:
-    """Wait, for a moment, until no workflow task is due.
+    """Wait for a moment, until no workflow task is due.
 
-    On a busy worker a query tells of a step's result before the workflow task that brings it. An update that comes with
-    that task is handled after the result then, and before it in a replay: the workflow's task would fail for ever
-    (TMPRL1100).
+    On a busy worker, a query can show a step's result before the workflow task that brings it. An update that comes
+    with that task is handled after the result. In a replay it would be handled before, and the workflow task would fail
+    for ever (TMPRL1100).
     """
     for _ in range(TAKEN_IN_TRIES):
         try:
             described = await handle.describe()
         except RPCError:
-            return  # the update says what is wrong
+            return  # the update will raise the error
         if not described.raw_description.HasField("pending_workflow_task"):
             return
         await asyncio.sleep(time_limits.COMMANDS.update_again_seconds / 2)

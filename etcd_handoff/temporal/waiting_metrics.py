@@ -1,4 +1,4 @@
-"""What a worker exports of operations that wait: why they are blocked, and the queue of each cluster."""
+"""Metrics of operations that wait: why they are blocked, and the queue of each cluster."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ BLOCKED: Final = "etcd_handoff_blocked_seconds"
 QUEUE_LENGTH: Final = "etcd_handoff_queue_length"
 QUEUE_WAIT: Final = "etcd_handoff_queue_wait_seconds"
 WAITS: Final = frozenset({HandoffState.BLOCKED, HandoffState.QUEUED})
-"""States whose operations are asked since when they are in them."""
+"""States for which operations are asked how long they have been in them."""
 MOST_ASKED: Final = 20
-"""So many operations are asked at most, the oldest: each question costs a worker a workflow task."""
+"""The most operations that are asked, the oldest ones: each query costs a worker a workflow task."""
 
 
 class WaitingMetrics:
-    """Operations that wait, as they say themselves.
+    """Metrics of operations that wait, by their own answers.
 
     Args:
         client: The worker's client.
         meter: Of the runtime that exports.
-        clusters: The profiles; the queue of each is told though nobody waits in it.
+        clusters: The profiles. The queue of each is exported, also an empty one.
     """
 
     def __init__(self, client: Client, meter: MetricMeter, clusters: Iterable[str]) -> None:
@@ -47,7 +47,7 @@ class WaitingMetrics:
         self._wait = Gauge(meter.create_gauge_float(QUEUE_WAIT, "How long the one waits that waits longest"))
 
     async def count(self, waiting: Iterable[tuple[str, HandoffState, WorkflowExecution]]) -> None:
-        """Ask operations since when they wait, and export it.
+        """Ask operations how long they have waited, and export it.
 
         Args:
             waiting: Cluster, state and workflow of each that lists show in a state of `WAITS`.
@@ -76,7 +76,7 @@ class WaitingMetrics:
 
 
 def _seconds(progress: Progress | None) -> float:
-    """How long an operation has been in its state; 0 where it does not say."""
+    """Return how long an operation has been in its state, or 0 if that is not known."""
     with contextlib.suppress(ValueError):
         if progress is not None and progress.since:
             return max(0.0, time.time() - datetime.fromisoformat(progress.since).timestamp())

@@ -1,4 +1,4 @@
-"""A worker with the settings that make another one take over quickly when this one dies."""
+"""A worker with settings that let another one take over quickly when this one dies."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from temporalio.worker import Interceptor
 
 MOST_ACTIVITIES: Final = 5_000
-"""Activities at once. Each watched cluster and each open removal keeps one that only waits, so the SDK's 100 would let
-waiting ones keep working ones out."""
+"""The most activities at once. Each watched cluster and each open removal has one that only waits, so with the SDK's
+100 the waiting ones would block the working ones."""
 
 
 def make_worker(
@@ -27,7 +27,7 @@ def make_worker(
     activities: Sequence[Callable[..., Any]],
     interceptors: Sequence[Interceptor],
 ) -> Worker:
-    """A worker for these workflows and activities; the caller runs it."""
+    """Return a worker for these workflows and activities. The caller runs it."""
     settings = time_limits.WORKER
     return Worker(
         client,
@@ -36,7 +36,7 @@ def make_worker(
         activities=activities,
         interceptors=interceptors,
         # The sandbox loads the workflows anew for each run and proxies every call, which costs more than all decisions
-        # of a removal together. What it guards against, the replay tests find: they run in it.
+        # of a removal together. The replay tests, which run in it, find what it guards against.
         workflow_runner=HearingRunner(),
         sticky_queue_schedule_to_start_timeout=settings.sticky_timeout,
         graceful_shutdown_timeout=settings.shutdown_grace,
@@ -47,7 +47,7 @@ def make_worker(
 
 
 def skip_validation(worker: Worker) -> None:
-    """Let a worker start although its credentials may not describe the namespace, for which the SDK would end it."""
+    """Let a worker start although its credentials may not describe the namespace. The SDK would end it."""
 
     async def nothing() -> Any:
         return None
