@@ -1,4 +1,4 @@
-"""What activities take and return, as docs/reference.md does not promise it: workers of one version talk like this."""
+"""Inputs and results of activities. Workers of one version use them, and docs/reference.md does not promise them."""
 
 from etcd_handoff.activity_io.departed import SeeDepartedInput, SeeDepartedResult
 from etcd_handoff.activity_io.etcd_steps import (

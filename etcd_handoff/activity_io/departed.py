@@ -1,4 +1,4 @@
-"""What the activity takes and returns that looks after a member that is out."""
+"""Input and result of the activity that observes the node of a removed member."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from etcd_handoff.wire import Message
 
 
 class SeeDepartedInput(Message):
-    """Input of `see_departed`: the cluster whose member on the worker's own node is out."""
+    """Input of `see_departed`: the cluster whose member on the worker's node is out."""
 
     cluster: str
 
@@ -17,7 +17,7 @@ class SeeDepartedResult(Message):
 
     Attributes:
         step: How it went.
-        runs: The member's etcd still listens; None when that cannot be told.
+        runs: Whether the member's etcd still listens; None when that is not known.
     """
 
     step: Step

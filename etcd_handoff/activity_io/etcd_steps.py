@@ -14,13 +14,13 @@ class CheckLeaderInput(Message):
 
     Attributes:
         cluster: Cluster profile.
-        doubtful: IDs of members that did not answer the last look; they are not waited for.
-        claims: EtcdMembers are read too, as a second witness of which cluster this is.
-        patient_claims: They are waited for longer, since the look before could not have them.
-        probe: An entry is committed first, so that whatever was proposed before has taken place or never will.
-        for_node: It is asked of the worker of one node: no other one is to look in its place.
-        rights: A look that finds that the worker may not change the membership fails, as a change would: for a dry run.
-        cluster_id: The etcd cluster that is meant: a worker whose own node is of another one leaves the look to others.
+        doubtful: IDs of members that did not answer the last look. They are not waited for.
+        claims: Whether to read EtcdMembers too, as a second source for which cluster this is.
+        patient_claims: Whether to wait longer for them, since the look before could not read them.
+        probe: Whether to commit an entry first, so that any earlier proposal has taken effect or never will.
+        for_node: Whether it is for the worker of one node. Then no other one is to look in its place.
+        rights: Whether the look fails if the worker may not change the membership, as a change would: for a dry run.
+        cluster_id: The etcd cluster that is meant. A worker whose own node is of another one leaves the look to others.
             Empty when it is not known yet.
     """
 
@@ -39,9 +39,9 @@ class ReleaseLockInput(Message):
 
     Attributes:
         cluster: Cluster profile.
-        cluster_id: The cluster that the operation was planned in; no other one is touched.
-        holder: Whose lock it is, as in `ChangeInput`.
-        doubtful: IDs of members that did not answer the last look; they are not waited for.
+        cluster_id: The cluster that the operation was planned in. No other one is touched.
+        holder: The lock's holder, as in `ChangeInput`.
+        doubtful: IDs of members that did not answer the last look. They are not waited for.
     """
 
     cluster: str
@@ -51,21 +51,21 @@ class ReleaseLockInput(Message):
 
 
 class ReleaseLockResult(Message):
-    """Answer of `release_lock`: whether a member has acknowledged that the lock is not this operation's any more."""
+    """Answer of `release_lock`: whether a member has acknowledged that this operation does not have the lock."""
 
     released: bool
 
 
 class ChangeInput(CheckLeaderInput):
-    """What the input of every activity has that changes the pinned cluster.
+    """The common input of all activities that change the pinned cluster.
 
     Attributes:
         cluster_id: The cluster that the operation was planned in.
         seen_term: Highest term at which the cluster has been seen.
         seen_index: Highest index of a leader that has been seen.
-        holder: Who changes the cluster: ID of the operation's first run, for the lock in etcd.
-        holder_label: The same for people.
-        seen: The merged view that the decision stands on, where no worker reaches all members; None where one does.
+        holder: The lock's holder in etcd: ID of the operation's first run.
+        holder_label: The holder's name for people.
+        seen: The merged view of the decision, where no worker reaches all members; None where one does.
         begin_before: Until when the change may begin, in seconds since 1970; 0 for any time.
     """
 
@@ -84,12 +84,12 @@ class StepInput(ChangeInput):
     Attributes:
         target_id: The member that leaves.
         avoid: Transferees that were tried since the last wait and did not take over.
-        learner_only: It leaves only as long as it is a learner.
-        leaving_later: Members that leave after it: leadership is handed to none of them.
-        successors: Members that are there to stay: while one of them does not work, a target that works stays as well.
+        learner_only: Whether the target leaves only as long as it is a learner.
+        leaving_later: Members that leave after it. None of them gets the leadership.
+        successors: Members that are to stay. While one of them does not work, a target that works stays as well.
         min_voters: The target does not leave where fewer voters would remain.
-        record: What is to be recorded once etcd has confirmed that the target is out, but for the members that it
-            lists then; None where nothing is.
+        record: What is to be recorded once etcd has confirmed that the target is out. The member list is added then.
+            None for no record.
     """
 
     target_id: MemberId
@@ -102,11 +102,11 @@ class StepInput(ChangeInput):
 
 
 class MemberHash(Message):
-    """A hash of one member's keyspace; two are comparable if they are of one revision and compact revision.
+    """A hash of one member's keyspace. Two are comparable if they have the same revision and compact revision.
 
     Attributes:
         hash: etcd's HashKV.
-        revision: The revision that the member stood at.
+        revision: The member's revision.
         compact_revision: The revision up to which it had compacted.
     """
 
@@ -119,7 +119,7 @@ class CheckHashInput(StepInput):
     """Input of `check_hash`.
 
     Attributes:
-        member_id: The one member to hash, where its own node's worker alone reaches it; empty to compare all voters.
+        member_id: The one member to hash, if only its own node's worker reaches it; empty to compare all voters.
         newest: Another member's hash, at whose revision this one is hashed; None for its newest revision.
     """
 
@@ -134,7 +134,7 @@ class AdditionInput(ChangeInput):
         name: Name that the member will have.
         peer_urls: All its peer URLs.
         learner_id: ID of the learner that was added; empty before. No other one is promoted.
-        departing: Members that leave, or have left, by the change that this is a part of: they may still run.
+        departing: Members that leave, or have left, by the change that this is a part of. They may still run.
     """
 
     name: str
@@ -150,8 +150,8 @@ class AwaitSyncInput(AdditionInput):
         waits_for: Why the learner could not be promoted when the step was ordered, a `planning.Reason`; empty when it
             could. The step ends when this changes.
         seconds: How long it waits at most.
-        listed: Members that were listed then. The step ends when that changes.
-        own_index: Raft index that the learner is to have reached, where only its own node's worker reaches it.
+        listed: The members that were listed then. The step ends when they change.
+        own_index: Raft index that the learner must reach, if only its own node's worker reaches it.
     """
 
     waits_for: str = ""
@@ -165,7 +165,7 @@ class AwaitElectionInput(StepInput):
 
     Attributes:
         term_before: The term at which the target led.
-        others: IDs of the other healthy voters, who are asked for their leader until each names a new one.
+        others: IDs of the other healthy voters, which are asked for their leader until each names a new one.
     """
 
     term_before: int

@@ -1,4 +1,4 @@
-"""What the activities on EtcdMembers take and return."""
+"""Inputs and results of the activities on EtcdMembers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from etcd_handoff.wire import MemberId, Message
 
 
 class FindResourceInput(Message):
-    """Input of `find_resource`: an EtcdMember by its name, or by the member ID it carries.
+    """Input of `find_resource`: an EtcdMember by its name, or by its member ID.
 
     Attributes:
         cluster: Cluster profile.
         member: The name or the ID.
         cluster_id: The etcd cluster that is meant; empty when not known.
-        kubernetes: A worker has said that the profile has Kubernetes; one that does not know it leaves it to others.
+        kubernetes: Whether a worker's profile has Kubernetes. Then a worker without it leaves the step to others.
     """
 
     cluster: str
@@ -28,9 +28,9 @@ class LeaveInput(Message):
     Attributes:
         cluster: Cluster profile.
         member_name: Name that the member has.
-        member_id: Its ID; an EtcdMember that speaks of another one is left alone.
+        member_id: Its ID. An EtcdMember with another ID is left alone.
         leave: What is to be set: True asks k0s for the removal, False takes that back.
-        until_marked: Wait, not for long, until k0s has told the node to stop.
+        until_marked: Whether to wait for a short time until k0s has marked the node to stop.
         cluster_id: The etcd cluster of the member; empty when not known.
     """
 
@@ -43,13 +43,13 @@ class LeaveInput(Message):
 
 
 class FindResourceResult(Message):
-    """Answer of `find_resource`; `member_id` is empty when there is no such EtcdMember.
+    """Answer of `find_resource`. Its `member_id` is empty when there is no such EtcdMember.
 
     Attributes:
         step: How it went.
         name: Name of the EtcdMember.
         member_id: The ID in its status.
-        peer_address: Its peer address; k0s writes a bare host or IP address.
+        peer_address: Its peer address. k0s writes a bare host or IP address.
         leave: Its `spec.leave`.
         joined: Its condition Joined: `True`, `False` or `Unknown`.
         generation: Its `metadata.generation`, which rises with every change of its spec.
@@ -67,16 +67,16 @@ class FindResourceResult(Message):
 
 
 class ReadLeaveResult(Message):
-    """Answer of `read_leave`: whether the order to leave stands that was given to a member's EtcdMember.
+    """Answer of `read_leave`: whether a member's EtcdMember still has the order to leave.
 
     Attributes:
         step: How it went.
-        present: There is an EtcdMember that speaks of this member.
+        present: Whether there is an EtcdMember with this member's ID.
         name: Its name.
         leave: Its `spec.leave`.
         generation: Its `metadata.generation`, which rises with every change of its spec.
-        manager: Who wrote `spec.leave` last, by field manager (`metadata.managedFields`): `etcd-handoff`,
-            `kubectl-patch`, `k0s`; empty when nobody did or the API server does not say.
+        manager: The field manager that wrote `spec.leave` last (`metadata.managedFields`): `etcd-handoff`,
+            `kubectl-patch`, `k0s`; empty when there is none or the API server does not report it.
         since: When that was, RFC 3339 in UTC; empty when it is not known.
         uid: Its UID.
     """
@@ -100,24 +100,24 @@ class UpdateStatusInput(Message):
         member_name: Name that the member had.
         member_id: The pinned member ID.
         peer_urls: Its peer URLs.
-        joined: Whether it is in the linearizable member list; None when that is not known: the condition Joined stays
-            as it is then, and only the sentence is written.
+        joined: Whether it is in the linearizable member list; None when that is not known. Then the condition Joined
+            stays as it is, and only the message is written.
         members: IDs of that list.
-        present_names: Names in that list: an EtcdMember without an ID that is named like one of them is not written.
-        since: When the removal began, ISO 8601 in UTC: an EtcdMember without an ID that is younger is not written.
+        present_names: Names in that list. An EtcdMember without an ID and with one of these names is not written.
+        since: When the removal began, ISO 8601 in UTC. A younger EtcdMember without an ID is not written.
         message: The sentence for people.
         failed: Whether the removal failed.
-        run_id: The removal's run, which makes its Events its own.
-        steps: What was done; each becomes an Event.
-        kubernetes: The worker that looked first has Kubernetes in its profile: there is something to write, whatever
-            the configuration of another worker says.
-        leave: `spec.leave` is to be true too; only for a member that is out.
+        run_id: The removal's run, which distinguishes its Events.
+        steps: What was done. Each step becomes an Event.
+        kubernetes: Whether the worker that looked first has Kubernetes in its profile. Then there is something to
+            write, also for a worker without it.
+        leave: Whether to set `spec.leave` too; only for a member that is out.
         next_steps: What is left to do by hand, for an Event.
         asked_by: Who asked for it, for an Event; empty where that is not known.
         reason: Why, for the same Event.
-        approved_by: Who approved it, for an Event; empty for nobody.
-        late: It was true a while ago: a member that was out may be in the cluster again, which was restored since.
-        made: When the removal ended, ISO 8601 in UTC: what others have written since is newer; empty when not known.
+        approved_by: Who approved it, for an Event; empty without an approval.
+        late: Whether it was true a while ago. A restore since then may have brought a removed member back.
+        made: When the removal ended, ISO 8601 in UTC. Later writes of others are newer. Empty when not known.
     """
 
     cluster: str
@@ -148,7 +148,7 @@ class UpdateStatusResult(Message):
 
     Attributes:
         step: How it went.
-        recorded: The EtcdMember says what is true.
+        recorded: Whether the EtcdMember has the true status.
         note: Why it does not, or what else to know.
     """
 

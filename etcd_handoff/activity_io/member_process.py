@@ -1,6 +1,6 @@
-"""What the activities on the process of a member take and return. They run on the node of that member.
+"""Inputs and results of the activities on a member's process, which run on the node of that member.
 
-No command, path or argument comes in here: those are in the configuration of the node.
+They contain no command, path or argument: those are in the configuration of the node.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class PreflightMemberInput(Message):
 
 
 class ProcessInput(Message):
-    """Input of `archive_member`, and what others have of it: a member, by the ID that data on the node must have.
+    """Input of `archive_member`, and the common part of others: a member, by the ID that data on the node must have.
 
     Attributes:
         cluster: Cluster profile.
@@ -47,7 +47,7 @@ class StopMemberInput(ProcessInput):
     """Input of `stop_member`.
 
     Attributes:
-        needs_data: What runs is the member's only where its data lies: one that runs on no data is left alone.
+        needs_data: Whether the process is the member's only if its data is there. Then one without data is left alone.
     """
 
     needs_data: bool = False
@@ -59,9 +59,9 @@ class StartMemberInput(ProcessInput):
     Attributes:
         peer_urls: All its peer URLs.
         join: What etcd is to be started with, by environment variable.
-        begun: This operation may have started it before.
-        again: This operation has started it with other settings, before the members changed: what runs and has not
-            joined is stopped first.
+        begun: Whether this operation may have started it before.
+        again: Whether this operation has started it with other settings, before the members changed. Then a process
+            that has not joined is stopped first.
     """
 
     name: NewMemberName
@@ -72,17 +72,17 @@ class StartMemberInput(ProcessInput):
 
 
 class NodeFacts(Message):
-    """What a node is like, before a member is added there.
+    """The facts of a node before a member is added there.
 
     Attributes:
-        running: Its etcd process runs, or something will start it.
+        running: Whether its etcd process runs, or will be started by something else.
         data_dir: Its data directory.
-        data_of: Whose data lies there, in words; empty where etcd would begin afresh.
-        member_id: ID of the member whose data lies there; empty where none does.
+        data_of: The owner of the data there, in words; empty where etcd would begin afresh.
+        member_id: ID of the member whose data is there; empty where there is none.
         cluster_id: ID of its cluster.
-        version: Version of its etcd; empty where the command does not tell.
-        busy_ports: Ports that etcd needs and others have.
-        free_bytes: How much can be written where the data directory is.
+        version: Version of its etcd; empty if the command does not report it.
+        busy_ports: Ports that etcd needs and other processes have.
+        free_bytes: How much can be written in the file system of the data directory.
     """
 
     running: bool
@@ -96,15 +96,15 @@ class NodeFacts(Message):
 
 
 class ProcessResult(Message):
-    """What each of these activities answers.
+    """The answer of each of these activities.
 
     Attributes:
         step: How it went.
-        command: The node's configuration names a command for it.
-        changed: It has changed something, or may have.
+        command: Whether the node's configuration names a command for it.
+        changed: Whether it has changed something, or may have.
         error: Why it did not succeed; empty when it did, or when there is no command.
-        left_alone: That is because what lies or runs there is another member's, or may be: nothing was touched.
-        facts: Of `preflight_member`: what the node is like; None where that is not known.
+        left_alone: Whether that is because data or a process is or may be another member's. Nothing was touched.
+        facts: Of `preflight_member`: the facts of the node; None if they are not known.
     """
 
     step: Step

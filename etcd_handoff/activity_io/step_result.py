@@ -1,4 +1,4 @@
-"""What every activity on etcd answers."""
+"""The answer of every activity on etcd."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from etcd_handoff.wire import Message
 
 
 class StepResult(Message):
-    """What an etcd activity answers.
+    """The answer of an etcd activity.
 
     Attributes:
         step: How it went.
-        view: What it saw last; None when nobody gave a linearizable member list.
-        transferee_id: Whom leadership was offered to; empty when to nobody.
-        added_id: ID that etcd has given to the learner; empty when it has not said so.
-        proposed: A change was sent and not turned down: it may have taken effect.
+        view: The last view; None when no member gave a linearizable member list.
+        transferee_id: The member that leadership was offered to; empty for none.
+        added_id: ID that etcd has given to the learner; empty without that answer.
+        proposed: Whether a change was sent and not refused: it may have taken effect.
         traits: What `check_leader`'s worker knows.
-        claims: What EtcdMembers say of who is a member; None when they were not asked for or could not be read.
-        heard: What members of that worker say of themselves, where nobody gave it a member list.
-        alone: The profile of `check_leader`'s worker names its own node's member and no other.
-        idle_nodes: Nodes of members that `check_leader`'s worker does not reach for which Temporal lists no worker.
-        worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` gives them
-            where each worker asks its own member alone, as long as it is not known which cluster is meant.
-        writes_acknowledged: After a removal: whether a write was committed through those that remain; None when that
-            was not tried.
+        claims: What EtcdMembers say about membership; None when they were not requested or could not be read.
+        heard: What members of that worker say of themselves, if no member gave it a member list.
+        alone: Whether the profile of `check_leader`'s worker names only its own node's member.
+        idle_nodes: Nodes of members that `check_leader`'s worker does not reach and for which Temporal lists no worker.
+        worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` returns them if
+            each worker asks only its own member, as long as the meant cluster is not known.
+        writes_acknowledged: After a removal: whether the remaining members have committed a write; None when that was
+            not tried.
         keyspace: The hash of the one member that was asked for it; None when there is none.
     """
 

@@ -1,4 +1,4 @@
-"""The member that an operation is about."""
+"""The member of an operation."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from etcd_handoff.wire import MemberId, Message
 
 
 class Target(Message):
-    """The member that an operation is about, pinned at the first look: names are never resolved again.
+    """The member of an operation, pinned at the first look: names are never resolved again.
 
     Attributes:
         cluster_id: Cluster that it was found in.
         member_id: Its ID; empty for a member that joins, until etcd has given it one.
         member_name: Its name then.
         peer_urls: Its peer URLs then.
-        present: Whether it was a member then; one that joins counts from its promotion on.
-        leader_before: Who led then.
+        present: Whether it was a member then. A joining member counts from its promotion on.
+        leader_before: The leader then.
         term_before: The raft term then.
     """
 

@@ -9,30 +9,30 @@ from etcd_handoff.contract import Remover
 from etcd_handoff.wire import Message
 
 APPROVAL_LAPSES_AFTER_SECONDS: Final = 86400.0
-"""How long an approval counts where the profile says nothing else: a day."""
+"""How long an approval counts if the profile has no other value: a day."""
 
 
 class WorkerInfo(Message):
-    """What the worker that takes a removal up knows; read once, so that replay on another worker sees the same.
+    """What the first worker of a removal knows. It is read once, so that a replay on another worker sees the same.
 
     Attributes:
-        search_attributes: The namespace has our search attributes.
-        remover: Who takes members out: `etcd`, this project itself, or `k0s`, which is only asked to; `both`: k0s is
-            asked to, so that it stops the node, and not waited for.
-        cluster_id: The profile's `cluster_id`; empty when it names none, and then EtcdMembers are the second witness.
-        kubernetes: The profile has Kubernetes.
-        nodes: Name of the node on which a member runs, by the member's name, where it is called otherwise.
-        sets_leave: `spec.leave` of a member that is out is to be true, as k0s has it.
-        k0s: k0s runs the members' nodes.
-        require_approval: The profile has every change wait for an approval.
-        snapshot: The profile has every change store a snapshot first.
-        hash_check: The profile has every change compare all voters' data first.
+        search_attributes: Whether the namespace has our search attributes.
+        remover: What removes members: `etcd` (this project) or `k0s`, which is asked for it. With `both`, k0s is asked
+            so that it stops the node, and not waited for.
+        cluster_id: The profile's `cluster_id`; empty when it names none. Then EtcdMembers are the second source.
+        kubernetes: Whether the profile has Kubernetes.
+        nodes: Node of each member whose name differs from its node's, by the member's name.
+        sets_leave: Whether to set `spec.leave` of a member that is out, as k0s does it.
+        k0s: Whether k0s runs the members' nodes.
+        require_approval: Whether every change waits for an approval.
+        snapshot: Whether every change stores a snapshot first.
+        hash_check: Whether every change compares all voters' data first.
         min_voters: Nothing is done that would leave fewer voters.
-        change_windows: When the profile lets changes begin; empty for any time.
+        change_windows: When changes may begin; empty for any time.
         time_zone: The time zone of these windows, by its name.
-        four_eyes: The profile has somebody else than its starter approve every change.
+        four_eyes: Whether a person other than its starter must approve every change.
         approval_lapses_after_seconds: How long an approval counts.
-        notifies: Events of operations that a webhook is told; empty where there is none.
+        notifies: Events of operations that a webhook gets; empty without a webhook.
     """
 
     search_attributes: bool
@@ -54,11 +54,11 @@ class WorkerInfo(Message):
 
 
 def known_traits(known: WorkerInfo | None, from_look: WorkerInfo | None) -> WorkerInfo | None:
-    """Return what is known of the profile after a look: what the first worker knew, and what says where things are.
+    """Return the known traits after a look: those of the first worker, and the later ones that say where things are.
 
     An operation keeps the policies that it began with. But remedies ask for a `cluster_id` or a table `nodes` in the
     profile, so a waiting operation takes these from later looks. While a profile's Kubernetes is rolled out, the first
-    worker may not have it yet; others can write the record.
+    worker may not have it yet. Others can write the record.
     """
     if known is None or from_look is None:
         return known or from_look

@@ -1,7 +1,7 @@
-"""What users and other programs see: requests, results, progress, names of states and failures, IDs.
+"""The contract with users and other programs: requests, results, progress, names of states and failures, IDs.
 
-Everything here is immutable and fits a Temporal payload. Nothing here holds an endpoint or a secret, because all of it
-ends in workflow histories.
+All of it is immutable and fits a Temporal payload. It contains no endpoint and no secret, because all of it gets into
+workflow histories.
 """
 
 from etcd_handoff.contract.membership import (

@@ -1,6 +1,6 @@
-"""What users and other programs see of the operations that consist of additions and removals: requests and results.
+"""Requests and results of the operations that consist of additions and removals (contract).
 
-What they have in common with all operations is in `requests.py` and `results.py`.
+Their common part with all operations is in `requests.py` and `results.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from etcd_handoff.contract.results import KnownOutcome, OperationResult
 from etcd_handoff.wire import MemberName, Message, NewMemberName, PeerUrl, Request
 
 MOST_MEMBERS: Final = 15
-"""Far more than etcd's people advise: seven."""
+"""Far more than seven, which the etcd project recommends as the most."""
 MOST_URLS: Final = 16
 LONGEST_SUBJECT: Final = 100
-"""Characters of a list of names."""
+"""The most characters of a list of names."""
 
 
 class ReplacementRequest(JoiningRequest):
@@ -26,7 +26,7 @@ class ReplacementRequest(JoiningRequest):
 
     Attributes:
         member: Name of the member that leaves, or its ID in hex.
-        name: Name of the member that takes its place; it is to be started with this name.
+        name: Name of the member that takes its place. It is to be started with this name.
         peer_urls: All peer URLs of that member.
     """
 
@@ -40,7 +40,7 @@ class ReplacementRequest(JoiningRequest):
 
     @property
     def subject(self) -> str:
-        """The member that leaves, as it was asked for."""
+        """The member that leaves, as the request names it."""
         return self.member
 
     @property
@@ -50,7 +50,7 @@ class ReplacementRequest(JoiningRequest):
 
     @property
     def summary(self) -> str:
-        """One line on what it is for."""
+        """One line on the operation."""
         return f"Replace member {self.member} of etcd cluster {self.cluster} by {self.name}"
 
     @property
@@ -96,19 +96,19 @@ class MembershipRequest(JoiningRequest):
 
     @property
     def subject(self) -> str:
-        """The names of the members that are wanted."""
+        """The names of the wanted members."""
         names = ", ".join(member.name for member in self.members)
         return names if len(names) <= LONGEST_SUBJECT else f"{names[: LONGEST_SUBJECT - 3]}..."
 
     @property
     def wish(self) -> tuple[str, ...]:
-        """The members, whatever their order."""
+        """The members, in a canonical order."""
         urls = {member.name: sorted(map(peer_url.canonical, member.peer_urls)) for member in self.members}
         return tuple(f"{name} {' '.join(urls[name])}" for name in sorted(urls))
 
     @property
     def summary(self) -> str:
-        """One line on what it is for."""
+        """One line on the operation."""
         return f"Let etcd cluster {self.cluster} have the members {self.subject}"
 
     @property
@@ -118,22 +118,22 @@ class MembershipRequest(JoiningRequest):
 
 
 OPERATIONS: Final = (RemovalRequest, AdditionRequest, ReplacementRequest, MembershipRequest)
-"""All that takes a turn to change a cluster."""
+"""All operations that take a turn to change a cluster."""
 
 
 class PartResult(Message):
-    """An addition or a removal that has ended well, as a part of something larger.
+    """An addition or a removal that has ended well, as a part of a larger operation.
 
     Attributes:
         kind: `add` or `remove`.
         member_id: The member's ID.
         member_name: Its name.
         outcome: How it ended.
-        status_recorded: True when its EtcdMember says what is true.
+        status_recorded: Whether its EtcdMember has the true status.
         status_note: Why it does not.
         writes_acknowledged: As in the result of a removal.
-        process: Of a member that was replaced: what has become of its etcd and its data, or what is left to do on its
-            node; empty where that node names no command for it.
+        process: Of a member that was replaced: the state of its etcd and its data, or what is left to do on its node;
+            empty if that node names no command for it.
     """
 
     kind: Literal["add", "remove"]
@@ -147,7 +147,7 @@ class PartResult(Message):
 
 
 class PartsResult(OperationResult):
-    """What the result of an operation has that consists of parts.
+    """The common result of the operations that consist of parts.
 
     Attributes:
         parts: Additions and removals that have ended, in order.
@@ -197,7 +197,7 @@ class ListedMember(Message):
 class MembershipResult(PartsResult):
     """Result of the workflow `ApplyMembership` (contract): `applied` or `already-applied`.
 
-    `member_id` and `peer_urls` are empty, and `member_name` has the names that were wanted.
+    `member_id` and `peer_urls` are empty, and `member_name` has the wanted names.
 
     Attributes:
         members: All members, as they were seen last.

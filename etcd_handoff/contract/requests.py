@@ -1,4 +1,4 @@
-"""What people ask for: the inputs of operations, and of the updates that they take (contract)."""
+"""Inputs of operations, and of the updates that they accept (contract)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
 
 def removal_summary(member: str, cluster: str) -> str:
-    """One line on what a removal is for.
+    """Return one line on a removal.
 
     Args:
         member: The member, for people.
@@ -26,7 +26,7 @@ def removal_summary(member: str, cluster: str) -> str:
 
 
 class OperationRequest(Request):
-    """What the input of every operation on a cluster has.
+    """The common input of all operations on a cluster.
 
     Attributes:
         cluster: Name of a cluster profile in the workers' configuration.
@@ -34,12 +34,12 @@ class OperationRequest(Request):
         require_approval: Wait for the update `approve` before anything is changed.
         not_before: When it may make its first change at the earliest; empty for any time.
         not_after: When it may make its first change at the latest, after which it fails; empty for any time.
-        blocked_timeout_seconds: How long, in all, the operation waits for what may pass by itself.
-        dry_run: Look, plan, and end with outcome `planned`; nothing is changed.
+        blocked_timeout_seconds: How long, in all, the operation waits for a condition that may pass.
+        dry_run: Look, plan, and end with outcome `planned`. Nothing is changed.
         workflow_type: The workflow that carries it out.
-        noun: What people call it.
-        adds: It makes something a member, and does not take a member out.
-        of_parts: It consists of additions and removals, one after the other.
+        noun: Its kind in messages.
+        adds: Whether it adds a member and removes none.
+        of_parts: Whether it consists of additions and removals, one after the other.
     """
 
     workflow_type: ClassVar[str]
@@ -64,27 +64,39 @@ class OperationRequest(Request):
 
     @property
     def subject(self) -> str:
-        """The member as it was asked for."""
+        """The member as the request names it.
+
+        Raises:
+            NotImplementedError: The subclass does not define it.
+        """
         raise NotImplementedError
 
     @property
     def wish(self) -> tuple[str, ...]:
-        """What is wanted beside what the workflow ID says; a start with another wish is not the same operation."""
+        """The goal beside the workflow ID. A start with another wish is not the same operation."""
         return ()
 
     @property
     def summary(self) -> str:
-        """One line on what it is for."""
+        """One line on the operation.
+
+        Raises:
+            NotImplementedError: The subclass does not define it.
+        """
         raise NotImplementedError
 
     @property
     def start_id(self) -> str:
-        """The workflow ID under which our client starts it; no start joins a dry run and takes its end for its own."""
+        """The workflow ID under which our client starts it. A dry run has another one, so no start joins it.
+
+        Raises:
+            NotImplementedError: The subclass does not define it.
+        """
         raise NotImplementedError
 
 
 class CheckedRequest(OperationRequest):
-    """What the input of an operation has before which the data can be looked after.
+    """The common input of operations that can check or save the data first.
 
     Attributes:
         snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
@@ -109,12 +121,12 @@ class RemovalRequest(CheckedRequest):
 
     @property
     def subject(self) -> str:
-        """The member as it was asked for."""
+        """The member as the request names it."""
         return self.member
 
     @property
     def summary(self) -> str:
-        """One line on what it is for."""
+        """One line on the operation."""
         return removal_summary(self.member, self.cluster)
 
     @property
@@ -125,11 +137,11 @@ class RemovalRequest(CheckedRequest):
 
 
 class JoiningRequest(CheckedRequest):
-    """What the input of an operation has that may add a member.
+    """The common input of operations that may add a member.
 
     Attributes:
-        progress_timeout_seconds: How long a learner may make no progress, its start included, before that is a reason
-            of its own.
+        progress_timeout_seconds: How long a learner may make no progress, its start included, before that is a separate
+            reason.
     """
 
     progress_timeout_seconds: float = Field(default=600, gt=0, le=SECONDS_IN_30_DAYS, allow_inf_nan=False)
@@ -139,8 +151,8 @@ class AdditionRequest(JoiningRequest):
     """Input of the workflow `AddMember`.
 
     Attributes:
-        name: Name that the member will have; it is to be started with this name.
-        peer_urls: All its peer URLs; etcd gives none of them to two members.
+        name: Name that the member will have. It is to be started with this name.
+        peer_urls: All its peer URLs. etcd gives none of them to two members.
     """
 
     workflow_type = "AddMember"
@@ -152,17 +164,17 @@ class AdditionRequest(JoiningRequest):
 
     @property
     def subject(self) -> str:
-        """The member as it was asked for."""
+        """The member as the request names it."""
         return self.name
 
     @property
     def wish(self) -> tuple[str, ...]:
-        """Its peer URLs, in whatever order and spelling they were given."""
+        """Its peer URLs, in a canonical order and spelling."""
         return tuple(sorted(map(peer_url.canonical, self.peer_urls)))
 
     @property
     def summary(self) -> str:
-        """One line on what it is for."""
+        """One line on the operation."""
         return f"Add member {self.name} to etcd cluster {self.cluster}"
 
     @property
@@ -172,7 +184,7 @@ class AdditionRequest(JoiningRequest):
 
 
 class Approval(Request):
-    """Input of the update `approve`: who lets the removal go on, and why."""
+    """Input of the update `approve`: who approves, and why."""
 
     by: str = Field(default="", max_length=200)
     comment: str = Field(default="", max_length=1000)
@@ -185,7 +197,7 @@ class Recheck(Request):
 
 
 class Pause(Request):
-    """Input of the updates `pause` and `resume`: who says so, and why."""
+    """Input of the updates `pause` and `resume`: who sends it, and why."""
 
     by: str = Field(default="", max_length=200)
     reason: str = Field(default="", max_length=1000)

@@ -11,7 +11,7 @@ from etcd_handoff.wire import Message
 
 
 class StepOutcome(StrEnum):
-    """How an activity ended, as the operator reads it."""
+    """How an activity ended, for the operator."""
 
     OBSERVED = "observed"
     UNAVAILABLE = "unavailable"
@@ -42,7 +42,7 @@ class StepOutcome(StrEnum):
 
 
 Known = Annotated[StepOutcome | str, Field(union_mode="left_to_right")]
-"""An outcome; one that a newer worker knows and this one does not is text."""
+"""An outcome. One that only a newer worker knows is text."""
 
 
 class Step(Message):
@@ -82,11 +82,11 @@ class Outcome(StrEnum):
 
 
 KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
-"""How a removal ended well; what a newer worker knows and this one does not is text."""
+"""How a removal ended well. An outcome that only a newer worker knows is text."""
 
 
 class OperationResult(Message):
-    """What the result of every operation has (contract).
+    """The common result of all operations (contract).
 
     Attributes:
         outcome: How it ended; `planned` for a dry run.
@@ -99,16 +99,17 @@ class OperationResult(Message):
         leader_after: Leader's ID at the last look.
         term_before: Raft term at the first look.
         term_after: Raft term at the last look.
-        status_recorded: True when the EtcdMember says what is true.
+        status_recorded: Whether the EtcdMember has the true status.
         status_note: Why it does not, or anything else to know about the resource.
         next_steps: What is left to do by hand: with k0s on the node of the member, and where another one has its name.
         steps: The activities in order: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
-        asked_by: Who started it, by the identity that Temporal has recorded; for an order on an EtcdMember, who gave
-            it, as far as the API server tells. Empty when nobody is known.
+        asked_by: Who started it, by the identity that Temporal has recorded. For an order on an EtcdMember, who gave
+            it, as far as the API server reports that. Empty when that is not known.
         reason: Why, in the words of the request.
-        approved_by: Who approved it, by the name given and the identity that Temporal has recorded; empty for nobody.
-        plan: What it would do, in words; for a dry run alone.
+        approved_by: Who approved it, by the given name and the identity that Temporal has recorded; empty without an
+            approval.
+        plan: What it would do, in words; only for a dry run.
         blocked_by: Dry run only: what it would have to wait for; empty when nothing.
     """
 
@@ -139,8 +140,8 @@ class RemovalResult(OperationResult):
 
     Attributes:
         was_leader: True when the member led at any look of this run.
-        writes_acknowledged: Whether a write was committed by the members that remain, after the removal; None when that
-            was not tried.
+        writes_acknowledged: Whether the remaining members committed a write after the removal; None when that was not
+            tried.
         snapshot: Where a requested snapshot was stored: node and file.
     """
 
@@ -154,8 +155,8 @@ class AdditionResult(OperationResult):
 
     Attributes:
         snapshot: Where a requested snapshot was stored: node and file.
-        join_configuration: What etcd was to be started with when that was last said, by environment variable; for a dry
-            run what it would be as things are.
+        join_configuration: The last known configuration to start etcd with, by environment variable. For a dry run,
+            what it would be now.
     """
 
     snapshot: str = ""

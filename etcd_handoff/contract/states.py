@@ -42,7 +42,7 @@ BRIEF_STATES: Final = frozenset(
         HandoffState.RECORDING,
     }
 )
-"""States that last some milliseconds as a rule: nobody could read them, so no search attribute shows them."""
+"""States that usually last some milliseconds. That is too short to read, so no search attribute shows them."""
 
 
 class FailureType(StrEnum):
@@ -59,7 +59,7 @@ class FailureType(StrEnum):
 
 
 KnownState = Annotated[HandoffState | str, Field(union_mode="left_to_right")]
-"""Where a removal stands; what a newer worker knows and this one does not is text."""
+"""Where a removal stands. A state that only a newer worker knows is text."""
 
 
 class Progress(Message):
@@ -68,16 +68,16 @@ class Progress(Message):
     Attributes:
         state: Where the removal stands.
         cluster: Cluster profile.
-        member: The member as it was asked for.
+        member: The member as the request names it.
         member_id: The pinned member ID; empty before the first look.
         doing: What is happening now, in words.
         waiting_for: What would unblock it; empty when nothing blocks.
         blocked_reason: Which rule blocks it, such as `QuorumAtRisk`; empty when nothing blocks.
-        since: Since when it is in its state, ISO 8601; looks in between do not count, nor do states that pass at once.
+        since: Since when it is in its state, ISO 8601. Looks in between and brief states do not count.
         part: Which of its parts runs, in words; empty where it has none, and between two.
-        point_of_no_return: True once the change may have been proposed: it only rolls forward from there.
-        join_configuration: What etcd is to be started with, by environment variable, as long as a member that was
-            added has not started.
+        point_of_no_return: True once the change may have been proposed. From there it only rolls forward.
+        join_configuration: What etcd is to be started with, by environment variable, as long as a member that was added
+            has not started.
         steps: Activities that have ended: the first 20 and the last 50.
         steps_left_out: How many activities between those are left out.
     """

@@ -6,13 +6,13 @@ from datetime import timedelta
 from typing import Final
 
 TASK_QUEUE: Final = "etcd-handoff"
-"""Default task queue; setting `task_queue`."""
+"""Default task queue, for the setting `task_queue`."""
 TASK_TIMEOUT: Final = timedelta(seconds=2)
-"""A worker that is killed while it decides what comes next is given up after this, not after Temporal's 10 s."""
+"""The time-out of a workflow task, after which a killed worker is given up. Temporal's default is 10 s."""
 QUEUE_TASK_TIMEOUT: Final = timedelta(seconds=10)
-"""The same for workflows that live long: what they have to replay takes its time."""
+"""The time-out for workflows that live long, since their replay takes time."""
 
 
 def node_queue(task_queue: str, node: str) -> str:
-    """The task queue that only the worker of a node serves (contract)."""
+    """Return the task queue that only the worker of a node serves (contract)."""
     return f"{task_queue}/node/{node}"
