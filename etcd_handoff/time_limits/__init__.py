@@ -1,10 +1,10 @@
-"""How long everything takes, waits or holds, with the reason at each value: one group for each part of the product.
+"""How long everything takes, waits or holds, with the reason for each value, in one group for each part of the product.
 
-Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`, so that a test or a benchmark replaces a whole
-group (`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds; those that end in
-`_attempts` count attempts; `_timeout`, `_pause`, `_delay` and `_grace` are `timedelta`, as Temporal's SDK takes them.
-What an operator may set is in the configuration instead, and what a request may set (`blocked_timeout_seconds`,
-`progress_timeout_seconds`) in `contract/requests.py`. Retry policies of activities are beside their calls, in
+Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`. So a test or a benchmark replaces a whole group
+(`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds, and those that end in
+`_attempts` count attempts. `_timeout`, `_pause`, `_delay` and `_grace` are `timedelta`, as in Temporal's SDK. What an
+operator may set is in the configuration instead. What a request may set (`blocked_timeout_seconds`,
+`progress_timeout_seconds`) is in `contract/requests.py`. Retry policies of activities are beside their calls, in
 `workflows`.
 """
 

@@ -12,24 +12,23 @@ class EtcdTiming:
     """Calls to etcd: connections, looks, the lock."""
 
     hedge_seconds: float = 0.2
-    """How long one endpoint may be silent before the next is asked too, where any of them will do."""
+    """How long one endpoint may be silent before the next is asked too, if any answer is sufficient."""
     file_check_seconds: float = 1.0
-    """How often, at most, certificates and passwords are looked at for a change."""
+    """Shortest pause between checks of certificates and passwords for a change."""
     late_member_seconds: float = 0.02
-    """What a member that did not answer the last look gets beyond the slowest of the others."""
+    """How much longer than the others a member may take that did not answer the last look."""
     second_look_seconds: float = 0.05
-    """Pause before answers that contradict each other are read once more: a membership change may just be passing."""
+    """Pause before contradictory answers are read once more: a membership change may just be passing."""
     lock_stale_seconds: float = 20.0
-    """After so long without a new revision, at least, the lock counts as left behind: `etcd.lock.stale_seconds` has
-    more where a profile's time-outs need it. A removal holds the lock for one look and one change, and takes it anew
-    after every pause."""
+    """How long without a new revision before the lock counts as left, at least. `etcd.lock.stale_seconds` has more if a
+    profile's time-outs need it. A removal holds the lock for one look and one change, and takes it anew after every
+    pause."""
     lock_pauses_seconds: float = 6.0
-    """What the holder of the lock may wait between its calls, at most."""
+    """How long the holder of the lock may wait between its calls, at most."""
     lock_call_seconds: float = 1.0
-    """Deadline, at least, of a write that only shows that writes are committed: more would hold the removal up."""
+    """Deadline, at least, of a write that only shows that writes are committed. More would delay the removal."""
     snapshot_idle_seconds: float = 30.0
-    """How long a snapshot's stream may bring nothing; a connection that went dark says nothing for a quarter of an
-    hour."""
+    """How long a snapshot's stream may bring nothing. A dead connection gives no error for a quarter of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +36,40 @@ class KubernetesTiming:
     """Calls to API servers: clients, failover, watches."""
 
     hedge_seconds: float = 0.15
-    """How long an API server may be silent before the next one is asked too; a healthy one needs some 10 ms."""
+    """How long an API server may be silent before the next one is asked too. A healthy one needs some 10 ms."""
     identify_seconds: float = 60.0
-    """How often, at most, contexts are compared: a kubeconfig may be changed so that one leads to another cluster."""
+    """Shortest pause between comparisons of contexts: a changed kubeconfig may lead to another cluster."""
     watch_seconds: int = 300
-    """After so long an API server ends a watch by itself, and it is opened again."""
+    """How long until an API server ends a watch, which is then opened again."""
     watch_silence_seconds: float = 90.0
-    """A watch without a word for so long is dead: bookmarks come about once a minute."""
+    """How long a watch may be silent before it counts as dead: bookmarks come about once a minute."""
     watch_again_seconds: float = 1.0
     """Pause between attempts to open a watch that broke or was refused."""
     idle_connection_seconds: float = 1.0
-    """How long an idle connection stands: the steps of a removal lie closer together, retries soon do not."""
+    """How long an idle connection stays open: the steps of a removal follow each other faster, retries soon do not."""
     file_check_seconds: float = 1.0
-    """How often, at most, a kubeconfig and its files are looked at for changes."""
+    """Shortest pause between checks of a kubeconfig and its files for changes."""
     renew_before_seconds: float = 60.0
-    """Credentials are renewed so long before their end, or in the last tenth of their time when that is shorter."""
+    """How long before their end credentials are renewed, or the last tenth of their time when that is shorter."""
     renew_again_seconds: float = 5.0
-    """Pause between attempts to renew credentials that still hold."""
+    """Pause between attempts to renew credentials that are still valid."""
     refused_again_seconds: float = 1.0
-    """How long after a client was opened because of a refusal another refusal opens none: its credentials are wrong."""
+    """How long a client opened after a refusal is kept despite another refusal: its credentials are wrong."""
     failed_again_seconds: float = 0.5
-    """How long the credentials of a context are not asked for again after they could not be had."""
+    """How long the credentials of a context are not requested again after a failure."""
     replaced_client_seconds: float = 60.0
     """How long a client that was replaced stays open for requests that still use it."""
     plugin_seconds: float = 30.0
-    """Time for a credential plugin; those of clouds take some seconds. Requests do not wait so long, the next finds
-    it."""
+    """Time for a credential plugin. Those of clouds take some seconds. Requests do not wait so long, but the next one
+    finds the result."""
     leftover_seconds: float = 60.0
-    """Age from which a folder of a process that has ended is removed."""
+    """Age from which the folder of an ended process is removed."""
     events_seconds: float = 3.0
-    """Time for all Events of one removal: they are news, and nobody waits for them."""
+    """Time for all Events of one removal: they are news, and no step waits for them."""
     prefetch_counts_seconds: float = 2.0
-    """For so long an EtcdMember that was read ahead is not read again."""
+    """How long an EtcdMember that was read ahead is not read again."""
     prefetch_pause_seconds: float = 0.002
-    """Pause before an EtcdMember is read ahead: a TLS handshake would hold up the answer of the step that wants it."""
+    """Pause before an EtcdMember is read ahead: a TLS handshake would delay the answer of the step that needs it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +77,28 @@ class WorkerTiming:
     """The worker process and its probes."""
 
     sticky_timeout: timedelta = timedelta(milliseconds=100)
-    """How long the next decision waits for the worker that made the last one: after `kill -9` another takes over."""
+    """How long the next workflow task waits for the last worker: after `kill -9` another one takes over."""
     shutdown_grace: timedelta = timedelta(seconds=3)
-    """How long activities under way may finish after SIGTERM."""
+    """How long running activities may finish after SIGTERM."""
     heartbeat_throttle: timedelta = timedelta(milliseconds=250)
-    """Heartbeats leave at once, so that cancellations reach an activity quickly: the SDK would hold them for 30 to
-    60 s."""
+    """The SDK's throttle of heartbeats. They leave at once, so that cancellations reach an activity quickly. The SDK's
+    default holds them for 30 to 60 s."""
     probe_timeout: timedelta = timedelta(seconds=5)
-    """How long Temporal may take for the question whether it still answers."""
+    """How long Temporal may take to answer the check whether it answers."""
     probe_pause_seconds: float = 5.0
-    """Pause between two of these questions; the files for probes are renewed as often."""
+    """Pause between these checks. The files for probes are renewed as often."""
     probe_silence_seconds: float = 15.0
-    """After so long without an answer a worker counts as one that takes no work."""
+    """How long without an answer before a worker counts as one that takes no work."""
     probe_stuck_seconds: float = 45.0
-    """After so long without a turn of the event loop's own clockwork a process counts as stuck; systemd's watchdog
-    allows a little more."""
+    """How long without a turn of the event loop before a process counts as stuck. systemd's watchdog allows a little
+    more."""
     metrics_pause_seconds: float = 15.0
-    """Pause between two looks at what metrics tell of open workflows and certificates."""
+    """Pause between reads of open workflows and certificates for the metrics."""
     identity_pause_seconds: float = 30.0
-    """Pause between two looks at when certificates end, which lists of workers tell."""
+    """Pause between checks of when certificates end, which lists of workers show."""
     fresh_seconds: float = 75.0
-    """A worker asks for work at least once a minute, and counts as alive for so long; Temporal lists one for five
-    minutes after its last request."""
+    """How long a worker counts as alive after a request. It asks for work at least once a minute. Temporal lists it for
+    five minutes after its last request."""
     exit_seconds: float = 1.0
     """How long a script's end waits for the SDK's own threads."""
 

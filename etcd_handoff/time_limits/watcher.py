@@ -11,19 +11,19 @@ class WatcherTiming:
     """The watcher of EtcdMembers: rounds and retries."""
 
     resync_seconds: float = 300.0
-    """How often all EtcdMembers are compared though nothing has changed, where a watcher is not told otherwise."""
+    """Pause between comparisons of all EtcdMembers when nothing has changed, unless the watcher has its own value."""
     resync_soon_seconds: float = 1.0
-    """The same where the last round left something to be done."""
+    """This pause when the last round left something to be done."""
     first_retry_seconds: float = 15.0
-    """First pause before a removal is tried again that has failed; `pause_growth` makes the next ones longer."""
+    """First pause before a failed removal is tried again. `pause_growth` makes the next ones longer."""
     longest_retry_seconds: float = 600.0
     """Longest pause before a removal is tried again."""
     first_back_off_seconds: float = 1.0
-    """First pause after a round that has failed; the next ones grow likewise."""
+    """First pause after a failed round. The next ones grow likewise."""
     longest_back_off_seconds: float = 60.0
-    """Longest pause after rounds that have failed."""
+    """Longest pause after failed rounds."""
     pause_growth: float = 2.0
-    """By which each of these pauses is longer than the last."""
+    """Factor by which each of these pauses is longer than the last."""
 
 
 WATCHER: Final = WatcherTiming()
