@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from activities.etcd_looks import SeenBefore
 from activities.etcd_proposal import Proposal
-from activities.leave_to_other_worker import leave_to_another_if_blind
+from activities.leave_to_other_worker import leave_reading_to_another_if_blind
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
@@ -195,7 +195,7 @@ class SyncWait:
             else:
                 view, note = await self._looks.look(self._ask.doubtful)
                 if view is None and is_first:
-                    await leave_to_another_if_blind(self._looks, note)
+                    await leave_reading_to_another_if_blind(self._looks, note)
                 now_in_sync, changed, note = self._judged(view, note)
                 if changed:
                     return self._ended(StepOutcome.NOT_IN_SYNC, note, view)

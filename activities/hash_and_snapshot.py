@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities import snapshots
 from activities.etcd_looks import SeenBefore, doubt
 from activities.interceptor import STEP_FAILS, StepClock
-from activities.leave_to_other_worker import leave_to_another_if_blind
+from activities.leave_to_other_worker import leave_reading_to_another_if_blind
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, StepResult
 from etcd_handoff.contract import StepOutcome
@@ -57,14 +57,14 @@ class HashAndSnapshotActivities:
         clock, looks = StepClock(self._node), self._looks_at(act.cluster)
         view, note = await looks.look(act.doubtful if act.member_id else ())
         if view is None and not act.member_id:
-            await leave_to_another_if_blind(looks, note)
+            await leave_reading_to_another_if_blind(looks, note)
         if view is None or (note := doubt(view, act)):
             return StepResult(step=clock.step(StepOutcome.UNAVAILABLE, note), view=view)
         if act.member_id:
             keyspace, note = await _hash_of(looks.gateway, act.member_id, view.label(act.member_id), act.newest)
             outcome = StepOutcome.OBSERVED if keyspace else StepOutcome.UNAVAILABLE
             return StepResult(step=clock.step(outcome, note), view=view, keyspace=keyspace)
-        voters = voters_to_compare(view.voters, {act.target_id, *act.leaving_later})
+        voters = voters_to_compare(view.voters, act.left_out)
         outcome, note = await compare_hashes(looks.gateway, voters)
         return StepResult(step=clock.step(outcome, note), view=view)
 
@@ -86,7 +86,7 @@ class HashAndSnapshotActivities:
             return StepResult(step=clock.step(StepOutcome.FAILED, text))
         view, note = await looks.look(act.doubtful, seen=SeenBefore(act).view)
         if view is None and act.seen is None:
-            await leave_to_another_if_blind(looks, note)
+            await leave_reading_to_another_if_blind(looks, note)
         leaving = {act.target_id, *act.leaving_later}
         source = snapshots.source_of(view, leaving) if view else None
         if view is None or source is None or (note := doubt(view, act)):

@@ -26,20 +26,35 @@ if TYPE_CHECKING:
 
 
 def leave_to_another(looks: Looks, why: str) -> None:
-    """Leave the step to another worker if this one asks only its own node's member.
+    """Leave the step to another worker if this one asks only its own node's member, and other attempts are left.
 
     Raises:
         ApplicationError: Another attempt is to be made.
     """
-    if looks.own_member_alone and activity.info().attempt < time_limits.STEPS.elsewhere_attempts:
+    info = activity.info()
+    most = (info.retry_policy.maximum_attempts if info.retry_policy else 0) or time_limits.STEPS.elsewhere_attempts
+    if looks.own_member_alone and info.attempt < min(most, time_limits.STEPS.elsewhere_attempts):
         raise ApplicationError(why, type=STEP_FAILS, next_retry_delay=time_limits.STEPS.elsewhere_pause)
 
 
 async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
-    """Leave the step to another worker if this one's only member is no voter that answers for itself.
+    """Leave the step to another worker if this one's only member does not answer for itself.
 
-    A voter that answers without a member list has lost the quorum or waits for a leader. Other workers see no more
-    then. A learner gives no list at any time, while other members do.
+    A member that answers without a member list has lost the quorum or waits for a leader. Other workers see no more
+    then.
+
+    Raises:
+        ApplicationError: Another attempt is to be made.
+    """
+    if looks.own_member_alone and not await looks.heard():
+        leave_to_another(looks, why)
+
+
+async def leave_reading_to_another_if_blind(looks: Looks, why: str) -> None:
+    """Leave a step that changes nothing to another worker, also if this one's only member is a learner.
+
+    A learner gives no list at any time, while other members do. An attempt at a change is not left for that: after a
+    second attempt it counts as possible that the first one has proposed the change.
 
     Raises:
         ApplicationError: Another attempt is to be made.

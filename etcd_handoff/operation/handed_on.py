@@ -28,6 +28,7 @@ class HandedOn(Message):
             that has the name there later has joined since.
         binding: The cluster that is meant, and how far it has been seen.
         voters_seen: IDs of the voters in the last list that was believed.
+        others_leaving: IDs of members that removals took out which were with this operation in the queue.
         steps: First and last activities that have ended.
         steps_left_out: How many between them are left out.
         pauses: How many pauses in a row have ended without a `recheck`.
@@ -72,6 +73,7 @@ class HandedOn(Message):
     unlisted_in: str = ""
     binding: Binding = Binding()
     voters_seen: tuple[str, ...] = ()
+    others_leaving: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
     pauses: int = 0

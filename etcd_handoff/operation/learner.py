@@ -15,7 +15,7 @@ from etcd_handoff.operation import join, observation, view_doubts
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Activity
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
-from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, plan
+from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, lag, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import MemberView
@@ -78,20 +78,22 @@ def member_of(state: OperationState) -> MemberView | None:
 
 
 def noted(state: OperationState) -> OperationState:
-    """Return the state with the learner's progress: it has started, or lags less than ever before.
+    """Return the state with the learner's progress: it has started, or lags less than before.
 
-    A growing raft index is no progress: a learner may still fall behind.
+    A growing raft index is no progress: a learner may still fall behind. If it has fallen far behind, as one that was
+    down, its lag is measured from there.
     """
     member, known = member_of(state), state.joining
     if member is None or state.view is None:
         return state
     starts = bool(member.name) and not known.has_started
-    lag = max((m.raft_index for m in state.view.healthy_voters), default=0) - member.raft_index
-    counts = bool(member.name and state.view.healthy_voters)
-    least = lag if counts and (known.least_lag is None or lag < known.least_lag) else known.least_lag
-    if known.mark_at is not None and not starts and least == known.least_lag:
-        return state
-    return state.with_joining(has_started=bool(member.name), least_lag=least, mark_at=state.since)
+    least, progresses = known.least_lag, known.mark_at is None or starts
+    if member.name and member.reachable and state.view.healthy_voters:
+        behind = max(0, lag(state.view, member))
+        progresses = progresses or least is None or behind < least
+        least = behind if least is None or not least <= behind <= least + CAUGHT_UP_ENTRIES else least
+    mark_at = state.since if progresses else known.mark_at
+    return state.with_joining(has_started=bool(member.name), least_lag=least, mark_at=mark_at)
 
 
 def waits(state: OperationState, decision: Blocked) -> OperationState:

@@ -29,7 +29,7 @@ minutes."""
 
 def decide(state: OperationState) -> Decided | OperationState:
     """Compare the voters through one worker, or hash the next of them through their own nodes."""
-    ask = CheckHashInput(**dict(act_input(state)))
+    ask = CheckHashInput(**dict(act_input(state)), left_out=_left_out(state))
     whole = CheckHash(ask=ask, summary="compare the data of the voters")
     if state.view is None or not state.view.merged:
         return Decided(state, whole)
@@ -77,23 +77,35 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
     return StepResult(step=step)
 
 
-def voters_to_compare(voters: Sequence[MemberView], leaving: Collection[str]) -> tuple[MemberView, ...]:
-    """Return the voters whose data are compared: those that stay, if they are most of the voters; else all.
+def voters_to_compare(voters: Sequence[MemberView], left_out: Collection[str]) -> tuple[MemberView, ...]:
+    """Return the voters whose data are compared: all but those left out, if these are most of the voters; else all.
 
     A member that leaves takes its copy along. So one that is down, or whose data are the ones that differ, can be
-    removed or replaced. Where those that stay are no majority, their copies do not show which data are right.
+    removed. Where those that stay are no majority, their copies do not show which data are right.
 
     Args:
         voters: All voters.
-        leaving: IDs of the members that leave by the change.
+        left_out: IDs of members that leave by the change.
     """
-    stay = tuple(m for m in voters if m.id not in leaving)
+    stay = tuple(m for m in voters if m.id not in left_out)
     return stay if 2 * len(stay) > len(voters) else tuple(voters)
 
 
 def _compared_voters(state: OperationState) -> tuple[MemberView, ...]:
+    return voters_to_compare(state.view.voters, _left_out(state)) if state.view else ()
+
+
+def _left_out(state: OperationState) -> tuple[str, ...]:
+    """Return the IDs of the members whose data need not be compared, since they leave.
+
+    In a larger change a new member may join before one leaves, and it copies the data of the leader. So a member that
+    works, or leads, is compared there.
+    """
     leaving = {state.target.member_id, *view_doubts.leaving(state)}
-    return voters_to_compare(state.view.voters, leaving) if state.view else ()
+    if state.whole is not None and state.view is not None:
+        leader = state.view.leadership
+        leaving -= {m.id for m in state.view.healthy_voters} | ({leader.id} if leader else set())
+    return tuple(sorted(leaving))
 
 
 def silent(voters: Iterable[MemberView]) -> str:

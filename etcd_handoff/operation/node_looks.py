@@ -202,7 +202,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         now: The time, in seconds.
     """
     views, why, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(silent)
-    heard = dict[str, "tuple[HeardMember, ...]"]()
+    heard: dict[str, tuple[HeardMember, ...]] = {} if report.view else {report.step.node: report.heard}
     for node, result in zip(nodes, results, strict=False):
         asleep.pop(node, None)
         if isinstance(result, StepFailure):
@@ -223,7 +223,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         return NodeAnswers(report, asleep)
     view = merged(first, first_node, others, why, table, heard)
     agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
-    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*views, *heard, report.step.node})
+    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*views, *heard})
     leader = view.leadership
     note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
     also = f"; also seen from {', '.join(sorted(views))}" if views else ""

@@ -37,6 +37,7 @@ SHARED: Final = frozenset(
         "traits",
         "binding",
         "voters_seen",
+        "others_leaving",
         "blocked_seconds_left",
         "steps",
         "steps_left_out",

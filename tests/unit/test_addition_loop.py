@@ -15,6 +15,7 @@ from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailur
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
+from etcd_handoff.planning import CAUGHT_UP_ENTRIES
 from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member
 from tests.unit.test_removal_loop import Drive, report, step
 
@@ -299,6 +300,19 @@ def test_learner_that_falls_behind_while_its_index_grows_makes_no_progress() -> 
     addition.next(AwaitSync)
     assert addition.shown() == "Blocked"
     assert addition.state.doing.startswith("LearnerStalls: ")
+
+
+def test_learner_that_was_down_is_measured_from_where_it_comes_back() -> None:
+    """It had nearly caught up before, and has far to go now."""
+    addition = looks_again(added(progress_timeout_seconds=60), with_it(raft_index=INDEX - CAUGHT_UP_ENTRIES - 100))
+    ahead = [m.model_copy(update={"raft_index": INDEX + 300_000}) for m in OTHERS]
+    for number in (1, 2, 3, 4):
+        slow = with_it(raft_index=INDEX + 20_000 * number)
+        view = cluster(*ahead, *(m for m in slow.members if m.id == D))
+        addition.next(AwaitSync)
+        addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=25.0)
+        assert addition.next(AwaitSync)
+        assert addition.shown() == "Syncing"
 
 
 def test_progress_ends_the_stall() -> None:

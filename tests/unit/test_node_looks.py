@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff import time_limits
+from etcd_handoff.cluster_view import HeardMember
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
@@ -211,6 +212,19 @@ def test_cluster_id_that_is_set_later_ends_the_wait_for_one() -> None:
     assert not removal.state.traits.require_approval
 
 
+def test_cluster_id_of_one_worker_speaks_for_no_other_cluster() -> None:
+    """Another worker, which does not have it yet, reaches a foreign cluster; a typing error can be corrected."""
+    foreign = LED_BY_B.model_copy(update={"cluster_id": "beef"})
+    removal = begin()
+    for expected in ("cafe", ""):
+        seen = report(StepOutcome.OBSERVED, foreign, claims=(), traits={"cluster_id": expected})
+        pauses(removal.do(to.Observe, seen), 1.0)
+        assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
+        assert removal.state.pinned is None
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, foreign, claims=(), traits={"cluster_id": "beef"}))
+    removal.next(to.AskQueue)
+
+
 def test_table_of_nodes_that_is_set_later_counts() -> None:
     """A node was asked by its member's name, and nobody serves that name."""
     removal = begin().do(to.Observe, sees(LED_BY_B, B))
@@ -233,6 +247,15 @@ def test_worker_that_took_the_look_and_saw_nothing_has_answered() -> None:
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, B),))
     assert removal.state.view is not None
     assert removal.state.view.doubts == ()
+
+
+def test_worker_that_took_the_look_and_hears_of_another_cluster_contradicts_the_others() -> None:
+    """Its member has no quorum, and the one that gives a list was set up anew as a cluster of its own."""
+    word = HeardMember(cluster_id="beef", id=A, leader_id=None)
+    removal = begin().do(to.Observe, sees(None, A, worker_nodes=("node0", "node1"), heard=(word,)))
+    pauses(removal.do(to.LookThroughNodes, (sees(LED_BY_B, B),)), 1.0)
+    assert removal.state.pinned is None
+    assert removal.state.doing.startswith(Reason.MIXED_CLUSTERS)
 
 
 def test_node_of_the_worker_itself_is_not_asked() -> None:
