@@ -67,11 +67,11 @@ class Costs:
     def add(self, events: list[HistoryEvent]) -> None:
         """What the history of one run says."""
         scheduled = _times(events, EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED)
-        asked = _times(events, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
+        task_times = _times(events, EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED)
         started = _times(events, EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED)
         # The first task begins the workflow, each later one follows its activity.
         self.cost += [then - at for at, then in zip(scheduled, started[1:], strict=True)]
-        self.waits += [then - at for at, then in zip(asked[1:], started[1:], strict=True)]
+        self.waits += [then - at for at, then in zip(task_times[1:], started[1:], strict=True)]
         self.cycles += [then - at for at, then in pairwise(started)]
 
 

@@ -204,7 +204,7 @@ def tell(rounds: int, clusters: int, bursts: dict[str, list[Burst]], watch_kb: f
 
 
 if __name__ == "__main__":
-    wanted = [int(word) for word in sys.argv[1:]]
-    sizes = (wanted[0] if wanted else 2, wanted[1] if len(wanted) > 1 else 1000)
+    numbers = [int(word) for word in sys.argv[1:]]
+    sizes = (numbers[0] if numbers else 2, numbers[1] if len(numbers) > 1 else 1000)
     tell(*sizes, *asyncio.run(run(*sizes)))
     end_process(0)

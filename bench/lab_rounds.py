@@ -168,13 +168,13 @@ async def settle(lab: Lab) -> None:
     """All members have a leader, all peers are connected, and etcd takes changes of its membership."""
     await asyncio.gather(*(lab.ready(Role.ETCD, node.name) for node in lab.nodes))
     await lab.leader()
-    wanted, counts = len(lab.nodes) - 1, [0]
+    peers, counts = len(lab.nodes) - 1, [0]
 
     async def connected() -> bool:
         counts[:] = await asyncio.gather(*(_active_peers(node.etcd_url) for node in lab.nodes))
-        return min(counts) >= wanted
+        return min(counts) >= peers
 
-    await wait_until(connected, f"all have {wanted} peers", 30, lambda: f"they have {counts}")
+    await wait_until(connected, f"all have {peers} peers", 30, lambda: f"they have {counts}")
     await asyncio.sleep(HEALTH_INTERVAL_SECONDS)
 
 

@@ -216,9 +216,9 @@ class Bench:
                 self.samples.seen[way].append((await shown - began) * 1000)
             except TimeoutError:
                 self.samples.unseen += 1
-                asked = ["get", "etcdmember", who.leader, "-o", "jsonpath={.metadata.resourceVersion} {.status}"]
+                arguments = ["get", "etcdmember", who.leader, "-o", "jsonpath={.metadata.resourceVersion} {.status}"]
                 for node in (who.writer, who.other):
-                    print(f"not seen: {node} says {await self.lab.kubectl(*asked, context=node)}", flush=True)
+                    print(f"not seen: {node} says {await self.lab.kubectl(*arguments, context=node)}", flush=True)
             if way == OURS:
                 self.samples.steps[OURS].append(self._steps_ms)
             await asyncio.sleep(SETTLE_SECONDS)
@@ -478,6 +478,6 @@ def tell_steps(samples: Samples) -> None:
 
 
 if __name__ == "__main__":
-    wanted = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
     chosen = next((word for word in sys.argv[1:] if word in (APART, ONLY_STEPS, ONLY_TIMES)), "")
-    asyncio.run(run(wanted[0] if wanted else 20, chosen))
+    asyncio.run(run(numbers[0] if numbers else 20, chosen))

@@ -124,11 +124,11 @@ class Bench:
             ),
         )
 
-        async def asked() -> bool:
+        async def is_awaited() -> bool:
             progress = await replacement.query("progress", result_type=Progress)
             return bool(progress.join_configuration)
 
-        await wait_until(asked, "the new member is awaited", READY_SECONDS)
+        await wait_until(is_awaited, "the new member is awaited", READY_SECONDS)
         await self.lab.start_etcd(cast.new, InitialCluster(self.lab.nodes, "existing"))
         await replacement.execute_update("recheck")
         await replacement.result()

@@ -118,6 +118,6 @@ async def run(clusters: int, seconds: float, resync_seconds: float = RESYNC_SECO
 
 
 if __name__ == "__main__":
-    wanted = [int(word) for word in sys.argv[1:]]
-    asyncio.run(run(*wanted) if len(wanted) > 1 else run(wanted[0] if wanted else 1000, 300))
+    numbers = [int(word) for word in sys.argv[1:]]
+    asyncio.run(run(*numbers) if len(numbers) > 1 else run(numbers[0] if numbers else 1000, 300))
     end_process(0)

@@ -116,5 +116,5 @@ def tell(samples: dict[str, dict[str, list[float]]]) -> None:
 
 
 if __name__ == "__main__":
-    wanted = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    tell(asyncio.run(run(wanted, min(wanted, 2))))
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    tell(asyncio.run(run(count, min(count, 2))))

@@ -20,12 +20,12 @@ PATIENCE: Final = 60.0
 
 async def move_leader(lab: Lab, to: str) -> None:
     """The node leads."""
-    wanted = await lab.member_id(to)
+    target_id = await lab.member_id(to)
 
     async def moved(gateway: EtcdGateway) -> None:
         leadership = (await gateway.observe()).leadership
-        if leadership is not None and leadership.id != wanted:
-            await gateway.move_leader(leadership.id, wanted)
+        if leadership is not None and leadership.id != target_id:
+            await gateway.move_leader(leadership.id, target_id)
 
     await _done(lab, moved)
     assert await lab.leader() == to
@@ -68,7 +68,7 @@ async def _leader(gateway: EtcdGateway) -> str:
 
 
 async def _done(lab: Lab, deed: Callable[[EtcdGateway], Awaitable[None]]) -> None:
-    said = [""]
+    errors = [""]
     urls = [lab.node(name).etcd_url for name in lab.nodes_with(Role.ETCD) if lab.alive(Role.ETCD, name)]
     async with gateway_to(*urls) as gateway:
 
@@ -76,8 +76,8 @@ async def _done(lab: Lab, deed: Callable[[EtcdGateway], Awaitable[None]]) -> Non
             try:
                 await deed(gateway)
             except EtcdError as error:
-                said.append(str(error))
+                errors.append(str(error))
                 return False
             return True
 
-        await wait_until(done, "etcd does what somebody asks by hand", PATIENCE, lambda: said[-1])
+        await wait_until(done, "etcd does what somebody asks by hand", PATIENCE, lambda: errors[-1])

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bench.source import product_hash
 from etcd_handoff.lab import forks
@@ -30,6 +30,8 @@ RESULTS: Final = ROOT / "bench" / "results"
 AnyCase = TypeVar("AnyCase", "Case", "Change")
 KINDS: Final = ("case", "addition", "replacement", "command", "membership")
 """Fixtures that are a case each."""
+IN_FILES: Final = {"failure": "said"}
+"""Fields that the stored files call otherwise."""
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Finding:
         seconds: From the strike until the operation had ended.
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
-        said: What a judge said, when it is broken.
+        failure: What a judge said, when it is broken; `said` in the stored files.
         product: Which version of the product it was, as `product_hash` has it.
         idle_gap_ms: Longest time between two acknowledged writes while nothing was changed, where that was measured.
     """
@@ -52,7 +54,7 @@ class Finding:
     seconds: float = 0.0
     gap_ms: float = 0.0
     failed_writes: int = 0
-    said: str = ""
+    failure: str = ""
     product: str = ""
     idle_gap_ms: float = 0.0
 
@@ -73,7 +75,7 @@ async def recorded(name: str) -> AsyncIterator[Finding]:
         yield finding
         judges.nothing_is_left(before)
     except BaseException as error:  # a case that hangs ends as one that is stopped: by a cancellation
-        finding.ended, finding.said = "broken", f"{type(error).__name__}: {error}"[:500]
+        finding.ended, finding.failure = "broken", f"{type(error).__name__}: {error}"[:500]
         raise
     finally:
         store(finding)
@@ -88,18 +90,18 @@ def chosen(kind: str) -> list[Case] | list[Change]:
         kind: `case` for removals, or a kind of change.
     """
     if kind == "case":
-        return _wanted(cases.all_cases(), cases.SAMPLE)
-    return _wanted([change for change in changes.all_changes() if change.kind == kind], changes.SAMPLE)
+        return _selected(cases.all_cases(), cases.SAMPLE)
+    return _selected([change for change in changes.all_changes() if change.kind == kind], changes.SAMPLE)
 
 
-def _wanted(of_it: list[AnyCase], sample: Sequence[str]) -> list[AnyCase]:
-    wanted = os.environ.get("CHAOS", "")
-    if wanted in ("", "sample"):
+def _selected(of_it: list[AnyCase], sample: Sequence[str]) -> list[AnyCase]:
+    choice = os.environ.get("CHAOS", "")
+    if choice in ("", "sample"):
         by_name = {case.name: case for case in of_it}
         return [by_name[name] for name in sample if name in by_name]
     with _alone():
         found = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product_hash()}
-    return [case for case in of_it if (wanted == "all" or wanted in case.name) and case.name not in found]
+    return [case for case in of_it if (choice == "all" or choice in case.name) and case.name not in found]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -137,7 +139,7 @@ def results_path() -> Path:
 def stored() -> list[Finding]:
     """What other runs have found."""
     path = results_path()
-    return [Finding(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    return [_finding(row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
 def store(finding: Finding) -> None:
@@ -149,7 +151,7 @@ def store(finding: Finding) -> None:
     with _alone():
         by_name = {row.name: row for row in [*stored(), finding]}
         rows = [by_name[name] for name in all_names() if name in by_name]
-        path.write_text("[\n" + ",\n".join(json.dumps(_json(row)) for row in rows) + "\n]\n")
+        path.write_text("[\n" + ",\n".join(json.dumps(as_row(row)) for row in rows) + "\n]\n")
         path.with_suffix(".md").write_text(table(rows))
 
 
@@ -176,7 +178,7 @@ def table(found: list[Finding]) -> str:
             f"| {ends['broken']} "
             f"| {gaps[-1]:.0f} | {gaps[len(gaps) // 2]:.0f} |"
         )
-    broken = [f"- `{finding.name}`: {finding.said}" for finding in found if finding.ended == "broken"]
+    broken = [f"- `{finding.name}`: {finding.failure}" for finding in found if finding.ended == "broken"]
     return "\n".join([*lines, *(["", "Broken:", "", *broken] if broken else [])]) + "\n"
 
 
@@ -186,6 +188,12 @@ def _row(finding: Finding) -> str:
     return f"{kind}/{fault}" if kind in ("isolated", *KINDS) else fault
 
 
-def _json(finding: Finding) -> dict[str, object]:
-    row = asdict(finding)
+def as_row(finding: Finding) -> dict[str, object]:
+    """A finding as it is stored."""
+    row = {IN_FILES.get(name, name): value for name, value in asdict(finding).items()}
     return row if finding.idle_gap_ms else {name: value for name, value in row.items() if name != "idle_gap_ms"}
+
+
+def _finding(row: dict[str, Any]) -> Finding:
+    names = {in_files: name for name, in_files in IN_FILES.items()}
+    return Finding(**{names.get(key, key): value for key, value in row.items()})

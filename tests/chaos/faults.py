@@ -139,11 +139,11 @@ async def _move_leader_elsewhere(scene: Scene) -> None:
     """Somebody else moves leadership: to the target where that is still a voter, else to the other."""
     leader = await scene.lab.leader()
     voters = {m.name: m.id for m in await scene.lab.members() if not m.is_learner}
-    wanted = scene.target if scene.target in voters and scene.target != leader else scene.other
-    if wanted != leader and wanted in voters:
+    successor = scene.target if scene.target in voters and scene.target != leader else scene.other
+    if successor != leader and successor in voters:
         url = f"{scene.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
         with contextlib.suppress(OSError):
-            await http.post(url, {"targetID": str(int(voters[wanted], 16))})
+            await http.post(url, {"targetID": str(int(voters[successor], 16))})
 
 
 async def _remove_target_by_hand(scene: Scene) -> None:

@@ -169,17 +169,17 @@ async def resources_come_to_agree(
     seconds: float,
 ) -> None:
     """As `resources_agree`, within some time: what could not be written by the end of a removal comes by itself."""
-    said = [""]
+    errors = [""]
 
     async def agree() -> bool:
         try:
             resources_agree(await members(), await resources())
         except AssertionError as error:
-            said.append(str(error))
+            errors.append(str(error))
             return False
         return True
 
-    await _becomes(agree, "EtcdMembers say what is so", seconds, lambda: said[-1])
+    await _becomes(agree, "EtcdMembers say what is so", seconds, lambda: errors[-1])
 
 
 def denied(

@@ -223,20 +223,20 @@ async def _start_when_it_is_awaited(
 
     With `held` it returns when a worker is held there.
     """
-    said = ["nothing"]
+    states = ["nothing"]
 
-    async def asked() -> bool:
+    async def is_awaited() -> bool:
         if _is_there(held):
             return True
         progress = await progress_of(replacement)
         if progress:
-            said.append(f"{progress.state}: {progress.doing}; what unblocks it {progress.waiting_for}")
+            states.append(f"{progress.state}: {progress.doing}; what unblocks it {progress.waiting_for}")
         return bool(progress and progress.join_configuration)
 
     async def struck() -> bool:
         return _is_there(held)
 
-    await wait_until(asked, "the new member is awaited", END_SECONDS, lambda: f"it says {said[-1]}")
+    await wait_until(is_awaited, "the new member is awaited", END_SECONDS, lambda: f"it says {states[-1]}")
     if _is_there(held):
         return False
     await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))

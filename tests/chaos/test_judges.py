@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -97,7 +96,7 @@ def test_results_of_cases_that_exist_no_more_go(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("CHAOS", "all")
     kept, again = all_names()[:2]
     older = [Finding("leader/renamed/kill-worker", "broken"), Finding(again, "broken"), Finding(kept, "well")]
-    results.results_path().write_text(json.dumps([asdict(row) for row in older]))
+    results.results_path().write_text(json.dumps([results.as_row(row) for row in older]))
     results.store(Finding(again, "after healing"))
     assert [(row.name, row.ended) for row in results.stored()] == [(kept, "well"), (again, "after healing")]
     assert "Broken" not in results.results_path().with_suffix(".md").read_text()
@@ -106,8 +105,10 @@ def test_results_of_cases_that_exist_no_more_go(tmp_path: Path, monkeypatch: pyt
 def test_faults_document_says_how_old_the_results_are() -> None:
     """It says that none was found with the newer faults; as soon as one is, that paragraph goes."""
     newer = [row.name for row in results.stored() if row.name.rpartition("/")[2] in cases.NARROW]
-    said = "All stored rows are older than" in (results.ROOT / "docs" / "faults.md").read_text()
-    assert said == (not newer), f"docs/faults.md says all stored rows are older: {said}; rows of newer faults: {newer}"
+    calls_all_older = "All stored rows are older than" in (results.ROOT / "docs" / "faults.md").read_text()
+    assert calls_all_older == (not newer), (
+        f"docs/faults.md says all stored rows are older: {calls_all_older}; rows of newer faults: {newer}"
+    )
 
 
 def test_a_removal_that_goes_through_where_it_must_wait_is_caught() -> None:

@@ -32,17 +32,17 @@ async def ids_of(b: Bench) -> dict[str, str]:
     return {member.name: member.id for member in await b.lab.members()}
 
 
-async def brought_to(b: Bench, *wanted: Node) -> None:
+async def brought_to(b: Bench, *nodes: Node) -> None:
     """The members are these; those that join are started as they are waited for, and those that stay keep their IDs."""
     before = await ids_of(b)
-    change = await apply(b, *wanted)
-    for node in wanted:
+    change = await apply(b, *nodes)
+    for node in nodes:
         if node.name not in before:
             await started(b, change, node.name)
     result = await change.result()
     assert str(result.outcome) == "applied"
     after = await ids_of(b)
-    assert set(after) == {node.name for node in wanted}
+    assert set(after) == {node.name for node in nodes}
     stay = {name: member_id for name, member_id in before.items() if name in after}
     await judges.change_is_right(b.lab, b.client, voters={**after, **stay}.values())
     for name in before.keys() - after.keys():

@@ -27,7 +27,7 @@ FOLDER: Final = "/var/tmp/etcd-handoff-compose"  # noqa: S108  # images should o
 def main() -> None:
     """Build, then bring up one after the other: both publish the same ports."""
     podman = Podman(Path(sys.argv[1] if len(sys.argv) > 1 else FOLDER))
-    told("building images")
+    log("building images")
     standins.build(podman)
     run(Project(podman, "compose.yaml"), whole)
     run(Project(podman, "compose.dev.yaml"), small)
@@ -36,16 +36,16 @@ def main() -> None:
 def run(project: Project, look: Callable[[Project], None]) -> None:
     """Bring up, remove a member and look, run once more what ends by itself, bring down."""
     project.down()
-    told(f"bringing up {project.file}")
+    log(f"bringing up {project.file}")
     try:
-        told(f"up: {json.dumps(project.up())}")
+        log(f"up: {json.dumps(project.up())}")
         look(project)
         for service in project.ended_by_themselves():
             project.again(service)
-            told(f"{service} has ended well once more")
+            log(f"{service} has ended well once more")
     finally:
         project.down()
-    told("down")
+    log("down")
 
 
 def whole(project: Project) -> None:
@@ -64,24 +64,24 @@ def small(project: Project) -> None:
 def removal(project: Project, *, recorded: bool) -> None:
     """What the heads of both files type, with a result that can be read."""
     result = json.loads(project.exec("worker0", "etcd-handoff", "remove", "node2", "--output=json"))
-    told(f"result: {json.dumps(result)}")
+    log(f"result: {json.dumps(result)}")
     assert result["outcome"] == "removed"
     assert result["status_recorded"] is recorded
     left = project.exec("node0", "/usr/local/bin/etcdctl", "member", "list")
-    told(f"members:\n{left.rstrip()}")
+    log(f"members:\n{left.rstrip()}")
     assert sorted(line.split(", ")[2] for line in left.splitlines()) == ["node0", "node1"]
     deadline = time.monotonic() + 30
     while not project.ended("node2"):
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    told("etcd of node2 has ended by itself")
+    log("etcd of node2 has ended by itself")
 
 
 def status(project: Project, expected: dict[str, str]) -> None:
     """Both other API servers tell the same of each EtcdMember."""
     for context in ("node0", "node1"):
         shown = json.loads(project.exec("worker0", "python", "-c", ASK, context))
-        told(f"EtcdMembers by the API server of {context}: {shown}")
+        log(f"EtcdMembers by the API server of {context}: {shown}")
         assert shown == expected
 
 
@@ -96,26 +96,26 @@ print(json.dumps({i["metadata"]["name"]: i["status"]["conditions"][0]["status"] 
 
 def monitoring(project: Project) -> None:
     """Prometheus has read all rules, reaches all workers, and has seen the removal."""
-    rules = asked(project, "rules")["groups"][0]["rules"]
-    told(f"Prometheus has {len(rules)} rules")
+    rules = ask(project, "rules")["groups"][0]["rules"]
+    log(f"Prometheus has {len(rules)} rules")
     assert {rule["health"] for rule in rules} <= {"ok", "unknown"}
-    targets = {target["labels"]["instance"]: target["health"] for target in asked(project, "targets")["activeTargets"]}
+    targets = {target["labels"]["instance"]: target["health"] for target in ask(project, "targets")["activeTargets"]}
     assert targets == {f"worker{number}:9464": "up" for number in range(3)}
     deadline = time.monotonic() + 60
-    while not asked(project, "query?query=etcd_handoff_operations_total%7Boutcome=%22removed%22%7D")["result"]:
+    while not ask(project, "query?query=etcd_handoff_operations_total%7Boutcome=%22removed%22%7D")["result"]:
         assert time.monotonic() < deadline
         time.sleep(1)
-    told("Prometheus has seen the removal")
+    log("Prometheus has seen the removal")
 
 
-def asked(project: Project, question: str) -> dict[str, Any]:
+def ask(project: Project, question: str) -> dict[str, Any]:
     """What Prometheus' API answers."""
     answer = project.exec("prometheus", "wget", "-q", "-O", "-", f"http://127.0.0.1:9090/api/v1/{question}")
     data: dict[str, Any] = json.loads(answer)["data"]
     return data
 
 
-def told(words: str) -> None:
+def log(words: str) -> None:
     """Print it at once, with the time."""
     print(time.strftime("%H:%M:%S"), words, flush=True)
 

@@ -123,10 +123,10 @@ def read(folder: Path, content: bytes, kind: str) -> list[str]:
         assert config.clusters
         return []
     assert all(line.startswith(f"{file}: ") for line in lines), lines
-    said = [line.removeprefix(f"{file}: ") for line in lines]
-    assert all(re.match(r".+?: \S|is no valid TOML: |cannot be read: ", line) for line in said), said
-    assert all(line.isprintable() for line in said), said
-    return said
+    complaints = [line.removeprefix(f"{file}: ") for line in lines]
+    assert all(re.match(r".+?: \S|is no valid TOML: |cannot be read: ", line) for line in complaints), complaints
+    assert all(line.isprintable() for line in complaints), complaints
+    return complaints
 
 
 @settings(REPEATABLE, max_examples=250)

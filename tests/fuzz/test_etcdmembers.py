@@ -102,13 +102,13 @@ def judge(resource: dict[str, Any], truth: DesiredStatus, kind: str) -> None:
         assert re.fullmatch(r"([0-9a-f]{1,16})?", member_id_of(resource, members)), "neither an ID nor none"
 
     patch = status_for(resource, truth, NOW)
-    told = merge(resource, patch)
-    assert status_for(told, truth, "2027-01-01T00:00:00Z") == {}, "saying it once is not enough"
-    assert joined_condition(told) == str(truth.joined)
-    assert not differs(told, truth) or not truth.member_id
+    patched = merge(resource, patch)
+    assert status_for(patched, truth, "2027-01-01T00:00:00Z") == {}, "saying it once is not enough"
+    assert joined_condition(patched) == str(truth.joined)
+    assert not differs(patched, truth) or not truth.member_id
     kept = {k: v for k, v in before.items() if k != "status"}
-    assert {k: v for k, v in told.items() if k != "status"} == kept
-    old, new = before.get("status"), told["status"]
+    assert {k: v for k, v in patched.items() if k != "status"} == kept
+    old, new = before.get("status"), patched["status"]
     ours = {"memberID", "peerAddress", "reconcileStatus", "message", "conditions"}
     assert {k: v for k, v in new.items() if k not in ours} == {
         k: v for k, v in (old if isinstance(old, dict) else {}).items() if k not in ours

@@ -206,10 +206,10 @@ async def query(handle: WorkflowHandle[Any, Any], name: str, given: Sent) -> str
     try:
         await handle.query(name, args=[RawValue(payload) for payload in given.payloads], rpc_timeout=RPC_TIMEOUT)
     except WorkflowQueryFailedError as failed:
-        said = str(failed)
+        message = str(failed)
     else:
         return "done"
-    assert said.startswith((f"{name}: it takes ", "input: ")), f"{given}: {said}"
+    assert message.startswith((f"{name}: it takes ", "input: ")), f"{given}: {message}"
     return "InvalidInput"
 
 

@@ -126,8 +126,8 @@ class Bench:
         left = [node for node in self.lab.nodes if node.name not in self.gone]
         for node in left:
             assert {m.name for m in await self.lab.members(node.name)} == {n.name for n in left}
-            told = {name: _joined(r) for name, r in (await self.lab.etcdmembers(node.name)).items()}
-            assert told == {n.name: "False" if n.name in self.gone else "True" for n in self.lab.nodes}
+            joined = {name: _joined(r) for name, r in (await self.lab.etcdmembers(node.name)).items()}
+            assert joined == {n.name: "False" if n.name in self.gone else "True" for n in self.lab.nodes}
         assert await self.lab.leader() not in self.gone
         if report is not None:
             assert report.acknowledged
@@ -173,13 +173,13 @@ def joined_condition(status: str) -> dict[str, str]:
 
 async def in_state(removal: WorkflowHandle[Any, Any], state: str) -> None:
     """The removal says that it is in this state, in the search attribute that lists show."""
-    said = [""]
+    states = [""]
 
     async def shown() -> bool:
-        said.append(str((await removal.describe()).typed_search_attributes.get(STATE_KEY)))
-        return said[-1] == state
+        states.append(str((await removal.describe()).typed_search_attributes.get(STATE_KEY)))
+        return states[-1] == state
 
-    await wait_until(shown, f"HandoffState is {state}", 60, lambda: f"it is {said[-1]}")
+    await wait_until(shown, f"HandoffState is {state}", 60, lambda: f"it is {states[-1]}")
 
 
 async def another_run(b: Bench, name: str, who: str) -> None:
@@ -269,14 +269,14 @@ class FrontDoor:
 
     async def says(self, member: str, *words: str, via: str) -> str:
         """The message of an EtcdMember, once it has all these words."""
-        said = [""]
+        messages = [""]
 
         async def all_words() -> bool:
-            said.append(str((await self.status(member, via)).get("message")))
-            return all(word in said[-1] for word in words)
+            messages.append(str((await self.status(member, via)).get("message")))
+            return all(word in messages[-1] for word in words)
 
-        await wait_until(all_words, f"EtcdMember {member} says {words}", 60, lambda: f"it says {said[-1]}")
-        return said[-1]
+        await wait_until(all_words, f"EtcdMember {member} says {words}", 60, lambda: f"it says {messages[-1]}")
+        return messages[-1]
 
     async def sees_all(self) -> None:
         """The watcher has seen the EtcdMembers of all members."""
@@ -288,8 +288,8 @@ class FrontDoor:
 
     async def watching(self) -> dict[str, Any]:
         """What the watcher tells of itself."""
-        told: dict[str, Any] = await self.watch.query("status")
-        return told
+        answer: dict[str, Any] = await self.watch.query("status")
+        return answer
 
 
 @pytest.fixture

@@ -37,12 +37,12 @@ async def gateway_to(*endpoints: str, **options: Any) -> AsyncIterator[EtcdGatew
         await gateway.close()
 
 
-async def refused(call: Awaitable[object], kind: type[EtcdError], *, said: str = "") -> None:
+async def refused(call: Awaitable[object], kind: type[EtcdError], *, words: str = "") -> None:
     """The call fails with exactly this class, in words without an address."""
     with pytest.raises(EtcdError) as caught:
         await call
     assert (type(caught.value), HOST in str(caught.value)) == (kind, False), repr(caught.value)
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def roles(view: ClusterView) -> tuple[str, list[str]]:

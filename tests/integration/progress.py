@@ -33,17 +33,17 @@ async def says(
     seconds: float = 60,
 ) -> Progress:
     """Where it stands, once its state, what it does and what it waits for have all these words, and it is `so`."""
-    said: list[Progress] = []
+    seen: list[Progress] = []
 
     def text() -> str:
-        return f"{said[-1].state}: {said[-1].doing}; what unblocks it: {said[-1].waiting_for}" if said else "nothing"
+        return f"{seen[-1].state}: {seen[-1].doing}; what unblocks it: {seen[-1].waiting_for}" if seen else "nothing"
 
     async def all_of_it() -> bool:
-        said.extend(filter(None, [await progress_of(operation)]))
-        return bool(said) and all(word in text() for word in words) and so(said[-1])
+        seen.extend(filter(None, [await progress_of(operation)]))
+        return bool(seen) and all(word in text() for word in words) and so(seen[-1])
 
     await wait_until(all_of_it, f"{operation.id} says {words}", seconds, lambda: f"it says {text()}")
-    return said[-1]
+    return seen[-1]
 
 
 def changes(result: OperationResult) -> list[str]:

@@ -62,18 +62,18 @@ class Teller:
         waited for, text and JSON, until it is what is expected.
         """
         words = self._words(command, arguments)
-        told: list[tuple[int, str]] = []
+        runs: list[tuple[int, str]] = []
 
         async def as_expected() -> bool:
-            told.append(await self._told(command, arguments, words))
+            runs.append(await self._transcript(command, arguments, words))
             expected = self._file.read_text(encoding="utf-8") if self._file.exists() else ""
             if os.environ.get(UPDATE) or not expected.startswith(self.text):
                 return True
-            return expected.startswith(self.text + told[-1][1])
+            return expected.startswith(self.text + runs[-1][1])
 
         with contextlib.suppress(ProcessError):  # the last text is compared with the others
             await wait_until(as_expected, f"{words} says what is expected", LATE_SECONDS)
-        status, noted = told[-1]
+        status, noted = runs[-1]
         self.text += noted
 
         async def in_json() -> bool:
@@ -86,7 +86,7 @@ class Teller:
 
     async def does(self, command: str, *arguments: str) -> None:
         """Note what a command says that changes something, or takes its time: it is run once, and its text told."""
-        _, noted = await self._told(command, arguments, self._words(command, arguments))
+        _, noted = await self._transcript(command, arguments, self._words(command, arguments))
         self.text += noted
 
     async def does_in_json(self, command: str, *arguments: str) -> None:
@@ -108,11 +108,11 @@ class Teller:
     def _words(self, command: str, arguments: Sequence[str]) -> str:
         return " ".join(self._same(word) for word in (command, *arguments))
 
-    async def _told(self, command: str, arguments: Sequence[str], words: str) -> tuple[int, str]:
+    async def _transcript(self, command: str, arguments: Sequence[str], words: str) -> tuple[int, str]:
         """Exit status and text of a command that is run."""
         status, shown, errors = await self._run(command, *arguments)
-        told = _verdict(command, shown) + errors
-        return status, f"$ etcd-handoff {words}\n{self._same(told)}exit {status}\n"
+        text = _verdict(command, shown) + errors
+        return status, f"$ etcd-handoff {words}\n{self._same(text)}exit {status}\n"
 
     def _same(self, text: str) -> str:
         """The text without what differs from run to run."""
@@ -151,11 +151,11 @@ def _verdict(command: str, shown: str) -> str:
         case "plan":
             kept = lines[lines.index("") + 1 :] if "" in lines else lines
         case "status":
-            said = re.compile(
+            pattern = re.compile(
                 r"! |  \S|.*: none\b|(cluster|EtcdMembers|Operations)\b.*(cannot|not allow)|\S+: [A-Z]\w+: "
             )
             # Which operations are among the last ones depends on how often a dry run was tried again.
-            kept = [line for line in lines if said.match(line) and not line.startswith(f"  {WHY}: ")]
+            kept = [line for line in lines if pattern.match(line) and not line.startswith(f"  {WHY}: ")]
         case "doctor":
             bad = re.compile(r"(FAILED|hint|  +remedy: )")
             kept = [line for line in lines if bad.match(line)]

@@ -67,9 +67,9 @@ class _Handler(grpc.GenericRpcHandler):
             if status := self._door.lost.pop(path.rpartition("/")[2], None):
                 await context.abort(status, "the connection broke")
             if self._door.version and path.endswith(VERSION_CALL):
-                told = GetSystemInfoResponse.FromString(answer)
-                told.server_version = self._door.version
-                return bytes(told.SerializeToString())
+                info = GetSystemInfoResponse.FromString(answer)
+                info.server_version = self._door.version
+                return bytes(info.SerializeToString())
             return answer
 
         return grpc.unary_unary_rpc_method_handler(forward, request_deserializer=_raw, response_serializer=_raw)

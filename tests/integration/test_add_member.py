@@ -41,8 +41,8 @@ async def test_member_that_left_joins_again_with_what_the_command_line_writes(be
         await b.lab.kubectl("delete", "etcdmember", name, context=leader)  # a new node has none, and no watcher runs
         node, file = await additions.wiped(b.lab, name), b.folder / "member.env"
         by_hand = ("add", name, "--peer-url", node.peer_url, "-c", b.lab.cluster)
-        status, told, _ = await b.lab.handoff(*by_hand, "--dry-run", "-o", "json")
-        planned = AdditionResult.model_validate_json(told)
+        status, out, _ = await b.lab.handoff(*by_hand, "--dry-run", "-o", "json")
+        planned = AdditionResult.model_validate_json(out)
         assert (status, [line.split()[0] for line in planned.plan][:3]) == (0, ["add", "wait", "promote"])
         adding = asyncio.create_task(b.lab.handoff(*by_hand, "-o", "json", "--env-file", str(file)))
 
@@ -54,9 +54,9 @@ async def test_member_that_left_joins_again_with_what_the_command_line_writes(be
         assert settings["ETCD_NAME"] == name
         assert settings == planned.join_configuration
         await b.lab.start_etcd(node, InitialCluster.of(settings, b.lab.nodes))
-        status, told, errors = await adding
+        status, out, errors = await adding
         assert status == 0, errors
-        result = AdditionResult.model_validate_json(told)
+        result = AdditionResult.model_validate_json(out)
         assert (str(result.outcome), result.status_recorded) == ("added", True)
         changing = (s for s in result.steps if s.outcome != "replan")
         steps = [(s.name, str(s.outcome)) for s in changing if s.name not in ("check_leader", "update_status")]
@@ -66,8 +66,8 @@ async def test_member_that_left_joins_again_with_what_the_command_line_writes(be
         writer = await b.writer(name)
         await b.judge(set(), await writer.stop())
         assert (await b.lab.etcdmembers(leader))[name]["status"]["memberID"] == result.member_id
-        status, told, _ = await b.lab.handoff(*by_hand, "-o", "json")
-        again = json.loads(told)
+        status, out, _ = await b.lab.handoff(*by_hand, "-o", "json")
+        again = json.loads(out)
         assert (status, again["outcome"], again["member_id"]) == (0, "already-present", result.member_id)
 
 

@@ -34,9 +34,9 @@ async def cancel(removal: WorkflowHandle[Any, Any]) -> None:
 
     async def heard() -> bool:
         events = [e async for e in removal.fetch_history_events()]
-        asked = [e.event_id for e in events if e.HasField("workflow_execution_cancel_requested_event_attributes")]
+        requested = [e.event_id for e in events if e.HasField("workflow_execution_cancel_requested_event_attributes")]
         ended = [e.event_id for e in events if e.HasField("workflow_task_completed_event_attributes")]
-        return bool(asked and ended and ended[-1] > asked[0])
+        return bool(requested and ended and ended[-1] > requested[0])
 
     await wait_until(heard, "the workflow has heard of its cancellation", 60)
 

@@ -73,9 +73,9 @@ def labs(folder: Path) -> list[Path]:
 @asynccontextmanager
 async def demo(folder: Path, *arguments: str, code: str = DEMO) -> AsyncIterator[tuple[Process, Path]]:
     """The demo with its temporary files in `folder`, and where its output goes; killed if it is not over."""
-    told = folder / "told.txt"
+    log = folder / "told.txt"
     environment = {**os.environ, "TMPDIR": str(folder)}
-    with told.open("wb") as output:
+    with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", code, "demo", *arguments),
             stdout=output,
@@ -84,7 +84,7 @@ async def demo(folder: Path, *arguments: str, code: str = DEMO) -> AsyncIterator
             cwd=ROOT,
         )
     try:
-        yield process, told
+        yield process, log
     finally:
         if process.returncode is None:
             process.kill()
@@ -93,9 +93,9 @@ async def demo(folder: Path, *arguments: str, code: str = DEMO) -> AsyncIterator
 
 async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
     """The leader leaves although its worker is killed, no write is lost, the naive way lies; then all is gone."""
-    async with demo(tmp_path) as (process, told):
+    async with demo(tmp_path) as (process, log):
         await process.wait()
-        text = told.read_text()
+        text = log.read_text()
         assert process.returncode == 0, text
     durable, rest = text.split("2. A new member takes its place")
     addition, naive = rest.split("3. The naive way")
@@ -128,9 +128,9 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
 async def test_demo_of_isolated_nodes_removes_the_leader(tmp_path: Path) -> None:
     """`--k0s`: it says which topology that is, the leader is out, that is recorded, and no write is lost."""
     require_isolation()
-    async with demo(tmp_path, "--k0s") as (process, told):
+    async with demo(tmp_path, "--k0s") as (process, log):
         await process.wait()
-        text = told.read_text()
+        text = log.read_text()
         assert process.returncode == 0, text
     durable, rest = text.split("2. A new member takes its place")
     addition, naive = rest.split("3. The naive way")
@@ -155,15 +155,15 @@ async def test_demo_of_isolated_nodes_removes_the_leader(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT], ids=lambda number: number.name)
 async def test_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path, number: signal.Signals) -> None:
     """`--keep` says where everything is and ends well by Ctrl-C, leaving neither process nor file."""
-    async with demo(tmp_path, "--keep", code=KEPT_DEMO) as (process, told):
+    async with demo(tmp_path, "--keep", code=KEPT_DEMO) as (process, log):
 
         async def kept() -> bool:
             if process.returncode is not None:
-                raise ProcessError(told.read_text())
-            return "Ctrl-C ends it" in told.read_text()
+                raise ProcessError(log.read_text())
+            return "Ctrl-C ends it" in log.read_text()
 
-        await wait_until(kept, "the demo is kept", 150, told.read_text)
-        text, running = told.read_text(), lab_processes(tmp_path)
+        await wait_until(kept, "the demo is kept", 150, log.read_text)
+        text, running = log.read_text(), lab_processes(tmp_path)
         for program in ("etcd --name=", "kube-apiserver", "temporal server", "worker.py --node"):
             assert [command for command in running.values() if program in command], f"no {program} is found"
         assert labs(tmp_path)
@@ -171,6 +171,6 @@ async def test_kept_demo_runs_until_it_is_told_to_end(tmp_path: Path, number: si
         assert "etcd-handoff remove node1 -c demo" in text
         assert "/namespaces/default/workflows" in text
         process.send_signal(number)
-        assert await process.wait() == 0, told.read_text()
+        assert await process.wait() == 0, log.read_text()
         assert lab_processes(tmp_path) == {}
         assert labs(tmp_path) == []

@@ -56,9 +56,9 @@ async def test_hanging_disk_leaves_a_member_that_answers_and_takes_nothing(lab: 
     disasters.hang_disk(lab, sick)
     for _ in range(20):
         await put(lab, leader)
-    said, leads = await status(lab, sick), await status(lab, leader)
-    assert (said["leader"], int(said["raftTerm"])) == (leads["leader"], term)
-    assert int(said["raftIndex"]) < int(leads["raftIndex"])
+    answer, leads = await status(lab, sick), await status(lab, leader)
+    assert (answer["leader"], int(answer["raftTerm"])) == (leads["leader"], term)
+    assert int(answer["raftIndex"]) < int(leads["raftIndex"])
     with pytest.raises(OSError, match=r"timed out|deadline"):
         await observer.list_members(lab.node(sick).etcd_url)
     await observer.list_members(lab.node(other).etcd_url)
@@ -276,11 +276,11 @@ async def test_product_has_the_rights_of_the_manifests_and_renewed_tokens(tmp_pa
 
 def test_what_does_not_go_together_is_said_at_once() -> None:
     """Each with its reason."""
-    for options, said in (
+    for options, words in (
         ({"tls": True, "network": True}, "no TLS between peers"),
         ({"etcd_user": "root"}, "needs tls"),
         ({"etcd_user": "somebody", "tls": True}, "one of root, reader, operator, certificate, stranger"),
         ({"rbac": True, "kubernetes": False}, "rbac needs kubernetes"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=words):
             LabOptions(**options)

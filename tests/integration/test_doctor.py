@@ -47,7 +47,7 @@ async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(bench: 
 
 
 @pytest.mark.parametrize(
-    ("user", "said", "remedy"),
+    ("user", "words", "remedy"),
     [
         ("reader", "permission denied", "etcdctl user grant-role"),
         ("stranger", "user name not found", "common name"),
@@ -56,20 +56,20 @@ async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(bench: 
     ],
 )
 async def test_user_that_may_not_change_the_membership_is_told_before(
-    tmp_path: Path, user: str, said: str, remedy: str
+    tmp_path: Path, user: str, words: str, remedy: str
 ) -> None:
     """`plan` ends with 1 as the removal would, `doctor` names the right that lacks; who has it hears nothing."""
     async with Lab(LabOptions(kubernetes=False, tls=True, etcd_user=user, directory=tmp_path)) as lab:
         _, found = await checks(lab)
         rights = found["rights in etcd"]
-        assert rights["ok"] == (not said), rights
+        assert rights["ok"] == (not words), rights
         assert found["certificates"]["ok"]
         assert found["files"]["ok"]
         follower = lab.others(await lab.leader())[0].name
         status, shown, errors = await lab.handoff("plan", follower)
-        assert status == (1 if said else 0), shown + errors
-        if said:
-            assert said in rights["detail"]
+        assert status == (1 if words else 0), shown + errors
+        if words:
+            assert words in rights["detail"]
             assert remedy in rights["remedy"]
             assert "would fail: etcd does not allow it" in shown
             assert remedy in shown

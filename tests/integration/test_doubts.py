@@ -39,13 +39,13 @@ def use_endpoints(lab: Lab, endpoints: list[str]) -> None:
 
 async def in_trouble(door: FrontDoor, *words: str) -> None:
     """The watcher says one of these words of itself."""
-    said = [""]
+    answers = [""]
 
-    async def told() -> bool:
-        said.append(json.dumps(await door.watching()))
-        return any(word in said[-1] for word in words)
+    async def is_shown() -> bool:
+        answers.append(json.dumps(await door.watching()))
+        return any(word in answers[-1] for word in words)
 
-    await wait_until(told, f"the watcher says {' or '.join(words)}", 60, lambda: said[-1])
+    await wait_until(is_shown, f"the watcher says {' or '.join(words)}", 60, lambda: answers[-1])
 
 
 async def resynced(door: FrontDoor) -> None:

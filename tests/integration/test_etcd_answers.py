@@ -81,12 +81,12 @@ ANSWERS: dict[str, tuple[Any, type[EtcdError], str]] = {
 @pytest.mark.parametrize("case", ANSWERS)
 async def test_answer_has_its_class_and_etcds_words(cluster: Cluster, case: str) -> None:
     """Words decide, and they stay; nothing has changed, as the class says."""
-    ask, kind, said = ANSWERS[case]
+    ask, kind, words = ANSWERS[case]
     async with gateway_to(*cluster.endpoints) as gateway:
         view = await gateway.observe()
         leader, followers = roles(view)
         (learner,) = [m.id for m in view.members if m.is_learner]
-        await refused(ask(gateway, leader, followers, learner), kind, said=said)
+        await refused(ask(gateway, leader, followers, learner), kind, words=words)
         assert not kind.may_have_changed
         assert {m.id for m in (await gateway.observe()).members} == {m.id for m in view.members}
 
@@ -101,14 +101,14 @@ async def test_compacted_revision_is_told(cluster: Cluster) -> None:
     async with gateway_to(url) as gateway:
         member_id = await cluster.lab.member_id("node0")
         await gateway.observe()
-        await refused(gateway.hash_at(member_id, revisions[0]), CompactedError, said="has been compacted")
+        await refused(gateway.hash_at(member_id, revisions[0]), CompactedError, words="has been compacted")
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_list_comes_from_no_learner(cluster: Cluster) -> None:
     """A profile that names a learner alone gives no linearizable list, and says why."""
     async with gateway_to(cluster.learner.etcd_url) as gateway:
-        await refused(gateway.observe(), UnreachableError, said="etcdserver: rpc not supported for learner")
+        await refused(gateway.observe(), UnreachableError, words="etcdserver: rpc not supported for learner")
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -160,7 +160,7 @@ async def test_corruption_of_the_whole_cluster_is_seen_and_blocks(cluster: Clust
         async with raised(cluster, "CORRUPT"):
             view = await gateway.observe()
             leader, _ = roles(view)
-            await refused(gateway.acquire_lock("run-1", "test", leader), CorruptClusterError, said="corrupt cluster")
+            await refused(gateway.acquire_lock("run-1", "test", leader), CorruptClusterError, words="corrupt cluster")
             await gateway.commit_probe(leader)
         assert [(a.kind, a.member_id) for a in view.alarms] == [("CORRUPT", "")]
         decision = plan(view, MemberAbsent(view.cluster_id, target))
@@ -174,7 +174,7 @@ async def test_full_database_takes_no_lock_and_still_commits(cluster: Cluster) -
     async with gateway_to(*cluster.endpoints) as gateway:
         leader, _ = roles(await gateway.observe())
         async with raised(cluster, "NOSPACE", str(int(leader, 16))):
-            await refused(gateway.acquire_lock("run-1", "test", leader), SpaceExceededError, said="space exceeded")
+            await refused(gateway.acquire_lock("run-1", "test", leader), SpaceExceededError, words="space exceeded")
             await gateway.commit_probe(leader)
             await gateway.commit_probe()
             await gateway.release_lock("run-1", leader)

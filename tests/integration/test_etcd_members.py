@@ -144,8 +144,8 @@ async def test_answer_of_another_member_is_not_taken(cluster: Cluster) -> None:
         for call, kind in calls:
             observer = gateway._observer  # noqa: SLF001  # as if a shared URL had led to the follower before
             observer._routes[follower] = Route(observer.route(leader).url, view.cluster_id)  # noqa: SLF001
-            await refused(call(), kind, said=f"answered where member {follower} was asked")
-            await refused(gateway.status_of(follower), UnreachableError, said="has not answered at any endpoint yet")
+            await refused(call(), kind, words=f"answered where member {follower} was asked")
+            await refused(gateway.status_of(follower), UnreachableError, words="has not answered at any endpoint yet")
             await gateway.observe()
             await gateway.status_of(follower)
         assert sum([len(chunk) async for chunk in gateway.snapshot(follower)]) > CHECKSUM_BYTES
@@ -161,7 +161,7 @@ async def test_one_url_that_all_members_advertise_leads_to_one_of_them(tmp_path:
         mine = await lab.member_id("node0")
         others = [m for m in view.members if m.id != mine]
         assert [(m.reachable, m.note) for m in others] == [(False, "its advertised URL leads to node0")] * 2
-        await refused(gateway.status_of(others[0].id), UnreachableError, said="has not answered")
+        await refused(gateway.status_of(others[0].id), UnreachableError, words="has not answered")
         async with gateway_to(*(node.etcd_url for node in lab.nodes)) as whole:
             assert all(m.reachable and m.serves_reads for m in (await whole.observe()).members)
 
@@ -185,7 +185,7 @@ async def test_member_that_has_not_started_is_named_as_the_cause(tmp_path: Path)
         peer = f"http://{HOST}:1"
         answer = await http.post(f"{url}/v3/cluster/member/add", {"peerURLs": [peer]})
         added = format(int(answer["member"]["ID"]), "x")
-        await refused(gateway.observe(), UnreachableError, said=f"member {added} is listed and has not started")
+        await refused(gateway.observe(), UnreachableError, words=f"member {added} is listed and has not started")
 
 
 async def answer_in_time(gateway: EtcdGateway) -> None:
@@ -210,9 +210,9 @@ async def test_reads_that_hang_are_no_sign_of_life(tmp_path: Path) -> None:
             for follower in followers:
                 lab.stop(Role.ETCD, name_of[follower])
             assert (await patient.status_of(leader))[1] > 0
-            await refused(gateway.observe(), UnreachableError, said="no answer within 0.5 s")
-            await refused(gateway.commit_probe(leader), UnreachableError, said="no answer within 1 s")
-            await refused(gateway.acquire_lock("run-1", "", leader), UnknownOutcomeError, said="no answer within 1 s")
+            await refused(gateway.observe(), UnreachableError, words="no answer within 0.5 s")
+            await refused(gateway.commit_probe(leader), UnreachableError, words="no answer within 1 s")
+            await refused(gateway.acquire_lock("run-1", "", leader), UnknownOutcomeError, words="no answer within 1 s")
 
 
 async def test_silent_and_dead_members(tmp_path: Path) -> None:
@@ -228,9 +228,9 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
 
             await answer_in_time(hasty)
             lab.stop(Role.ETCD, name_of[stopped])
-            await refused(hasty.status_of(stopped), UnreachableError, said="no answer within 0.5 s")
-            await refused(hasty.remove_member(UNKNOWN_ID, stopped), UnknownOutcomeError, said="no answer within")
-            await refused(hasty.move_leader(leader, stopped), UnknownOutcomeError, said="no answer within")
+            await refused(hasty.status_of(stopped), UnreachableError, words="no answer within 0.5 s")
+            await refused(hasty.remove_member(UNKNOWN_ID, stopped), UnknownOutcomeError, words="no answer within")
+            await refused(hasty.move_leader(leader, stopped), UnknownOutcomeError, words="no answer within")
             lab.resume(Role.ETCD, name_of[stopped])
             await lab.leader()
 
@@ -249,10 +249,10 @@ async def test_silent_and_dead_members(tmp_path: Path) -> None:
 
             await wait_until(seen_as_dead, "it counts as dead", 30, lambda: f"{notes}")
             await missed(lab, by=name_of[leader], peer=dead)
-            await refused(gateway.remove_member(other, leader), UnhealthyClusterError, said="unhealthy cluster")
+            await refused(gateway.remove_member(other, leader), UnhealthyClusterError, words="unhealthy cluster")
 
             await lab.kill(Role.ETCD, name_of[other])
-            await refused(gateway.observe(), UnreachableError, said="none of 3 endpoints gives a linearizable")
+            await refused(gateway.observe(), UnreachableError, words="none of 3 endpoints gives a linearizable")
 
 
 async def test_removal_answers_with_the_membership_after_it(tmp_path: Path) -> None:

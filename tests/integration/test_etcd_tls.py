@@ -69,7 +69,9 @@ async def test_mutual_tls(tmp_path: Path) -> None:
             view = await serving(gateway, etcd)
             (member,) = view.members
             assert (member.name, member.reachable) == ("node0", True)
-            await refused(gateway.remove_member(member.id, member.id), NotEnoughStartedError, said="not enough started")
+            await refused(
+                gateway.remove_member(member.id, member.id), NotEnoughStartedError, words="not enough started"
+            )
         wrong: list[tuple[dict[str, Any], str]] = [
             ({"ca_file": tmp_path / "ca.pem", **identity("client.example")}, "the certificate is for another name"),
             (
@@ -83,9 +85,9 @@ async def test_mutual_tls(tmp_path: Path) -> None:
             (trust, ""),
             ({**trust, **identity("forged.example")}, ""),
         ]
-        for options, said in wrong:
+        for options, words in wrong:
             async with gateway_to(url, **options) as gateway:
-                await refused(gateway.observe(), UnreachableError, said=said)
+                await refused(gateway.observe(), UnreachableError, words=words)
                 with pytest.raises(UnreachableError) as caught:
                     await gateway.observe()
                 assert ".example" not in str(caught.value)
@@ -117,7 +119,7 @@ async def test_renewed_certificates_are_used(tmp_path: Path) -> None:
         async with gateway_to(url, **{key: tmp_path / name for key, name in good.items()}, **trust) as gateway:
             await serving(gateway, etcd)
         async with gateway_to(url, **options, **trust) as gateway:
-            await refused(gateway.observe(), UnreachableError, said="CERTIFICATE_VERIFY_FAILED")
+            await refused(gateway.observe(), UnreachableError, words="CERTIFICATE_VERIFY_FAILED")
             shutil.copy(tmp_path / "ca.pem", tmp_path / "new")
             (tmp_path / "new").rename(mine / "ca_file")
             await refused(gateway.observe(), UnreachableError)

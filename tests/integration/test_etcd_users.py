@@ -27,24 +27,24 @@ async def test_user_and_password(tmp_path: Path) -> None:
         async with gateway_to(url) as gateway:
             (member,) = (await serving(gateway, etcd)).members
         async with gateway_to(url, **user("root")) as gateway:
-            await refused(gateway.observe(), EtcdPermissionError, said="authentication is not enabled")
+            await refused(gateway.observe(), EtcdPermissionError, words="authentication is not enabled")
         for setting in ("user add root:s3cr3t", "user grant-role root root", "user add reader:s3cr3t", "auth enable"):
             await said_well(*etcdctl, *setting.split())
 
         async with gateway_to(url) as gateway:
-            await refused(gateway.observe(), EtcdPermissionError, said="user name is empty")
+            await refused(gateway.observe(), EtcdPermissionError, words="user name is empty")
         async with gateway_to(url, **user("root", "wrong")) as gateway:
-            await refused(gateway.observe(), EtcdPermissionError, said="authentication failed")
+            await refused(gateway.observe(), EtcdPermissionError, words="authentication failed")
         async with gateway_to(url, **user("reader")) as gateway:
             await gateway.observe()
-            await refused(gateway.remove_member(UNKNOWN_ID, member.id), EtcdPermissionError, said="permission denied")
-            await refused(gateway.move_leader(member.id, member.id), EtcdPermissionError, said="permission denied")
-            await refused(gateway.acquire_lock("run-1", "", member.id), EtcdPermissionError, said="permission denied")
+            await refused(gateway.remove_member(UNKNOWN_ID, member.id), EtcdPermissionError, words="permission denied")
+            await refused(gateway.move_leader(member.id, member.id), EtcdPermissionError, words="permission denied")
+            await refused(gateway.acquire_lock("run-1", "", member.id), EtcdPermissionError, words="permission denied")
             await gateway.commit_probe(member.id)
         async with gateway_to(url, **user("root")) as gateway:
             away = tmp_path / "away"
             (tmp_path / "root").rename(away)
-            await refused(gateway.observe(), UnreachableError, said="root cannot be read: No such file")
+            await refused(gateway.observe(), UnreachableError, words="root cannot be read: No such file")
             away.rename(tmp_path / "root")
             await gateway.observe()
             (tmp_path / "root").rename(away)

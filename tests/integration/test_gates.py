@@ -165,11 +165,11 @@ async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) 
         assert all(name in by_name["check_hash"].note for name in b.others(leader)), by_name["check_hash"].note
         names = [step.name for step in result.steps]
         assert names[names.index("take_snapshot") + 1] == "check_leader", "the cluster was not looked at again"
-        path, _, told = result.snapshot.partition(" on ")
+        path, _, rest = result.snapshot.partition(" on ")
         content = await asyncio.to_thread(Path(path).read_bytes)
         assert oct(Path(path).stat().st_mode & 0o777) == "0o600", "all Secrets are in it"  # noqa: ASYNC240
         assert Path(path).parent.stat().st_mode & 0o777 == 0o700
-        assert f"{len(content)} bytes" in told
+        assert f"{len(content)} bytes" in rest
         assert content[16:20] == bytes.fromhex("edda0ced"), "no bbolt file of this byte order"
         assert hashlib.sha256(content[:-32]).digest() == content[-32:]
         assert b"this must be in the snapshot" in content
@@ -185,8 +185,8 @@ async def test_data_that_differ_stop_a_removal_that_asked(bench: MakeBench) -> N
         await http.post(f"{b.lab.node(leader).etcd_url}/v3/kv/put", {"key": key, "value": value})
 
         async def has_it() -> bool:
-            asked = {"key": key, "serializable": True}
-            return bool((await http.post(f"{b.lab.node(sick).etcd_url}/v3/kv/range", asked)).get("kvs"))
+            query = {"key": key, "serializable": True}
+            return bool((await http.post(f"{b.lab.node(sick).etcd_url}/v3/kv/range", query)).get("kvs"))
 
         await wait_until(has_it, f"{sick} has the key", 20)
         await b.lab.terminate(Role.ETCD, sick)  # which commits it to the file
@@ -263,8 +263,8 @@ async def test_lists_and_the_page_tell_where_a_removal_stands(bench: MakeBench) 
         assert (await removal.describe()).typed_search_attributes.get(STATE_KEY) == "Done"
 
         async def listed() -> bool:
-            asked = f"EtcdCluster = '{b.lab.cluster}' AND EtcdMember = '{leader}' AND HandoffState = 'Done'"
-            return [run.id async for run in b.client.list_workflows(asked)] == [removal.id]
+            query = f"EtcdCluster = '{b.lab.cluster}' AND EtcdMember = '{leader}' AND HandoffState = 'Done'"
+            return [run.id async for run in b.client.list_workflows(query)] == [removal.id]
 
         await wait_until(listed, "the list has it as done", 30)
 

@@ -69,8 +69,8 @@ async def test_leader_leaves_and_its_flag_is_set_afterwards(bench: MakeBench) ->
         removals = [run.id async for run in b.client.list_workflows("WorkflowType = 'RemoveMember'")]
         assert set(removals) <= {f"etcd-remove/{b.lab.cluster}/{leader}"}
         events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
-        told = {e["reason"]: e["message"] for e in events if e["involvedObject"].get("name") == leader}
-        assert "k0s reset" in told["LeftToDo"]
+        messages = {e["reason"]: e["message"] for e in events if e["involvedObject"].get("name") == leader}
+        assert "k0s reset" in messages["LeftToDo"]
 
 
 @pytest.mark.parametrize("release", ["v1.31", "v1.36"])
@@ -182,23 +182,23 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
         survivor = b.lab.others(leader)[0].name
         await b.lab.kubectl("apply", "--server-side", "-f", str(POLICY), context=survivor)
         flag = ("patch", "etcdmember", leader, "--type", "merge", "-p", '{"spec":{"leave":true}}')
-        said = [""]
+        errors = [""]
 
         async def refused() -> bool:
             try:
                 await b.lab.kubectl(*flag, "--dry-run=server", context=survivor)
             except ProcessError as error:
-                said.append(str(error))
-            return "denied request" in said[-1]
+                errors.append(str(error))
+            return "denied request" in errors[-1]
 
-        await wait_until(refused, "the policy is in force", 60, lambda: said[-1])
+        await wait_until(refused, "the policy is in force", 60, lambda: errors[-1])
         name = "etcd-handoff-k0s-leave"
         assert (
             f'Error from server (Forbidden): etcdmembers.etcd.k0sproject.io "{leader}" is forbidden:'
             f" ValidatingAdmissionPolicy '{name}' with binding '{name}' denied request: k0s removes {leader} at once"
             f" when spec.leave is true, also while it leads etcd. Instead, run: kubectl annotate etcdmember {leader}"
             f" {LEAVE_ANNOTATION}=true"
-        ) in said[-1]
+        ) in errors[-1]
         await b.lab.kubectl(*flag, "--dry-run=server", "--field-manager=etcd-handoff", context=survivor)
         await annotate(door, leader, survivor)
         await door.out(leader, via=survivor)
@@ -274,8 +274,8 @@ async def test_k0s_stops_the_node_of_a_member_that_both_remove(bench: MakeBench,
         writer = await b.writer(survivor)
         async with K0sStandIn(b.lab, "v1.36", holder=survivor) as k0s:
             result = await b.remove(leader)
-            asked = next(step for step in result.steps if step.name == "request_leave")
-            assert "k0s has told the node to stop" in asked.note
+            request = next(step for step in result.steps if step.name == "request_leave")
+            assert "k0s has told the node to stop" in request.note
             assert (result.outcome, result.was_leader, result.status_recorded) == ("removed", True, True)
             await stopped_for_good(b, k0s, leader)
         await b.judge({leader}, await writer.stop())
@@ -286,8 +286,8 @@ async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:
     async with bench(remover="k0s", workers=()) as b, K0sStandIn(b.lab, "v1.31") as k0s:
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
-        asked = ("patch", "etcdmember", leader, "--type", "merge", "-p", '{"spec":{"leave":true}}')
-        await b.lab.kubectl(*asked, context=survivor)
+        patch = ("patch", "etcdmember", leader, "--type", "merge", "-p", '{"spec":{"leave":true}}')
+        await b.lab.kubectl(*patch, context=survivor)
 
         async def removed() -> bool:
             return leader in k0s.removed and await b.lab.leader() != leader
@@ -297,7 +297,7 @@ async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:
         assert await b.lab.joined(leader, survivor) == "True"
 
 
-async def asked(b: Bench, member: str, via: str) -> WorkflowHandle[Any, Any]:
+async def waits_for_k0s(b: Bench, member: str, via: str) -> WorkflowHandle[Any, Any]:
     """A removal that has asked k0s, which does not run, and waits for it."""
     removal = await b.start(member)
     waits = await says(removal, "Blocked", "AwaitingK0s")
@@ -322,7 +322,7 @@ async def test_order_that_somebody_takes_back_is_not_given_again(bench: MakeBenc
     async with bench(remover="k0s") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
-        removal = await asked(b, target, leader)
+        removal = await waits_for_k0s(b, target, leader)
         await take_back(b, target, leader, "kubectl-edit")
         with pytest.raises(WorkflowFailureError) as failed:
             await removal.result()
@@ -338,7 +338,7 @@ async def test_order_that_k0s_loses_when_it_starts_is_given_again(bench: MakeBen
     async with bench(remover="k0s") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
-        removal = await asked(b, target, leader)
+        removal = await waits_for_k0s(b, target, leader)
         await take_back(b, target, leader, "k0s")
 
         async def again() -> bool:
@@ -356,7 +356,7 @@ async def test_cancelled_removal_takes_its_order_to_k0s_back(bench: MakeBench) -
     async with bench(remover="k0s") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
-        removal = await asked(b, target, leader)
+        removal = await waits_for_k0s(b, target, leader)
         await removal.cancel()
         with pytest.raises(WorkflowFailureError) as failed:
             await removal.result()

@@ -18,8 +18,8 @@ HAND_OVER_SECONDS = 0.5
 
 def labels(resource: dict[str, Any]) -> dict[str, str]:
     """The labels of an EtcdMember."""
-    told: dict[str, str] = resource["metadata"].get("labels", {})
-    return told
+    found: dict[str, str] = resource["metadata"].get("labels", {})
+    return found
 
 
 async def ask_to_leave(lab: Lab, member: str, via: str) -> None:
@@ -57,9 +57,9 @@ async def test_new_release_labels_a_node_before_its_member_leaves(tmp_path: Path
             seen: list[tuple[bool, bool]] = []
 
             async def out() -> bool:
-                told = labels((await lab.etcdmembers(leader))[target]).get(SHUTDOWN_LABEL)
-                assert told in (None, starts[target])
-                seen.append((told is not None, target in {m.name for m in await lab.members(leader)}))
+                mark = labels((await lab.etcdmembers(leader))[target]).get(SHUTDOWN_LABEL)
+                assert mark in (None, starts[target])
+                seen.append((mark is not None, target in {m.name for m in await lab.members(leader)}))
                 return not seen[-1][-1]
 
             await ask_to_leave(lab, target, leader)
@@ -77,14 +77,14 @@ async def test_new_release_hands_its_lease_over_and_stops_the_node(tmp_path: Pat
         survivor = lab.others(target)[0].name
         await lab.wait_for_health_interval()
         async with K0sStandIn(lab, "v1.36", target, HAND_OVER_SECONDS) as k0s:
-            asked = time.monotonic()
+            began = time.monotonic()
             await ask_to_leave(lab, target, survivor)
 
             async def begun() -> bool:
                 return bool(k0s.removed)
 
             await wait_until(begun, "k0s takes the member out", SECONDS)
-            assert time.monotonic() - asked > HAND_OVER_SECONDS
+            assert time.monotonic() - began > HAND_OVER_SECONDS
 
             async def recorded() -> bool:
                 return await lab.joined(target, survivor) == "False"

@@ -78,16 +78,16 @@ async def test_token_without_rights_is_no_permission(relayed: RelayedServers) ->
     token = (await relayed.lab.kubectl("create", "token", "nobody", context="node0")).strip()
     async with relayed.gateway() as gateway:
         read = await gateway.get("node0")
-    for wrong, said in ((token, r"^403: .*cannot"), ("nonsense", r"^401: Unauthorized")):
+    for wrong, message in ((token, r"^403: .*cannot"), ("nonsense", r"^401: Unauthorized")):
         async with relayed.gateway(token=wrong) as gateway:
-            with pytest.raises(KubernetesPermissionError, match=said):
+            with pytest.raises(KubernetesPermissionError, match=message):
                 await gateway.get("node0")
-            with pytest.raises(KubernetesPermissionError, match=said):
+            with pytest.raises(KubernetesPermissionError, match=message):
                 await gateway.patch_status(read, {"message": "mine"})
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "message"),
     [
         ({"memberID": 5}, r"^422: .*memberID"),
         ({"memberID": "no hex"}, r"^422: .*memberID"),
@@ -96,12 +96,12 @@ async def test_token_without_rights_is_no_permission(relayed: RelayedServers) ->
     ],
 )
 async def test_content_that_does_not_fit_is_rejected(
-    relayed: RelayedServers, status: dict[str, Any], said: str
+    relayed: RelayedServers, status: dict[str, Any], message: str
 ) -> None:
     """422, with the field; nothing is stored."""
     async with relayed.gateway() as gateway:
         read = await gateway.get("node0")
-        with pytest.raises(RejectedError, match=said):
+        with pytest.raises(RejectedError, match=message):
             await gateway.patch_status(read, status)
         assert await gateway.get("node0") == read
 
@@ -121,10 +121,10 @@ async def test_patch_that_is_none_is_rejected(relayed: RelayedServers) -> None:
 @pytest.mark.usefixtures("one_after_another")
 async def test_local_server_comes_first_and_the_departing_one_last(relayed: RelayedServers) -> None:
     """While all are well one connection is enough, and it never goes to the node that leaves."""
-    for departing, asked in (("", "node1"), ("node0", "node1"), ("node1", "node0")):
+    for departing, first in (("", "node1"), ("node0", "node1"), ("node1", "node0")):
         async with relayed.gateway(node="node1") as gateway:
             await gateway.get("node0", departing=departing)
-            assert relayed.connections == [asked]
+            assert relayed.connections == [first]
 
 
 @pytest.mark.parametrize(("keep_seconds", "connections"), [(60.0, 1), (0.0, 3)])
@@ -198,9 +198,9 @@ async def test_what_was_read_ahead_is_not_believed(relayed: RelayedServers, befo
                 assert (await ActivityEnvironment().run(update, record)).recorded
             gateways.prefetch("relayed", "node0")
             await gateways._prefetched["relayed"].resource  # noqa: SLF001  # somebody else comes after this
-            said = await gateway.get("node0")
-            joined = [{**condition, "status": "True"} for condition in said["status"]["conditions"]]
-            await gateway.patch_status(said, {"conditions": joined, "message": "of somebody else"})
+            current = await gateway.get("node0")
+            joined = [{**condition, "status": "True"} for condition in current["status"]["conditions"]]
+            await gateway.patch_status(current, {"conditions": joined, "message": "of somebody else"})
             assert (await ActivityEnvironment().run(update, record)).recorded
             after = (await gateway.get("node0"))["status"]
             assert (after["conditions"][0]["status"], after["message"]) == ("False", record.message)
@@ -232,22 +232,22 @@ async def test_removal_that_may_still_take_place_is_written_as_unknown(relayed: 
         update = KubernetesActivities(gateways, "node0", members).update_status
         late = record.model_copy(update={"late": True, "message": "older"})
 
-        async def said() -> tuple[str, str, str]:
+        async def condition() -> tuple[str, str, str]:
             status = (await gateway.get("node0"))["status"]
             (joined,) = status["conditions"]
             return joined["status"], joined["lastTransitionTime"], status["message"]
 
         try:
             assert (await ActivityEnvironment().run(update, record)).recorded
-            assert await said() == ("Unknown", before["conditions"][0]["lastTransitionTime"], record.message)
+            assert await condition() == ("Unknown", before["conditions"][0]["lastTransitionTime"], record.message)
             for known in (None, frozenset({before["memberID"]})):
                 listed = known
                 left_alone = await ActivityEnvironment().run(update, late)
-                assert (left_alone.recorded, (await said())[0]) == (False, "Unknown")
+                assert (left_alone.recorded, (await condition())[0]) == (False, "Unknown")
                 assert "written after the removal ended" in left_alone.note
             listed = frozenset({"1"})
             assert (await ActivityEnvironment().run(update, late)).recorded
-            assert (await said())[::2] == ("False", "Member removed from cluster")
+            assert (await condition())[::2] == ("False", "Member removed from cluster")
         finally:
             await gateway.patch_status(await gateway.get("node0"), before)
             await gateways.close()
@@ -294,9 +294,9 @@ async def test_nobody_answers(relayed: RelayedServers) -> None:
                 await gateway.list()
     finally:
         relayed.lab.resume(Role.APISERVER, "node0")
-    said = str(caught.value)
-    assert f"node0: no answer within {SHORT:g} s" in said
-    assert "shut: connection refused" in said
-    assert "nosuch: " in said
-    assert HOST not in said
+    message = str(caught.value)
+    assert f"node0: no answer within {SHORT:g} s" in message
+    assert "shut: connection refused" in message
+    assert "nosuch: " in message
+    assert HOST not in message
     assert caught.value.may_have_changed

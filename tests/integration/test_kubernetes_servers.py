@@ -114,15 +114,15 @@ def activities_of(relayed: RelayedServers, *contexts: str) -> tuple[KubernetesGa
     return gateways, KubernetesActivities(gateways, "node0")
 
 
-async def attempts(do: Callable[[], Awaitable[UpdateStatusResult]], said: list[str]) -> UpdateStatusResult:
-    """What an activity answers when it is repeated as Temporal does it; what attempts failed with goes to `said`."""
+async def attempts(do: Callable[[], Awaitable[UpdateStatusResult]], errors: list[str]) -> UpdateStatusResult:
+    """What an activity answers when it is repeated as Temporal does it; what attempts failed with goes to `errors`."""
     while True:
         try:
             return await do()
         except ApplicationError as error:
             if error.type != NOT_RECORDED or error.non_retryable:
                 raise
-            said.append(error.message)
+            errors.append(error.message)
             await asyncio.sleep(0.01)
 
 
@@ -152,16 +152,16 @@ async def test_status_is_written_though_the_only_server_is_restarted(relayed: Re
             return answer
 
         async def has_failed() -> bool:
-            return bool(said)
+            return bool(errors)
 
-        said = list[str]()
-        writing = asyncio.create_task(attempts(write, said))
+        errors = list[str]()
+        writing = asyncio.create_task(attempts(write, errors))
         await wait_until(has_failed, "an attempt has failed", 60)
         await lab.start(Role.APISERVER, "node0")
         async with asyncio.timeout(60):
             recorded = await writing
-        assert recorded.recorded, said
-        assert any("no API server answered" in text for text in said), said
+        assert recorded.recorded, errors
+        assert any("no API server answered" in text for text in errors), errors
         assert (await lab.etcdmembers("node1"))["node1"]["status"]["message"] == "restarted"
     finally:
         async with relayed.gateway("node1") as gateway:
@@ -389,11 +389,11 @@ async def proxy(answer: str, seen: list[str]) -> asyncio.Server:
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [("200 OK", ""), ("407 Proxy Authentication Required", "the proxy answers 407"), ("", "the proxy does not answer")],
 )
 async def test_proxy_is_used_and_named(
-    relayed: RelayedServers, environment: pytest.MonkeyPatch, answer: str, said: str
+    relayed: RelayedServers, environment: pytest.MonkeyPatch, answer: str, message: str
 ) -> None:
     """As kubectl does, with its credentials; where it fails it is named as the cause, and they are not."""
     seen: list[str] = []
@@ -403,8 +403,10 @@ async def test_proxy_is_used_and_named(
         server.close()
     environment.setenv("HTTPS_PROXY", f"http://ann:secret@{HOST}:{port}")
     async with relayed.gateway("node0", host=PROXIED_HOST) as gateway:
-        if said:
-            with pytest.raises(ApiUnavailableError, match=f"node0: through the proxy of HTTPS_PROXY: {said}") as caught:
+        if message:
+            with pytest.raises(
+                ApiUnavailableError, match=f"node0: through the proxy of HTTPS_PROXY: {message}"
+            ) as caught:
                 await gateway.list()
             assert not any(word in str(caught.value) for word in ("ann", "secret", HOST, str(port)))
         else:
@@ -438,13 +440,13 @@ async def test_order_to_leave_can_be_read_back(relayed: RelayedServers) -> None:
     try:
         assert not (await read()).leave
         await ActivityEnvironment().run(activities.request_leave, ask)
-        asked = await read()
-        assert (asked.leave, asked.manager) == (True, "etcd-handoff")
-        assert asked.generation == before["metadata"]["generation"] + 1
+        order = await read()
+        assert (order.leave, order.manager) == (True, "etcd-handoff")
+        assert order.generation == before["metadata"]["generation"] + 1
         taken = '{"spec":{"leave":false}}'
         await relayed.lab.kubectl("patch", "etcdmember", "node1", "--type=merge", "-p", taken, context="node0")
         back = await read()
-        assert (back.leave, back.generation) == (False, asked.generation + 1)
+        assert (back.leave, back.generation) == (False, order.generation + 1)
         assert back.manager.startswith("kubectl")
         assert back.uid == before["metadata"]["uid"]
     finally:

@@ -129,33 +129,33 @@ class Site:
 
     async def comes_to(self, rights: set[tuple[str, str, str]]) -> None:
         """Return once these are its rights: the API server watches roles, and hears of a change a little later."""
-        said = [set[tuple[str, str, str]]()]
+        found = [set[tuple[str, str, str]]()]
 
         async def has_them() -> bool:
-            said.append(await self.rights(NAME))
-            return said[-1] == rights
+            found.append(await self.rights(NAME))
+            return found[-1] == rights
 
-        await wait_until(has_them, "the account has its rights", 60, lambda: f"these differ: {said[-1] ^ rights}")
+        await wait_until(has_them, "the account has its rights", 60, lambda: f"these differ: {found[-1] ^ rights}")
 
     async def _rules(self, namespace: str, token: str) -> set[tuple[str, str, str]]:
         review = {"kind": "SelfSubjectRulesReview", "apiVersion": "authorization.k8s.io/v1"}
         path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
-        asked = {**review, "spec": {"namespace": namespace}}
+        question = {**review, "spec": {"namespace": namespace}}
         url = f"{self.lab.node(NODE).api_url}{path}"
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        status, text = await request(url, asked, headers=headers, timeout_seconds=10)
+        status, text = await request(url, question, headers=headers, timeout_seconds=10)
         assert status == 201, text
-        said = json.loads(text)["status"]
-        assert not said["incomplete"]
+        granted = json.loads(text)["status"]
+        assert not granted["incomplete"]
         rules = {
             (group, resource, verb)
-            for rule in said["resourceRules"]
+            for rule in granted["resourceRules"]
             for group in rule["apiGroups"]
             for resource in rule["resources"]
             for verb in rule["verbs"]
         }
         return rules | {
-            ("", url, verb) for r in said["nonResourceRules"] for url in r["nonResourceURLs"] for verb in r["verbs"]
+            ("", url, verb) for r in granted["nonResourceRules"] for url in r["nonResourceURLs"] for verb in r["verbs"]
         }
 
 
@@ -211,13 +211,13 @@ def configuration(folder: Path) -> Config:
 
 async def test_api_server_accepts_every_manifest(site: Site) -> None:
     """The dry run names each object of each file once, all of them are stored, and no file is left out."""
-    asked = sorted(f"{item['kind'].lower()}/{item['metadata']['name']}" for item in objects())
+    declared = sorted(f"{item['kind'].lower()}/{item['metadata']['name']}" for item in objects())
     lines = site.checked.splitlines()
     assert all(line.endswith("(server dry run)") for line in lines)
-    said = (line.split()[0].partition("/") for line in lines)
-    assert sorted(f"{kind.partition('.')[0]}/{name}" for kind, _, name in said) == asked
+    printed = (line.split()[0].partition("/") for line in lines)
+    assert sorted(f"{kind.partition('.')[0]}/{name}" for kind, _, name in printed) == declared
     rendered = await site.kubectl("kustomize", str(DEPLOY))
-    assert len(list(yaml.safe_load_all(rendered))) == len(asked)
+    assert len(list(yaml.safe_load_all(rendered))) == len(declared)
     await site.kubectl("get", "-k", str(DEPLOY))
     for file in OPTIONAL:
         await site.kubectl("apply", "--server-side", "--dry-run=server", "-f", str(DEPLOY / file))
@@ -424,12 +424,12 @@ async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_
         out = [f"etcdmember/{leader}", "--for=condition=Joined=False", "--timeout=120s"]
         await lab.kubectl("wait", *out, context=kept, timeout="120s")
 
-        async def told() -> bool:
+        async def are_stored() -> bool:
             answer = json.loads(await lab.kubectl("get", "events", "-o", "json", "--namespace=default", context=kept))
             reasons = {event["reason"] for event in answer["items"]}
             return {"MoveLeader", "RemoveMember", "Removed"} <= reasons
 
-        await wait_until(told, "the removal's Events are stored", 60)
+        await wait_until(are_stored, "the removal's Events are stored", 60)
         await names_its_requester(b, leader, kept, "alice (by kubectl-patch)")
 
         async def created() -> bool:
@@ -574,7 +574,7 @@ async def test_probes_ask_what_the_worker_answers() -> None:
     options = worker.parser().parse_args(container["args"])
     (port,) = container["ports"]
     assert parsed_address(options.probe_address) == (None, port["containerPort"])
-    asked = {probe: container[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
-    assert {get["port"] for get in asked.values()} == {port["name"]}
-    paths = {probe: get["path"] for probe, get in asked.items()}
+    requests = {probe: container[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
+    assert {get["port"] for get in requests.values()} == {port["name"]}
+    paths = {probe: get["path"] for probe, get in requests.items()}
     assert paths == {"startupProbe": "/readyz", "readinessProbe": "/readyz", "livenessProbe": "/livez"}

@@ -71,20 +71,20 @@ async def test_member_joins_stops_and_is_put_away(voter: Lab, tmp_path: Path, ki
         assert not (await process.status()).running
         assert (await process.start(joining(lab, node))).changed
         await named(lab, whose.member_id, node.name)
-        said = await process.status()
-        assert said.running
-        assert said.version.startswith("3.")
-        assert said.pid is not None
-        os.kill(said.pid, 0)
-        assert await process.whose(said) == whose
+        status = await process.status()
+        assert status.running
+        assert status.version.startswith("3.")
+        assert status.pid is not None
+        os.kill(status.pid, 0)
+        assert await process.whose(status) == whose
         assert not (await process.start(joining(lab, node))).changed
         for verb in (other.stop, other.archive, lambda: other.start(joining(lab, node))):
             with pytest.raises(MemberProcessError):
                 await verb()
-        assert (await process.status()).pid == said.pid
+        assert (await process.status()).pid == status.pid
 
         assert (await process.stop()).changed
-        assert not await alive(said.pid)
+        assert not await alive(status.pid)
         assert not (await process.stop()).changed
         with pytest.raises(MemberProcessError, match="is left where it is"):
             await other.archive()

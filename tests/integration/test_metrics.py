@@ -168,12 +168,12 @@ def dashboard_has_something_to_show(shown: Exposition, folder: Path) -> None:
         for name, labels, value in shown.samples
     ]
     board = json.loads((ROOT / "deploy/grafana/etcd-handoff.json").read_text(encoding="utf-8"))
-    asked = [target["expr"].replace("$cluster", ".*") for panel in board["panels"] for target in panel["targets"]]
-    absent = [{"expr": f"absent({expression})", "eval_time": "65m", "exp_samples": []} for expression in asked]
+    queries = [target["expr"].replace("$cluster", ".*") for panel in board["panels"] for target in panel["targets"]]
+    absent = [{"expr": f"absent({expression})", "eval_time": "65m", "exp_samples": []} for expression in queries]
     case = {"tests": [{"interval": "1m", "input_series": series, "promql_expr_test": absent}]}
     (folder / "panels.yaml").write_text(yaml.safe_dump(case))
-    status, said = promtool("test", "rules", folder / "panels.yaml")
-    assert (status, len(asked) >= 8) == (0, True), said
+    status, output = promtool("test", "rules", folder / "panels.yaml")
+    assert (status, len(queries) >= 8) == (0, True), output
 
 
 def configure_webhook(b: Bench, receiver: Receiver) -> None:
@@ -200,10 +200,10 @@ async def all_is_told(
         """By ID; that a removal was blocked for a moment may have been told as well."""
         return {event["id"]: event for event in receiver.events() if not event["type"].endswith(".blocked")}
 
-    async def told() -> bool:
+    async def are_delivered() -> bool:
         return len(lasting()) == 3 and not receiver.answers
 
-    await wait_until(told, "three events, though the first two attempts were not taken", 60)
+    await wait_until(are_delivered, "three events, though the first two attempts were not taken", 60)
     events = lasting()
     short = [(e["type"].rpartition(".")[2], e["data"]["member"], e["data"]["outcome"]) for e in events.values()]
     other = waiting.id.rpartition("/")[2]

@@ -202,12 +202,12 @@ async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> Non
         removal = await b.start(leader)
         result = await removal.result()
         assert (result.outcome, result.was_leader) == (Outcome.REMOVED, True)
-        asked = Counter(
+        calls = Counter(
             event.activity_task_scheduled_event_attributes.task_queue.name.rpartition("/")[2]
             for event in (await removal.fetch_history()).events
         )
         # Where Temporal does not say in time who asks for work, all nodes are asked.
-        assert asked[idle] < min(asked[name] for name in (leader, *others)), "Temporal lists no worker there"
+        assert calls[idle] < min(calls[name] for name in (leader, *others)), "Temporal lists no worker there"
         await b.judge({leader}, await writer.stop())
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Bench, MakeBench
 
 
-async def told(b: Bench, *arguments: str) -> dict[str, Any]:
+async def printed(b: Bench, *arguments: str) -> dict[str, Any]:
     """What a command prints as JSON."""
     status, shown, errors = await b.lab.handoff(*arguments, "-o", "json")
     assert status == 0, errors
@@ -45,9 +45,9 @@ async def test_one_day_of_an_operator(bench: MakeBench, monkeypatch: pytest.Monk
         await in_state(blocked, "Blocked")
         status, text = await ends(b.lab, "approve", target)
         assert (status, "does not wait for an approval" in text) == (3, True)
-        assert (await told(b, "recheck", target, "--reason", "now?"))["workflow_id"] == removal_id(b, target)
+        assert (await printed(b, "recheck", target, "--reason", "now?"))["workflow_id"] == removal_id(b, target)
         await _described_as_blocked(b, target)
-        cancelled = await told(b, "cancel", removal_id(b, target), "--reason", "not today")
+        cancelled = await printed(b, "cancel", removal_id(b, target), "--reason", "not today")
         assert "is cancelled" in cancelled["answer"]
         assert (await ends(b.lab, "cancel", target))[0] == 1
 
@@ -56,21 +56,21 @@ async def test_one_day_of_an_operator(bench: MakeBench, monkeypatch: pytest.Monk
         planned = await b.start(target, dry_run=True)
         await planned.result()
         monkeypatch.setenv("SUDO_USER", "bob")
-        started = await told(b, "remove", target, "--detach")
+        started = await printed(b, "remove", target, "--detach")
         waiting = b.client.get_workflow_handle(started["workflow_id"], result_type=RemovalResult)
         await in_state(waiting, "AwaitingApproval")
-        assert (await told(b, "pause", target, "--reason", "on a call"))["answer"].startswith("paused")
+        assert (await printed(b, "pause", target, "--reason", "on a call"))["answer"].startswith("paused")
         await in_state(waiting, "Paused")
         assert (await ends(b.lab, "pause", target))[0] == 3
         assert (await ends(b.lab, "approve", target))[0] == 3
-        assert (await told(b, "resume", target))["answer"] == "the removal goes on"
+        assert (await printed(b, "resume", target))["answer"] == "the removal goes on"
         await in_state(waiting, "AwaitingApproval")
         member_id = await b.lab.member_id(target)
-        assert (await told(b, "describe", member_id))["state"] == "AwaitingApproval"
+        assert (await printed(b, "describe", member_id))["state"] == "AwaitingApproval"
         status, text = await ends(b.lab, "approve", target)
         assert (status, "the profile asks for four eyes: bob has started it" in text) == (3, True), text
         monkeypatch.setenv("SUDO_USER", "ann")
-        approved = await told(b, "approve", target, "--comment", "change 4711")
+        approved = await printed(b, "approve", target, "--comment", "change 4711")
         assert (approved["by"], approved["comment"]) == ("ann", "change 4711")
         assert (await waiting.result()).approved_by.startswith("etcd-handoff:ann@")
         await b.judge({target})
@@ -102,7 +102,7 @@ async def _described_as_blocked(b: Bench, target: str) -> None:
         return "Blocked for" in text
 
     await wait_until(blocked, "it is described as blocked", 60, lambda: text)
-    (open_one,) = (await told(b, "status"))["operations"]
+    (open_one,) = (await printed(b, "status"))["operations"]
     assert open_one["member"] == target
     assert text.startswith(f"removal of {target} (")
     assert "QuorumAtRisk" in text
@@ -114,7 +114,7 @@ async def _afterwards(b: Bench, target: str) -> None:
     listed: list[dict[str, Any]] = []
 
     async def all_are_listed() -> bool:  # Temporal lists what has ended a little later
-        listed[:] = (await told(b, "history", target))["operations"]
+        listed[:] = (await printed(b, "history", target))["operations"]
         return [run["outcome"] for run in listed] == ["removed", "planned", "Cancelled"]
 
     await wait_until(all_are_listed, "what has ended is listed", 60, lambda: str(listed))
@@ -125,11 +125,11 @@ async def _afterwards(b: Bench, target: str) -> None:
     # etcd refuses a change for five seconds after a member has come back, and then it is tried again.
     done = [(entry["step"], entry["outcome"]) for entry in last["entries"] if entry["event"] == "did"]
     assert done[-2:] == [("remove_member", "removed"), ("update_status", "recorded")]
-    said = {entry["event"]: (entry["text"], entry["door"]) for entry in first["entries"]}
-    assert said["recheck"] == ("now?", "command line")
-    assert said["cancel"] == ("cancellation asked for: not today", "command line")
+    texts = {entry["event"]: (entry["text"], entry["door"]) for entry in first["entries"]}
+    assert texts["recheck"] == ("now?", "command line")
+    assert texts["cancel"] == ("cancellation asked for: not today", "command line")
     assert first["reason"] == "new disk"
-    seen = await told(b, "status")
+    seen = await printed(b, "status")
     assert [run["outcome"] for run in seen["last"]][:3] == ["removed", "planned", "Cancelled"]
     assert {worker["node"] for worker in seen["workers"]} == {"node0", "node1"}
     assert all(worker["build"] for worker in seen["workers"])
@@ -137,10 +137,10 @@ async def _afterwards(b: Bench, target: str) -> None:
     status, text = await ends(b.lab, "history")
     assert status == 0
     rows = [line for line in text.splitlines() if not line.startswith(" ")]
-    assert len(rows) == 1 + len((await told(b, "history"))["operations"])
+    assert len(rows) == 1 + len((await printed(b, "history"))["operations"])
     assert f"  why and what to do: etcd-handoff history {target} -c {b.lab.cluster}" in text.splitlines()
     member_id = last["member_id"]
-    assert [run["workflow_id"] for run in (await told(b, "history", member_id))["operations"]] == [
+    assert [run["workflow_id"] for run in (await printed(b, "history", member_id))["operations"]] == [
         run["workflow_id"] for run in listed
     ]
     status, page = await ends(b.lab, "report", removal_id(b, target), "-o", "html")

@@ -58,13 +58,13 @@ async def test_patched_leader_is_out_seen_through_another_api_server(shared: Fro
     runs = [run async for run in b.client.list_workflows(f"WorkflowId = '{removal_id(b, leader)}'")]
     assert len(runs) <= 1
 
-    async def told() -> bool:  # Events come after the status that they are about
+    async def are_stored() -> bool:  # Events come after the status that they are about
         events = json.loads(await b.lab.kubectl("get", "events", "-o", "json", context=other))["items"]
         # API servers write events of their own, some about no object.
         reasons = {e["reason"] for e in events if e["involvedObject"].get("name") == leader}
         return {"MoveLeader", "RemoveMember", "Removed"} <= reasons
 
-    await wait_until(told, "the removal's Events are stored", 60)
+    await wait_until(are_stored, "the removal's Events are stored", 60)
 
 
 @pytest.mark.asyncio(loop_scope="module")

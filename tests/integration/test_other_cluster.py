@@ -41,13 +41,13 @@ def reaches_itself_alone(config: Path, node: str) -> None:
 async def read_on(door: FrontDoor, node: str) -> bool:
     """Whether the worker on this node has told the watcher of EtcdMembers, in its present run."""
     events = (await door.watch.fetch_history()).events
-    asked = {
+    scheduled = {
         e.event_id for e in events if e.activity_task_scheduled_event_attributes.activity_type.name == "watch_members"
     }
     started = {
         e.event_id
         for e in events
-        if e.activity_task_started_event_attributes.scheduled_event_id in asked
+        if e.activity_task_started_event_attributes.scheduled_event_id in scheduled
         and f":{node}:" in e.activity_task_started_event_attributes.identity
     }
     return any(e.activity_task_completed_event_attributes.started_event_id in started for e in events)
@@ -99,7 +99,7 @@ async def test_its_worker_takes_no_name_for_its_own_member(bench: MakeBench) -> 
     async with bench(isolated=True) as b:
         leader = await b.lab.leader()
         anew = b.lab.others(leader)[0].name
-        meant = await b.lab.member_id(anew)
+        member_id = await b.lab.member_id(anew)
         await set_up_anew(b, anew)
         others = [node.name for node in b.lab.others(anew)]
         for node in others:
@@ -111,5 +111,5 @@ async def test_its_worker_takes_no_name_for_its_own_member(bench: MakeBench) -> 
         await says(removal, "MixedClusters")
         await b.lab.kill(Role.WORKER, anew)
         result = await removal.result()
-        assert (result.outcome, result.member_id) == (Outcome.REMOVED, meant)
+        assert (result.outcome, result.member_id) == (Outcome.REMOVED, member_id)
         assert [m.name for m in await b.lab.members(anew)] == [anew], "of the other cluster nobody was removed"

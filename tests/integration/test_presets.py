@@ -51,8 +51,8 @@ async def worker(lab: Lab, node: str, folder: Path) -> AsyncIterator[None]:
         environment = {**os.environ, **lab.environment_on(node), "NOTIFY_SOCKET": str(folder / f"{node}.notify")}
         process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log, cwd=ROOT)
         try:
-            told = await asyncio.to_thread(manager.recv, 100)
-            assert told == b"READY=1", (folder / f"{node}.log").read_text()
+            datagram = await asyncio.to_thread(manager.recv, 100)
+            assert datagram == b"READY=1", (folder / f"{node}.log").read_text()
             yield
         finally:
             with contextlib.suppress(ProcessLookupError):

@@ -41,8 +41,8 @@ async def describes(b: Bench, member: str) -> dict[str, Any]:
     """What `describe` says of the operation on a member."""
     status, out, errors = await b.lab.handoff("describe", member, "-c", b.lab.cluster, "-o", "json")
     assert status == 0, errors
-    told: dict[str, Any] = json.loads(out)
-    return told
+    answer: dict[str, Any] = json.loads(out)
+    return answer
 
 
 def parts(result: ReplacementResult | MembershipResult) -> list[tuple[str, str, str]]:
@@ -129,8 +129,8 @@ async def test_stopped_replacement_goes_on_when_it_is_started_again(bench: MakeB
         old_id = await b.lab.member_id(old)
         replacement = await replace(b, old, spare)
         learner = (await says(replacement, "Blocked", "LearnerNotStarted")).member_id
-        told = await describes(b, spare.name)
-        assert told["operation"]["workflow_id"] == replacement.id
+        described = await describes(b, spare.name)
+        assert described["operation"]["workflow_id"] == replacement.id
         await replacement.terminate("somebody is impatient")
         command = ("replace", old_id, "--with", spare.name, "--peer-url", spare.peer_url, "-c", b.lab.cluster)
         status, _, errors = await b.lab.handoff(*command, "--blocked-timeout", "0")

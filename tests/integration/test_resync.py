@@ -144,10 +144,11 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         found = re.search(r"`etcd-handoff (watch resync --confirm [0-9a-f]{8} -c \S+)`", shown)
         assert found, shown
 
-        async def told() -> bool:
+        async def tells_why() -> bool:
             return "TooManyAbsent" in (await door.watching())["trouble"]
 
-        await wait_until(told, "the watcher tells why", 60)  # it hears of a round after the EtcdMembers were written
+        # It hears of a round after the EtcdMembers were written.
+        await wait_until(tells_why, "the watcher tells why", 60)
         for command in (("watch", "status"), ("status",), ("status", "-o", "json")):
             _, shown, _ = await b.lab.handoff(*command)
             assert "TooManyAbsent" in shown, shown
@@ -196,10 +197,10 @@ async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFron
         await b.lab.restart(Role.APISERVER, other)  # it does not get over the loss of its etcd in all cases
         await b.lab.kubectl("delete", "etcdmember", other, context=leader)
 
-        async def said() -> bool:
+        async def names_it() -> bool:
             return "no_object" in (await door.watching())["trouble"]
 
-        await wait_until(said, "the watcher says which member gets no EtcdMember", 60)
+        await wait_until(names_it, "the watcher says which member gets no EtcdMember", 60)
         assert set(await b.lab.etcdmembers(leader)) == {leader, one}
 
 

@@ -109,8 +109,8 @@ async def test_scripts_plan_additions_replacements_and_memberships(bench: MakeBe
     """Each result has its own type and says what would be done; nothing is changed."""
     async with bench() as b:
         old, *rest = b.lab.nodes
-        asked = (b.lab.cluster, old.name, {node.name: (node.peer_url,) for node in rest})
-        for planned in (await _planned(*asked), await asyncio.to_thread(_planned_without_await, *asked)):
+        arguments = (b.lab.cluster, old.name, {node.name: (node.peer_url,) for node in rest})
+        for planned in (await _planned(*arguments), await asyncio.to_thread(_planned_without_await, *arguments)):
             assert tuple(map(type, planned)) == (
                 client.AdditionResult,
                 client.ReplacementResult,
@@ -126,23 +126,23 @@ async def test_scripts_plan_additions_replacements_and_memberships(bench: MakeBe
 
 async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> None:
     """Each does what its first lines say, with the exit status that they say."""
-    status, said, errors = await script(b, "remove_member.py", b.lab.cluster, one)
-    assert (status, said.splitlines()[-1].startswith(f"{one}: removed")) == (0, True), errors
-    assert len(said.splitlines()) > 1, said
-    assert said.split()[0] in set(HandoffState), said
-    status, said, errors = await script(b, "remove_member.py", b.lab.cluster, "nobody")
+    status, output, errors = await script(b, "remove_member.py", b.lab.cluster, one)
+    assert (status, output.splitlines()[-1].startswith(f"{one}: removed")) == (0, True), errors
+    assert len(output.splitlines()) > 1, output
+    assert output.split()[0] in set(HandoffState), output
+    status, output, errors = await script(b, "remove_member.py", b.lab.cluster, "nobody")
     assert (status, errors.startswith("UnknownMember: ")) == (1, True), errors
-    status, said, errors = await script(b, "empty_rack.py", b.lab.cluster, *rack)
-    assert status == 0, said + errors
-    assert [line for line in said.splitlines() if "has to wait" not in line] == [f"{m}: removed" for m in rack]
+    status, output, errors = await script(b, "empty_rack.py", b.lab.cluster, *rack)
+    assert status == 0, output + errors
+    assert [line for line in output.splitlines() if "has to wait" not in line] == [f"{m}: removed" for m in rack]
 
-    status, said, errors = await script(b, "pipeline_step.py", b.lab.cluster, one)
-    assert (status, json.loads(said)["outcome"]) == (0, "already-absent"), errors
+    status, output, errors = await script(b, "pipeline_step.py", b.lab.cluster, one)
+    assert (status, json.loads(output)["outcome"]) == (0, "already-absent"), errors
     for wrong, code, name in (("a/b", 2, "InvalidInput"), ("nobody", 2, "UnknownMember"), (last, 3, "Refused")):
-        status, said, errors = await script(b, "pipeline_step.py", b.lab.cluster, wrong)
-        assert (status, said, f"{name}Error: " in errors) == (code, "", True), errors
-    status, said, errors = await script(b, "pipeline_step.py", b.lab.cluster, last, TEMPORAL_ADDRESS="127.0.0.1:1")
-    assert (status, said, "TemporalUnreachableError: " in errors) == (4, "", True), errors
+        status, output, errors = await script(b, "pipeline_step.py", b.lab.cluster, wrong)
+        assert (status, output, f"{name}Error: " in errors) == (code, "", True), errors
+    status, output, errors = await script(b, "pipeline_step.py", b.lab.cluster, last, TEMPORAL_ADDRESS="127.0.0.1:1")
+    assert (status, output, "TemporalUnreachableError: " in errors) == (4, "", True), errors
 
 
 async def test_scripts_empty_a_cluster_down_to_its_last_member(

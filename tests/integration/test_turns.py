@@ -145,10 +145,10 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
         follower = next(node.name for node in b.lab.others(leader) if node.name != last)
         waiting = await b.start(follower)
         await queued(b, follower)
-        await told(b, leader, "Handing leadership", via=last)
+        await until_message(b, leader, "Handing leadership", via=last)
         await holder.terminate("by the test")
         await b.reached("remove_member.before")
-        await told(b, leader, "the removal was terminated", via=last)
+        await until_message(b, leader, "the removal was terminated", via=last)
         b.release("move_leader.after")
         with pytest.raises(WorkflowFailureError):
             await holder.result()
@@ -228,7 +228,7 @@ async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench)
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
         blocked = await b.start(target)
-        await told(b, target, "Blocked", via=leader)
+        await until_message(b, target, "Blocked", via=leader)
         queue = await queue_of(b)
         first = (await queue.describe()).run_id
         for _ in range(SHORT_HISTORY):
@@ -239,7 +239,7 @@ async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench)
 
         await wait_until(continued, "the queue continues as new", 60)
         await blocked.cancel()
-        await told(b, target, "Ended: the removal was cancelled", via=leader)
+        await until_message(b, target, "Ended: the removal was cancelled", via=leader)
 
 
 async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBench) -> None:
@@ -250,7 +250,7 @@ async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBen
         await b.lab.kill(Role.ETCD, down)
         await b.lab.kill(Role.APISERVER, down)
         blocked = await b.start(target)
-        await told(b, target, "Blocked", "QuorumAtRisk", via=leader)
+        await until_message(b, target, "Blocked", "QuorumAtRisk", via=leader)
         result = await b.remove(down)
         later = await blocked.result()
         assert (result.outcome, later.outcome) == ("removed", "removed")
@@ -264,23 +264,23 @@ async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBenc
         follow = RemovalProgressActivities(b.client).follow_removal
         planned = await b.start("node0", dry_run=True)
         result = await planned.result()
-        told = await ActivityEnvironment().run(follow, FollowRemovalInput(workflow_id=planned.id))
-        assert (told.outcome, told.member_id, told.failed) == ("planned", result.member_id, False)
+        answer = await ActivityEnvironment().run(follow, FollowRemovalInput(workflow_id=planned.id))
+        assert (answer.outcome, answer.member_id, answer.failed) == ("planned", result.member_id, False)
         first = planned.first_execution_run_id or ""
         await b.remove("node1")
         refused = await b.start("node0")
         with pytest.raises(WorkflowFailureError):
             await refused.result()
-        told = await ActivityEnvironment().run(follow, FollowRemovalInput(workflow_id=refused.id))
-        assert (told.outcome, told.member_id, told.failed) == ("", result.member_id, True)
-        assert "LastVoter" in told.doing
+        answer = await ActivityEnvironment().run(follow, FollowRemovalInput(workflow_id=refused.id))
+        assert (answer.outcome, answer.member_id, answer.failed) == ("", result.member_id, True)
+        assert "LastVoter" in answer.doing
         for ask in (
             FollowRemovalInput(workflow_id=refused.id, chain_id=first),
             FollowRemovalInput(workflow_id="etcd-remove/demo/never"),
         ):
-            told = await ActivityEnvironment().run(follow, ask)
-            assert (told.open, told.unknown, told.failed, told.cancelled) == (False, True, False, False)
-            assert told.outcome == told.member_id == ""
+            answer = await ActivityEnvironment().run(follow, ask)
+            assert (answer.open, answer.unknown, answer.failed, answer.cancelled) == (False, True, False, False)
+            assert answer.outcome == answer.member_id == ""
 
 
 async def cluster_id_of(b: Bench, member: str) -> str:
@@ -297,12 +297,12 @@ async def temporal_start(b: Bench, member: str) -> tuple[int, str, str]:
     return await b.lab.temporal(*start, *same)
 
 
-async def told(b: Bench, member: str, *words: str, via: str) -> None:
+async def until_message(b: Bench, member: str, *words: str, via: str) -> None:
     """The message of an EtcdMember has all these words."""
-    said = [""]
+    messages = [""]
 
     async def all_words() -> bool:
-        said.append((await b.lab.etcdmembers(via))[member]["status"]["message"])
-        return all(word in said[-1] for word in words)
+        messages.append((await b.lab.etcdmembers(via))[member]["status"]["message"])
+        return all(word in messages[-1] for word in words)
 
-    await wait_until(all_words, f"EtcdMember {member} says {words}", 60, lambda: said[-1])
+    await wait_until(all_words, f"EtcdMember {member} says {words}", 60, lambda: messages[-1])

@@ -79,8 +79,8 @@ async def test_tutorial_removes_and_replaces_a_leader(tmp_path: Path) -> None:
         blocks = list(blocks_of(page))
         assert len(blocks) == 9
         # One shell, as somebody has it: what one block exports and starts is there for the next.
-        told = (PAUSE * block.commands.startswith(APPROVAL) + block.commands for block in blocks)
-        commands = "".join(told) + "kill $!; wait $! || true\n"
+        typed = (PAUSE * block.commands.startswith(APPROVAL) + block.commands for block in blocks)
+        commands = "".join(typed) + "kill $!; wait $! || true\n"
         assert PAUSE in commands
         whole = Block(commands, "".join(block.output for block in blocks))
         shell = asyncio.ensure_future(follow(whole, environment, folder, 240))

@@ -60,8 +60,8 @@ class Roles:
 def changes(b: Bench, who: Roles) -> tuple[tuple[str, ...], ...]:
     """An addition, a replacement and a membership, each with a member that nobody starts."""
     members = b.folder / "members.json"
-    wanted = [{"name": name, "peer_urls": [b.lab.node(name).peer_url]} for name in (who.leader, who.other)]
-    members.write_text(json.dumps({"members": [*wanted, {"name": "new", "peer_urls": [NEW_PEER_URL]}]}))
+    kept = [{"name": name, "peer_urls": [b.lab.node(name).peer_url]} for name in (who.leader, who.other)]
+    members.write_text(json.dumps({"members": [*kept, {"name": "new", "peer_urls": [NEW_PEER_URL]}]}))
     new = ("--peer-url", NEW_PEER_URL)
     return ("add", "new", *new), ("replace", who.follower, "--with", "new", *new), ("apply", str(members))
 

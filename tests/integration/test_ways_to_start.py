@@ -49,7 +49,7 @@ async def test_command_line_temporal_and_python_each_remove_a_member(bench: Make
         status, shown, _ = await b.lab.handoff("remove", first, "--detach", "-o", "json")
         assert (status, json.loads(shown)["joined"]) == (0, True)
         again = await b.lab.temporal(*START, "--workflow-id", joined.id, "--input", _input(first), "-o", "json")
-        runs = {json.loads(said)["runId" if said is again[1] else "run_id"] for said in (shown, again[1])}
+        runs = {json.loads(output)["runId" if output is again[1] else "run_id"] for output in (shown, again[1])}
         assert runs == {(await joined.describe()).run_id}
         b.release("remove_member.before")
         status, shown, _ = await following
@@ -60,12 +60,12 @@ async def test_command_line_temporal_and_python_each_remove_a_member(bench: Make
         workflow = f"etcd-remove/demo/{second}"
         started = await b.lab.temporal(*START, "--workflow-id", workflow, "--input", _input(second))
         assert started[0] == 0, started
-        status, said, _ = await b.lab.temporal("workflow", "result", "--workflow-id", workflow, "-o", "json")
-        assert (status, json.loads(said)["result"]["outcome"]) == (0, "removed")
+        status, output, _ = await b.lab.temporal("workflow", "result", "--workflow-id", workflow, "-o", "json")
+        assert (status, json.loads(output)["result"]["outcome"]) == (0, "removed")
 
         script = _shown_script().replace("node2", third).replace('"prod"', '"demo"')
-        status, said, errors = await run([sys.executable, "-c", script], b.lab.environment, ROOT)
-        assert (status, said.splitlines()[-1]) == (0, "removed"), errors
+        status, output, errors = await run([sys.executable, "-c", script], b.lab.environment, ROOT)
+        assert (status, output.splitlines()[-1]) == (0, "removed"), errors
         await b.judge({first, second, third})
 
 
@@ -74,22 +74,22 @@ async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
     async with bench() as b:
         leader, term = await b.lab.leader_and_term()
 
-        async def told(*arguments: str) -> Any:
+        async def printed(*arguments: str) -> Any:
             status, shown, errors = await b.lab.handoff(*arguments, "-o", "json")
             assert status == 0, errors
             return json.loads(shown)
 
         roles = {node.name: "leader" if node.name == leader else "voter" for node in b.lab.nodes}
-        planned = await told("plan", leader)
+        planned = await printed("plan", leader)
         assert (planned["decision"], planned["term"]) == ("transfer", term)
         assert f"hand leadership from {leader}" in planned["steps"][0]
-        seen = await told("status")
+        seen = await printed("status")
         for shown_members in (planned["members"], seen["members"]):
             assert {m["name"]: m["role"] for m in shown_members} == roles
         records = {record["name"]: (record["joined"], record["wrong"]) for record in seen["etcdmembers"]}
         assert records == dict.fromkeys(roles, ("True", ""))
         assert (seen["operations"], seen["errors"]) == ([], {})
-        findings = {finding.pop("check"): finding for finding in (await told("doctor"))["checks"]}
+        findings = {finding.pop("check"): finding for finding in (await printed("doctor"))["checks"]}
         assert all(finding["ok"] for finding in findings.values()), findings
         assert leader in findings["leader"]["detail"]
         for command in (("plan", leader), ("status",), ("doctor",)):
@@ -138,7 +138,7 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
             status, shown, errors = await b.lab.handoff(*arguments)
             return status, shown + errors
 
-        for wrong, said in (
+        for wrong, words in (
             (("remove",), "MEMBER"),
             (("remove", "node9"), "node9"),
             (("remove", target, "-c", "nowhere"), "nowhere"),
@@ -146,10 +146,10 @@ async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
             (("status", "--config", str(tmp_path / "none.toml")), "none.toml"),
         ):
             status, text = await ends(*wrong)
-            assert (status, said in text) == (2, True), text
+            assert (status, words in text) == (2, True), text
         nowhere = {**b.lab.environment, "TEMPORAL_NAMESPACE": "nowhere"}
-        for asked in (("remove", target), ("watch", "stop")):
-            status, _, text = await run([sys.executable, "-m", "etcd_handoff.cli", *asked], nowhere, ROOT)
+        for arguments in (("remove", target), ("watch", "stop")):
+            status, _, text = await run([sys.executable, "-m", "etcd_handoff.cli", *arguments], nowhere, ROOT)
             assert (status, "set TEMPORAL_NAMESPACE" in text) == (2, True), text
         await b.lab.kill(Role.ETCD, down)
         status, text = await ends("remove", target, "--blocked-timeout", "1")

@@ -156,8 +156,8 @@ async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_rea
     b = console.bench
     leader = await b.lab.leader()
     other = b.others(leader)[0]
-    asked = ("--reason", "new disk", "--require-approval", "--detach")
-    assert (await b.lab.handoff("remove", leader, "-c", "prod", *asked))[0] == 0
+    options = ("--reason", "new disk", "--require-approval", "--detach")
+    assert (await b.lab.handoff("remove", leader, "-c", "prod", *options))[0] == 0
     removal = removal_of(b, leader)
     await in_state(removal, "AwaitingApproval")
     for name in ("open operations", "one cluster", "what needs a person"):

@@ -54,7 +54,7 @@ async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench)
 
 
 @pytest.mark.parametrize(
-    ("attributes", "said"),
+    ("attributes", "cause"),
     [
         ([(f"Other{number}", "Keyword") for number in range(10)], "cannot have more than 10"),
         ([("HandoffState", "Int")], "not of type Keyword, to be removed first: HandoffState"),
@@ -62,7 +62,7 @@ async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench)
     ids=["no-room", "another-type"],
 )
 async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
-    bench: MakeBench, attributes: list[tuple[str, str]], said: str
+    bench: MakeBench, attributes: list[tuple[str, str]], cause: str
 ) -> None:
     """The server refuses to register them, or somebody else uses a name: the worker says so and goes on without."""
     async with bench(workers=()) as b:
@@ -71,7 +71,7 @@ async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
         assert status == 0, errors
         await b.lab.start_worker("node0")
         process = b.lab.process(Role.WORKER, "node0")
-        for words in (", without search attributes", said, "temporal operator search-attribute create"):
+        for words in (", without search attributes", cause, "temporal operator search-attribute create"):
             assert process.log_contains(words), process.tail()
         status, shown, _ = await b.lab.handoff("doctor", "-o", "json")
         finding = next(f for f in json.loads(shown)["checks"] if f["check"] == "search attributes")
@@ -134,7 +134,7 @@ async def small(shared_path: Path) -> AsyncIterator[Lab]:
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(
-    ("refused", "version", "status", "said"),
+    ("refused", "version", "status", "words"),
     [
         ({}, "1.24.2", 1, "Temporal Server 1.25 or newer is needed, and this one is 1.24.2"),
         (
@@ -148,7 +148,7 @@ async def small(shared_path: Path) -> AsyncIterator[Lab]:
     ids=["old-server", "no-credentials", "expired-key"],
 )
 async def test_temporal_that_does_not_do_is_called_what_it_is(
-    small: Lab, refused: dict[str, str], version: str, status: int, said: str
+    small: Lab, refused: dict[str, str], version: str, status: int, words: str
 ) -> None:
     """Neither is a server that cannot be reached; the worker and the command line say so alike."""
     lab = small
@@ -157,12 +157,12 @@ async def test_temporal_that_does_not_do_is_called_what_it_is(
         door.version = version
         environment = {**lab.environment, "TEMPORAL_ADDRESS": door.address}
         ended, shown, errors = await run([sys.executable, str(ROOT / "worker.py")], environment, ROOT)
-        assert (ended, said in errors) == (status, True), errors
+        assert (ended, words in errors) == (status, True), errors
         assert "ready" not in shown
         assert "Traceback" not in errors
         assert "cannot be reached" not in errors
         finding = (await doctor(lab, door.address))["temporal"]
-        assert (finding["ok"], said in finding["detail"]) == (False, True), finding
+        assert (finding["ok"], words in finding["detail"]) == (False, True), finding
 
 
 async def present(*files: Path, without: Path | None = None) -> bool:
@@ -210,7 +210,7 @@ async def probed(port: int) -> tuple[int, str, int]:
 
 
 @pytest.mark.parametrize(
-    ("content", "environment", "status", "said"),
+    ("content", "environment", "status", "words"),
     [
         ('[clusters.demo.etcd]\nendpoints = ["nonsense"]\n', {}, 2, "clusters.demo.etcd.endpoints"),
         (GOOD.replace("http", "https") + 'ca_file = "gone.pem"\n', {}, 2, "clusters.demo.etcd.ca_file"),
@@ -221,14 +221,14 @@ async def probed(port: int) -> tuple[int, str, int]:
     ids=["endpoint", "file", "profile", "certificate", "no-temporal"],
 )
 async def test_bad_configuration_and_no_temporal_end_it_at_once(
-    tmp_path: Path, content: str, environment: dict[str, str], status: int, said: str
+    tmp_path: Path, content: str, environment: dict[str, str], status: int, words: str
 ) -> None:
     """Each with its exit status and the remedy, and without a traceback."""
     config = tmp_path / "etcd-handoff.toml"
     config.write_text(content)
     command = [sys.executable, str(ROOT / "worker.py"), "--config", str(config)]
     ended, shown, errors = await run(command, {"TEMPORAL_ADDRESS": "127.0.0.1:1", **environment}, ROOT)
-    assert (ended, said in errors) == (status, True), shown + errors
+    assert (ended, words in errors) == (status, True), shown + errors
     assert "Traceback" not in errors
     assert "ready" not in shown
 

@@ -80,7 +80,7 @@ class Cluster(Resources):
         target: Name of the member that is to leave, and that is struck.
         script: What happens, by the number of the call.
         resources: EtcdMembers by name.
-        meant: IDs that may be removed; None until the first look pins the target.
+        target_ids: IDs that may be removed; None until the first look pins the target.
         heals: Whether everything is healed once the script is over.
         gates: What must have happened before anything is changed: `approval`, `hash`, `snapshot`.
         passed: Those of them that have.
@@ -104,7 +104,7 @@ class Cluster(Resources):
     target: str
     script: Mapping[int, Trouble]
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
-    meant: frozenset[str] | None = None
+    target_ids: frozenset[str] | None = None
     heals: bool = True
     gates: frozenset[str] = frozenset()
     passed: set[str] = field(default_factory=set)
@@ -154,7 +154,7 @@ class Cluster(Resources):
     def leaving(self) -> Member | None:
         """The member that is to leave, while it is there."""
         named = (m for m in self.members.values() if m.name == self.target)
-        return next((m for m in named if self.meant is None or m.id in self.meant), None)
+        return next((m for m in named if self.target_ids is None or m.id in self.target_ids), None)
 
     @property
     def others(self) -> list[Member]:
@@ -178,7 +178,11 @@ class Cluster(Resources):
         self.crash_at(trouble)
         if self.lists in (Trouble.FOREIGN_LIST, Trouble.FOREIGN_ALONE):
             alone = self.lists is Trouble.FOREIGN_ALONE or not looks.answers(self)
-            if alone and self.meant is None and not any(joined_condition(r) == "True" for r in self.resources.values()):
+            if (
+                alone
+                and self.target_ids is None
+                and not any(joined_condition(r) == "True" for r in self.resources.values())
+            ):
                 msg = "nothing would tell the other cluster from this one"
                 raise UnreachableError(msg)
             self.judge.misled = self.judge.misled or alone
@@ -187,11 +191,11 @@ class Cluster(Resources):
         lone = self.members.get(self.lone) if self.lists is Trouble.LISTS_DIFFER else None
         if lone is not None and any(a.listed is not None and a.member_id != lone.id for a in looks.answers(self)):
             return looks.half_a_look(self, lone)
-        if self.meant is None and self.is_told_apart:
+        if self.target_ids is None and self.is_told_apart:
             named = frozenset(m.id for m in self.members.values() if m.name == self.target)
             self.judge.named = bool(named)
             remembered = member_id_of(self.resources.get(self.target, {})) or self.judge.claimed
-            self.meant = named or frozenset(filter(None, [remembered]))
+            self.target_ids = named or frozenset(filter(None, [remembered]))
         self.judge.note_look(self, who)
         return looks.true_look(self)
 
@@ -309,7 +313,7 @@ class Cluster(Resources):
 
     def aim(self, target: str) -> None:
         """The next removal is another one; what is late takes place before, as nobody would mean it then."""
-        self.target, self.meant, self.removed, self.restored = target, None, [], False
+        self.target, self.target_ids, self.removed, self.restored = target, None, [], False
         self.judge = Judge(wrong=self.judge.wrong, lock_left=self.judge.lock_left, early=self.judge.early)
 
     def inject(self, trouble: Trouble) -> None:
@@ -437,7 +441,7 @@ class Cluster(Resources):
     def _take_out(self, member_id: str) -> None:
         """What we proposed takes place, maybe when the next removal is under way already."""
         if member_id in self.members:
-            self.removed += [member_id] * (member_id in (self.meant or ()))
+            self.removed += [member_id] * (member_id in (self.target_ids or ()))
             self.drop(self.members[member_id])
             self.commit()
 

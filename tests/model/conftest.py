@@ -39,9 +39,9 @@ def no_failure_left(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Each failure within a workflow is looked at; else asyncio logs it on the user's terminal at some later time."""
     yield
     gc.collect()
-    said = [record.message for record in (*caplog.get_records("call"), *caplog.records)]
+    messages = [record.message for record in (*caplog.get_records("call"), *caplog.records)]
     # What is no task but a bare future is the SDK's own, within a workflow that was cancelled at that moment.
-    assert [text for text in said if "never retrieved" in text and not text.startswith("Future ")] == []
+    assert [text for text in messages if "never retrieved" in text and not text.startswith("Future ")] == []
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def _rejoined(cluster: Cluster) -> None:
     if not any(m.name == cluster.target for m in cluster.members.values()):
         cluster.add("e", cluster.target)
     new = next(m for m in cluster.members.values() if m.name == cluster.target)
-    if new.id in (cluster.meant or ()):
+    if new.id in (cluster.target_ids or ()):
         return
     if cluster.target not in cluster.resources:
         cluster.resources[cluster.target] = resource(cluster.target, new.id)

@@ -33,7 +33,7 @@ class Judge:
         locked: For whom an activity took the lock in etcd.
         wrote: Activities that have written an entry.
         proved: Those of them that have looked since: who hangs at the next entry would have been seen to hang.
-        asked: Voters that answered when an activity looked, whose hashes it has to know: those that stay, where they
+        compared: Voters that answered when an activity looked, whose hashes it has to know: those that stay, where they
             are most of the voters.
         hashes: Hashes that an activity has read, by member.
         differ: Whether hashes that differ were read.
@@ -51,7 +51,7 @@ class Judge:
     locked: dict[str, str] = field(default_factory=dict)
     wrote: set[str] = field(default_factory=set)
     proved: set[str] = field(default_factory=set)
-    asked: dict[str, set[str]] = field(default_factory=dict)
+    compared: dict[str, set[str]] = field(default_factory=dict)
     hashes: dict[str, dict[str, int]] = field(default_factory=dict)
     differ: bool = False
     claimed: str = ""
@@ -68,8 +68,8 @@ class Judge:
         self.led = self.led or bool(cluster.leader)
         self.proved |= {who} & self.wrote
         voters = {m.id for m in cluster.members.values() if m.voter}
-        stay = voters - set(cluster.meant or ())
-        self.asked[who] = {
+        stay = voters - set(cluster.target_ids or ())
+        self.compared[who] = {
             id_ for id_ in (stay if 2 * len(stay) > len(voters) else voters) if cluster.members[id_].alive
         }
 
@@ -78,7 +78,7 @@ class Judge:
         known = self.hashes.setdefault(who, {})
         known[member_id] = found
         self.differ = self.differ or len(set(known.values())) > 1
-        return self.asked.get(who, set()) <= known.keys() and len(set(known.values())) == 1
+        return self.compared.get(who, set()) <= known.keys() and len(set(known.values())) == 1
 
     # --- effects on etcd ------------------------------------------------------------------------------------------
 
@@ -109,8 +109,8 @@ class Judge:
 
     def judge_removal(self, cluster: Cluster, who: str, member_id: str, via_id: str) -> None:
         """A removal takes place; all but whom it means depends on nothing having happened since the look."""
-        if member_id not in (cluster.meant or ()):
-            self.wrong.append(f"identity: {member_id} was to be removed, and {cluster.meant} are meant")
+        if member_id not in (cluster.target_ids or ()):
+            self.wrong.append(f"identity: {member_id} was to be removed, and {cluster.target_ids} are meant")
         if who not in self.fresh:
             return
         left = [m for m in cluster.members.values() if m.id != member_id]
@@ -143,8 +143,8 @@ class Judge:
         of_removal = activity in ("update_status", "remove_member")
         if of_removal and old_id not in ("", new_id):
             self.wrong.append(f"status: an EtcdMember that speaks of {old_id} was written for {new_id}")
-        if of_removal and new_id not in (cluster.meant or ()):
-            self.wrong.append(f"status: an EtcdMember of {new_id} was written, and {cluster.meant} are meant")
+        if of_removal and new_id not in (cluster.target_ids or ()):
+            self.wrong.append(f"status: an EtcdMember of {new_id} was written, and {cluster.target_ids} are meant")
         turned = (old_id, joined_condition(before)) != (new_id, joined_condition(after))
         if turned and joined_condition(after) == "False" and new_id in cluster.members:
             self.wrong.append(f"status: Joined=False was written for {new_id}, which is {OUT}")
@@ -160,23 +160,23 @@ class Judge:
             text: The failure's message.
             recorded: The result says that the EtcdMember tells the truth.
         """
-        meant, gone = cluster.meant or frozenset(), outcome in ("removed", "already-absent")
+        target_ids, gone = cluster.target_ids or frozenset(), outcome in ("removed", "already-absent")
         ours = cluster.lock is not None and cluster.lock.ours
         return [
             *self.wrong,
             *self._wrong_outcome(cluster, outcome, text),
             *(lie for lie in lies(cluster) if lie.endswith(OUT)),
-            *(self._wrong_record(cluster, meant, recorded=recorded) if gone else ()),
+            *(self._wrong_record(cluster, target_ids, recorded=recorded) if gone else ()),
             *(["lock: it has ended, and the lock is still held"] if ours and not self.lock_left else ()),
         ]
 
     def _wrong_outcome(self, cluster: Cluster, outcome: str, text: str) -> Iterator[str]:
-        meant, gone = cluster.meant or frozenset(), outcome in ("removed", "already-absent")
-        if gone and meant & set(cluster.members):
+        target_ids, gone = cluster.target_ids or frozenset(), outcome in ("removed", "already-absent")
+        if gone and target_ids & set(cluster.members):
             yield f"it says {outcome}, and the member is there"
-        if gone and not meant:
+        if gone and not target_ids:
             yield f"it says {outcome}, and nobody knows of whom"
-        if not gone and meant & set(cluster.removed) and MAYBE not in text:
+        if not gone and target_ids & set(cluster.removed) and MAYBE not in text:
             yield f"it says {outcome}: {text}, and we have removed the member"
         if outcome == FailureType.REMOVAL_REFUSED and not self.lasts(cluster, text):
             yield f"it says {text}, and that is not so"
@@ -192,7 +192,8 @@ class Judge:
         reason, _, seen = text.partition(": ")
         changed = f"now answer for cluster {FOREIGN}, cluster {cluster.cluster_id} is meant"
         lasting = {
-            Reason.LAST_VOTER: {m.id for m in cluster.members.values() if m.voter} == (cluster.meant or frozenset()),
+            Reason.LAST_VOTER: {m.id for m in cluster.members.values() if m.voter}
+            == (cluster.target_ids or frozenset()),
             Reason.DATA_INCONSISTENT: self.differ,
             Reason.CLUSTER_RESTORED: cluster.restored,
             Reason.CLUSTER_CHANGED: self.misled and changed in seen,
@@ -203,14 +204,14 @@ class Judge:
     def _known(cluster: Cluster) -> bool:
         """Whether an EtcdMember remembers the member that was meant."""
         found = cluster.resources.get(cluster.target)
-        return found is not None and member_id_of(found) in {"", *(cluster.meant or ())}
+        return found is not None and member_id_of(found) in {"", *(cluster.target_ids or ())}
 
     @staticmethod
-    def _wrong_record(cluster: Cluster, meant: frozenset[str], *, recorded: bool) -> Iterator[str]:
+    def _wrong_record(cluster: Cluster, target_ids: frozenset[str], *, recorded: bool) -> Iterator[str]:
         named = [
             r
             for name, r in cluster.resources.items()
-            if member_id_of(r) in meant or (recorded and name == cluster.target)
+            if member_id_of(r) in target_ids or (recorded and name == cluster.target)
         ]
         if not all(joined_condition(r) == "False" for r in named):
             yield f"it says that the member is out, and an EtcdMember says something else: {named}"
@@ -226,6 +227,6 @@ def lies(cluster: Cluster) -> list[str]:
 
 def untold(cluster: Cluster) -> list[str]:
     """Members that have started, and of whom no EtcdMember speaks."""
-    told = {*cluster.resources, *map(member_id_of, cluster.resources.values())}
-    alone = [m for m in cluster.members.values() if m.name and not {m.name, m.id} & told]
+    known = {*cluster.resources, *map(member_id_of, cluster.resources.values())}
+    alone = [m for m in cluster.members.values() if m.name and not {m.name, m.id} & known]
     return [f"no EtcdMember speaks of {m.name}" for m in alone]

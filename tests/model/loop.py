@@ -54,7 +54,7 @@ class Loop:
 
     Attributes:
         outcome: How it has ended: an outcome, or the type of a failure; empty before.
-        said: The text of the failure.
+        message: The text of the failure.
         recorded: The result says that the EtcdMember tells the truth.
         continues: A new run goes on in place of the next pause, with what the one before has handed on.
     """
@@ -77,7 +77,7 @@ class Loop:
         )
         state = OperationState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
-        self.outcome, self.said, self.recorded, self.continues = "", "", False, False
+        self.outcome, self.message, self.recorded, self.continues = "", "", False, False
         self._next: Command | None = None
         self._state, self._next = self._to_an_activity(state)
 
@@ -121,7 +121,7 @@ class Loop:
                     self.outcome, self.recorded = str(command.result.outcome), command.result.status_recorded
                     return state, command
                 case Fail():
-                    self.outcome, self.said = str(command.failure.kind), command.failure.text
+                    self.outcome, self.message = str(command.failure.kind), command.failure.text
                     return state, command
                 case _:
                     return state, command
@@ -139,8 +139,8 @@ class Loop:
         """One attempt of an activity, with these activities on etcd and on EtcdMembers."""
         name = CALLS[type(command)].method.__name__
         environment = ActivityEnvironment()
-        told = {"activity_type": name, "activity_id": str(self._number), "attempt": self._attempt, **info}
-        environment.info = replace(environment.info, **told)
+        changes = {"activity_type": name, "activity_id": str(self._number), "attempt": self._attempt, **info}
+        environment.info = replace(environment.info, **changes)
         holders = (etcd, HashAndSnapshotActivities(self._config, "model", etcd.looks), kubernetes)
         holder = next(one for one in holders if hasattr(one, name))
         return await environment.run(getattr(holder, name), command.ask)

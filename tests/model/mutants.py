@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
 def without_quorum_check(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Goes on where only a minority would remain."""
-    said = planning.plan(view, intent)
-    risky = isinstance(said, Blocked) and said.reason is Reason.QUORUM_AT_RISK
+    decision = planning.plan(view, intent)
+    risky = isinstance(decision, Blocked) and decision.reason is Reason.QUORUM_AT_RISK
     leads = view.leadership and view.leadership.id == intent.target_id
-    return Remove(via_id=view.leadership.id) if risky and view.leadership and not leads else said
+    return Remove(via_id=view.leadership.id) if risky and view.leadership and not leads else decision
 
 
 def takes_the_last(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Sees no difference between the last voter and others."""
-    said = planning.plan(view, intent)
-    return Remove(via_id=intent.target_id) if isinstance(said, Refused) else said
+    decision = planning.plan(view, intent)
+    return Remove(via_id=intent.target_id) if isinstance(decision, Refused) else decision
 
 
 def never_transfers(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Removes the leader as it is."""
-    said = planning.plan(view, intent)
-    return Remove(via_id=said.transferee_id) if isinstance(said, Transfer) else said
+    decision = planning.plan(view, intent)
+    return Remove(via_id=decision.transferee_id) if isinstance(decision, Transfer) else decision
 
 
 def through_itself(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Asks the member that leaves."""
-    said = planning.plan(view, intent)
-    return Remove(via_id=intent.target_id) if isinstance(said, Remove) else said
+    decision = planning.plan(view, intent)
+    return Remove(via_id=intent.target_id) if isinstance(decision, Remove) else decision
 
 
 def takes_silence_for_absence(view: ClusterView, intent: MemberAbsent) -> Decision:
@@ -62,9 +62,9 @@ def takes_silence_for_absence(view: ClusterView, intent: MemberAbsent) -> Decisi
 
 def offers_it_to_anybody(view: ClusterView, intent: MemberAbsent) -> Decision:
     """Picks a transferee without a look at its health."""
-    said = planning.plan(view, intent)
+    decision = planning.plan(view, intent)
     others = [m for m in view.members if m.id != intent.target_id]
-    return replace(said, transferee_id=others[-1].id) if isinstance(said, Transfer) else said
+    return replace(decision, transferee_id=others[-1].id) if isinstance(decision, Transfer) else decision
 
 
 def means_whoever_has_the_name(state: OperationState) -> MemberAbsent:

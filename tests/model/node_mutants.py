@@ -31,8 +31,8 @@ AFTER_STEP: Final = observation.after_step
 def completes_whoever_leads(own: ClusterView, seen: ClusterView) -> ClusterView:
     """Goes by what was seen though its own member follows another leader now."""
     agreed = seen.leadership
-    told = {"leader_id": agreed.id, "term": agreed.term} if agreed else {}
-    members = tuple(m.model_copy(update=told) if m.reachable else m for m in own.members)
+    leadership = {"leader_id": agreed.id, "term": agreed.term} if agreed else {}
+    members = tuple(m.model_copy(update=leadership) if m.reachable else m for m in own.members)
     return COMPLETED(own.model_copy(update={"members": members}), seen)
 
 

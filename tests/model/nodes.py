@@ -66,7 +66,7 @@ class NodeJudge(Judge):
 
     def same_hashes(self, who: str, member_id: str, found: int) -> bool:
         """Whether it is known by now that all voters that answered hold the same data, whoever has hashed them."""
-        self.asked[""] = self.asked.get(who, set())
+        self.compared[""] = self.compared.get(who, set())
         return super().same_hashes("", member_id, found)
 
     def knew(self, member: Member | None) -> bool:
@@ -81,12 +81,12 @@ class NodeJudge(Judge):
     def lasts(self, cluster: Cluster, text: str) -> bool:
         """Whether what a refusal says is so, or was when the node looked that has told it."""
         reason = text.partition(": ")[0]
-        told = {
+        lasting = {
             Reason.LAST_VOTER: self.alone,
             Reason.CLUSTER_RESTORED: self.set_back,
             Reason.CLUSTER_CHANGED: self.unwitnessed,
         }
-        return told.get(Reason(reason), False) or super().lasts(cluster, text)
+        return lasting.get(Reason(reason), False) or super().lasts(cluster, text)
 
 
 @dataclass
@@ -161,13 +161,13 @@ class NodeCluster(Cluster):
 
     def note_pinned(self, member_id: str, *, present: bool) -> None:
         """The removal knows whom it means from now on; one that is to be out already may have joined meanwhile."""
-        if self.meant is None and (present or member_id not in self.members):
+        if self.target_ids is None and (present or member_id not in self.members):
             known = self.bore | self._described()
             no_witness = member_id in looks.FOREIGN_IDS and (self.judge.everywhere or not self._described())
             self.judge.unwitnessed = no_witness
             if member_id not in known and not no_witness:
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")
-            self.meant = frozenset({member_id})
+            self.target_ids = frozenset({member_id})
 
     def inject(self, trouble: Trouble) -> None:
         """It happens now, as far as it can."""

@@ -187,8 +187,8 @@ class Runner:
 
     async def run(self, scenarios: Iterable[Scenario], *, ahead: bool = False) -> Found:
         """All of them have ended, or are counted as wrong; `ahead` as in `working`."""
-        wanted = list(scenarios)
-        clusters, found = [one.cluster(next(self.numbers)) for one in wanted], Found()
+        cases = list(scenarios)
+        clusters, found = [one.cluster(next(self.numbers)) for one in cases], Found()
         free = asyncio.Semaphore(AT_ONCE)
         async with self.working(clusters, ahead=ahead) as (client, task_queue, names):
 
@@ -196,15 +196,15 @@ class Runner:
                 async with free:
                     removal = await start_removal(client, scenario.request(name, cluster), task_queue)
                     approving = asyncio.create_task(_approve(removal, cluster))
-                    outcome, said, recorded = await _end(removal)
+                    outcome, message, recorded = await _end(removal)
                     approving.cancel()
                 found.count(cluster, outcome)
-                wrong = cluster.judge_end(outcome, said, recorded=recorded)
+                wrong = cluster.judge_end(outcome, message, recorded=recorded)
                 found.wrong += [f"{scenario}: {text}" for text in wrong]
                 if outcome not in ENDS:
                     found.wrong.append(f"{scenario}: it ended as {outcome}")
 
-            await asyncio.gather(*itertools.starmap(one, zip(wanted, clusters, names, strict=True)))
+            await asyncio.gather(*itertools.starmap(one, zip(cases, clusters, names, strict=True)))
         return found
 
 

@@ -59,15 +59,15 @@ def removal(rolled: Rolled, runner: asyncio.Runner, found: Found) -> list[str]:
         found.count(cluster, "unsettled")
         return [f"{rolled}: {text}" for text in cluster.wrong]
     found.count(cluster, loop.outcome or "nothing within its steps")
-    wrong = cluster.judge_end(loop.outcome, loop.said, recorded=loop.recorded)
+    wrong = cluster.judge_end(loop.outcome, loop.message, recorded=loop.recorded)
     return [f"{rolled}: {text}" for text in (wrong if loop.outcome else [*wrong, f"it does not end: {loop.doing}"])]
 
 
-def removals(wanted: Iterable[Rolled]) -> Found:
+def removals(rolls: Iterable[Rolled]) -> Found:
     """What they came to."""
     found = Found()
     with asyncio.Runner(loop_factory=leaping) as runner:
-        for rolled in wanted:
+        for rolled in rolls:
             found.wrong += removal(rolled, runner, found)
     return found
 
@@ -82,11 +82,11 @@ def one_trouble(most_voters: int) -> Iterator[Rolled]:
 def several_troubles(count: int) -> Iterator[Rolled]:
     """Two to four things happen, in clusters of up to five voters."""
     dice = random.Random(SEED)  # noqa: S311  # a test's
-    wanted = [start for start in starts(5) if start.voters > 1]
+    possible = [start for start in starts(5) if start.voters > 1]
     for number in range(count):
         calls = sorted(dice.sample(range(CALLS), dice.randint(2, 4)))
         script = tuple((call, dice.choice(TROUBLES)) for call in calls)
-        yield replace(dice.choice(wanted), script=script), number
+        yield replace(dice.choice(possible), script=script), number
 
 
 @pytest.mark.timeout(1_200 if WHOLE else 240)

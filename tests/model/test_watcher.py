@@ -56,10 +56,10 @@ class Watched:
     def cluster(self, number: int) -> Cluster:
         """The model at its start."""
         cluster = Scenario(self.voters, "leader", self.script, learner=True).cluster(number)
-        asked = {name: resource for name, resource in cluster.resources.items() if name in self.flagged}
-        for resource in asked.values():
+        leaving = {name: resource for name, resource in cluster.resources.items() if name in self.flagged}
+        for resource in leaving.values():
             resource["spec"], resource["metadata"]["generation"] = {"leave": True}, 2
-        cluster.target, cluster.meant = self.flagged[0], frozenset(map(member_id_of, asked.values()))
+        cluster.target, cluster.target_ids = self.flagged[0], frozenset(map(member_id_of, leaving.values()))
         return cluster
 
 
@@ -68,8 +68,8 @@ def one_trouble(most_voters: int) -> Iterator[Watched]:
     for voters in range(1, most_voters + 1):
         names = [f"m{number}" for number in range(voters)]
         flagged = {("m0",), ("learner",), tuple(names[1:2]) or ("m0",), tuple(names[:2]), (*reversed(names), "learner")}
-        for asked, call, trouble in itertools.product(sorted(flagged), range(CALLS), TO_CLUSTERS):
-            yield Watched(voters, asked, ((call, trouble),))
+        for leaving, call, trouble in itertools.product(sorted(flagged), range(CALLS), TO_CLUSTERS):
+            yield Watched(voters, leaving, ((call, trouble),))
 
 
 def to_do(cluster: Cluster) -> str:
@@ -78,7 +78,7 @@ def to_do(cluster: Cluster) -> str:
     for name, resource in cluster.resources.items():
         member_id, message = member_id_of(resource), str(status_of(resource).get("message"))
         refused = voters == {member_id} and message.startswith(f"Not removed: {Reason.LAST_VOTER}")
-        ordered = asks_to_leave(resource) and member_id in (cluster.meant or ()) and not cluster.restored
+        ordered = asks_to_leave(resource) and member_id in (cluster.target_ids or ()) and not cluster.restored
         if ordered and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
     if not cluster.calm:
@@ -96,9 +96,9 @@ async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) ->
     await watcher.cancel()
 
 
-async def live(runner: Runner, wanted: Iterable[Watched], what: str) -> list[str]:
+async def live(runner: Runner, cases: Iterable[Watched], what: str) -> list[str]:
     """What was wrong in any of these clusters, while it was watched or once all are done."""
-    watched = [(one, one.cluster(next(runner.numbers))) for one in wanted]
+    watched = [(one, one.cluster(next(runner.numbers))) for one in cases]
     free = asyncio.Semaphore(AT_ONCE)
     async with runner.working([cluster for _, cluster in watched]) as (client, task_queue, names):
 
@@ -118,8 +118,8 @@ async def live(runner: Runner, wanted: Iterable[Watched], what: str) -> list[str
 @pytest.mark.asyncio(loop_scope="module")
 async def test_namesake_of_whom_an_etcdmember_means_stays(runner: Runner) -> None:
     """Whenever another member takes the name, as after a node was built anew, the ID in the status is who is meant."""
-    wanted = [Watched(3, ("m1",), ((call, Trouble.NAMESAKE),)) for call in range(CALLS)]
-    assert await live(runner, wanted, "namesakes") == []
+    cases = [Watched(3, ("m1",), ((call, Trouble.NAMESAKE),)) for call in range(CALLS)]
+    assert await live(runner, cases, "namesakes") == []
 
 
 @pytest.mark.timeout(600 if WHOLE else 240)

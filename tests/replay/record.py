@@ -237,10 +237,10 @@ async def telling() -> None:
             await execute_update(removal, "approve", {"by": "ann"})
             await removal.result()
 
-            async def told() -> bool:
+            async def both_arrived() -> bool:
                 return len(receiver.seen) == 2
 
-            await wait_until(told, "both events are told", 60)
+            await wait_until(both_arrived, "both events are told", 60)
             last = receiver.events()[-1]["id"]
             write(HISTORIES / "told.json", await history(removal))
             write(
@@ -254,8 +254,8 @@ async def applying() -> None:
     async with Lab(LabOptions(nodes=4, workers=("node0",), progress=say)) as lab:
         client = await at(lab)
         node, leader = await free_node(client, lab), await lab.leader()
-        wanted = tuple(WantedMember(name=n.name, peer_urls=(n.peer_url,)) for n in lab.nodes if n.name != leader)
-        request = MembershipRequest(cluster=lab.cluster, members=wanted, reason="to be replayed")
+        members = tuple(WantedMember(name=n.name, peer_urls=(n.peer_url,)) for n in lab.nodes if n.name != leader)
+        request = MembershipRequest(cluster=lab.cluster, members=members, reason="to be replayed")
         change = await start_operation(client, request, MembershipResult)
         await stands(change, "Blocked", "LearnerNotStarted")
         await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))

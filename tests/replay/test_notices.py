@@ -23,7 +23,7 @@ STARTED: Final = "workflowExecutionStartedEventAttributes"
 TASK: Final = ("WORKFLOW_TASK_SCHEDULED", "WORKFLOW_TASK_STARTED", "WORKFLOW_TASK_COMPLETED")
 
 
-def recorded(name: str, *told: str) -> list[Event]:
+def recorded(name: str, *notifies: str) -> list[Event]:
     """The events of a committed history whose worker tells a webhook of these."""
     events: list[Event] = json.loads((FOLDER / "histories" / f"{name}.json").read_text())["events"]
     for event in events:
@@ -31,7 +31,7 @@ def recorded(name: str, *told: str) -> list[Event]:
         for payload in result["payloads"]:
             answer = json.loads(base64.b64decode(payload["data"]))
             if isinstance(answer, dict) and answer.get("traits"):
-                answer["traits"]["notifies"] = list(told)
+                answer["traits"]["notifies"] = list(notifies)
                 payload["data"] = base64.b64encode(json.dumps(answer).encode()).decode()
     return events
 
@@ -59,10 +59,10 @@ def event(kind: str, **attributes: Any) -> Event:
     return {"eventTime": "2026-01-01T00:00:00Z", "eventType": f"EVENT_TYPE_{kind}", name: attributes}
 
 
-def child(events: Sequence[Event], told: str, task: int) -> list[Event]:
+def child(events: Sequence[Event], event_id: str, task: int) -> list[Event]:
     """The order of a workflow task to tell the webhook something, and that the workflow for it has started."""
     run_id = events[0][STARTED]["originalExecutionRunId"]
-    named = {"workflowId": f"etcd-notify/demo/{run_id}-{told}", "runId": "told"}
+    named = {"workflowId": f"etcd-notify/demo/{run_id}-{event_id}", "runId": "told"}
     kind = {"name": "Notify"}
     ordered = event(
         "START_CHILD_WORKFLOW_EXECUTION_INITIATED",
@@ -76,11 +76,11 @@ def child(events: Sequence[Event], told: str, task: int) -> list[Event]:
     return [ordered, started]
 
 
-def at_end(*between: Event, told: str = "ended-removed-1") -> list[Event]:
+def at_end(*between: Event, event_id: str = "ended-removed-1") -> list[Event]:
     """A follower's removal that tells its end, with these events before it hears that this goes on."""
     events = recorded("follower", "ended")
     last = len(events) - 1  # behind the search attributes of the last workflow task, before the end
-    ordered, started = child(events, told, last - 1)
+    ordered, started = child(events, event_id, last - 1)
     started["childWorkflowExecutionStartedEventAttributes"]["initiatedEventId"] = str(last + 1)
     told_id = last + 1 + len(between) + 1
     task = [
@@ -119,7 +119,7 @@ async def test_wish_for_an_approval_is_told_and_not_waited_for() -> None:
 
 @pytest.mark.parametrize(
     "events",
-    [recorded("follower", "ended"), at_end(told="ended-removed-2"), at_end(told="ended-BlockedTooLong-1")],
+    [recorded("follower", "ended"), at_end(event_id="ended-removed-2"), at_end(event_id="ended-BlockedTooLong-1")],
     ids=["not-told", "other-number", "other-outcome"],
 )
 async def test_other_orders_than_the_history_has_are_found(events: list[Event]) -> None:

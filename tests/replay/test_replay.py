@@ -74,7 +74,7 @@ def recorded(path: Path) -> WorkflowHistory:
     return WorkflowHistory.from_json(path.stem, path.read_text())
 
 
-def told(name: str, attributes: str) -> list[Any]:
+def attributes_of(name: str, attributes: str) -> list[Any]:
     """What a committed history says in all events of one kind."""
     events = json.loads((FOLDER / "histories" / f"{name}.json").read_text())["events"]
     return [event[attributes] for event in events if attributes in event]
@@ -121,19 +121,19 @@ def test_histories_are_present() -> None:
 @pytest.mark.parametrize("name", SHOWS)
 def test_history_goes_the_way_that_it_is_there_for(name: str) -> None:
     """A recording of a wait in which nothing had to be waited for would not test the wait."""
-    assert [attributes for attributes in SHOWS[name] if not told(name, attributes)] == []
+    assert [attributes for attributes in SHOWS[name] if not attributes_of(name, attributes)] == []
 
 
 def test_second_run_knows_of_the_first() -> None:
     """What continued as new was handed on, and taken over."""
-    (started,) = told("continues", "workflowExecutionStartedEventAttributes")
+    (started,) = attributes_of("continues", "workflowExecutionStartedEventAttributes")
     assert started["continuedExecutionRunId"]
     assert "etcd-handoff-carried" in started["memo"]["fields"]
 
 
 def test_k0s_was_asked_and_etcd_was_not() -> None:
     """The order of a removal by k0s has no removal of our own."""
-    names = [scheduled["activityType"]["name"] for scheduled in told("k0s", SCHEDULED)]
+    names = [scheduled["activityType"]["name"] for scheduled in attributes_of("k0s", SCHEDULED)]
     assert "request_leave" in names
     assert "remove_member" not in names
 
@@ -142,7 +142,7 @@ def test_answers_of_a_newer_version_have_what_this_one_does_not_know() -> None:
     """A field in every answer, and an outcome: without them the replay would show nothing."""
     answers = [
         json.loads(base64.b64decode(attributes["result"]["payloads"][0]["data"]))
-        for attributes in told("newer", COMPLETED)
+        for attributes in attributes_of("newer", COMPLETED)
     ]
     assert all(set(UNKNOWN) <= set(answer) for answer in answers)
     assert answers[-1]["step"]["outcome"] not in set(StepOutcome)
@@ -164,25 +164,25 @@ async def test_history_of_other_decisions_does_not_replay(path: Path) -> None:
 @pytest.mark.parametrize("name", STEPS)
 def test_history_has_the_steps_that_it_is_there_for(name: str) -> None:
     """A recording in which nothing had to be transferred would not test the transfer."""
-    assert [scheduled["activityType"]["name"] for scheduled in told(name, SCHEDULED)] == STEPS[name]
+    assert [scheduled["activityType"]["name"] for scheduled in attributes_of(name, SCHEDULED)] == STEPS[name]
 
 
 def test_leader_takes_its_turn_with_the_transfer() -> None:
     """No local activity asks the queue, as one does for a follower."""
-    asked = {name: len(told(name, "markerRecordedEventAttributes")) for name in STEPS}
-    assert asked == {"leader": 1, "follower": 2}, "a marker for the patches, and one for a local activity"
+    markers = {name: len(attributes_of(name, "markerRecordedEventAttributes")) for name in STEPS}
+    assert markers == {"leader": 1, "follower": 2}, "a marker for the patches, and one for a local activity"
 
 
 def test_addition_has_both_of_its_changes() -> None:
     """A recording in which somebody else has promoted the learner would not test the promotion."""
-    names = [scheduled["activityType"]["name"] for scheduled in told("addition", SCHEDULED)]
+    names = [scheduled["activityType"]["name"] for scheduled in attributes_of("addition", SCHEDULED)]
     assert [name for name in names if name not in ("check_leader", "await_sync")] == CHANGES
     assert names.index("add_learner") < names.index("await_sync") < names.index("promote_member")
 
 
 def test_recorded_replacement_consists_of_an_addition_and_a_removal() -> None:
     """Each has the steps that it has alone."""
-    names = [scheduled["activityType"]["name"] for scheduled in told("replacement", SCHEDULED)]
+    names = [scheduled["activityType"]["name"] for scheduled in attributes_of("replacement", SCHEDULED)]
     changes = [*CHANGES, *STEPS["leader"][1:]]
     assert [name for name in names if name in changes] == changes
 
@@ -190,9 +190,9 @@ def test_recorded_replacement_consists_of_an_addition_and_a_removal() -> None:
 @pytest.mark.parametrize("name", STEPS)
 def test_removal_writes_to_lists_once(name: str) -> None:
     """What passes within a second is not worth a write to Temporal's visibility store; the end is."""
-    fields = [upserted["searchAttributes"]["indexedFields"] for upserted in told(name, UPSERTED)]
-    said = [some["HandoffState"]["data"] for some in fields if "HandoffState" in some]
-    assert [base64.b64decode(data) for data in said] == [b'"Done"']
+    fields = [upserted["searchAttributes"]["indexedFields"] for upserted in attributes_of(name, UPSERTED)]
+    states = [some["HandoffState"]["data"] for some in fields if "HandoffState" in some]
+    assert [base64.b64decode(data) for data in states] == [b'"Done"']
 
 
 @pytest.mark.parametrize("path", [*HISTORIES, *DIVERGED], ids=lambda path: path.stem)

@@ -147,13 +147,13 @@ async def records_are_true(lab: StockLab, nodes: list[Node], *gone: str) -> None
 
 
 async def _says(lab: StockLab, node: str, expected: dict[str, str]) -> None:
-    told: list[dict[str, str]] = [{}]
+    seen: list[dict[str, str]] = [{}]
 
     async def as_expected() -> bool:
-        told.append(await conditions(lab, node))
-        return told[-1] == expected
+        seen.append(await conditions(lab, node))
+        return seen[-1] == expected
 
-    await wait_until(as_expected, f"the EtcdMembers on {node} say {expected}", 60, lambda: f"they say {told[-1]}")
+    await wait_until(as_expected, f"the EtcdMembers on {node} say {expected}", 60, lambda: f"they say {seen[-1]}")
 
 
 async def _serves_kubernetes(lab: StockLab, node: Node, left: Departure) -> None:

@@ -53,8 +53,8 @@ async def test_leaders_leave_a_cluster_of_k0s_by_kubectl(tmp_path: Path) -> None
 
         async def by_annotation(member: str, node: str) -> None:
             resource = await scenario.by_kubectl(lab, member, node, "annotate", f"{LEAVE_ANNOTATION}=true")
-            asked = LEAVE_ANNOTATION in resource["metadata"].get("annotations", {})
-            assert (resource["spec"]["leave"], asked) == (True, False)
+            annotated = LEAVE_ANNOTATION in resource["metadata"].get("annotations", {})
+            assert (resource["spec"]["leave"], annotated) == (True, False)
 
         first = await scenario.leader_leaves(lab, lab.nodes, by_annotation)
         await scenario.is_out(lab, first)

@@ -68,8 +68,10 @@ def forgets(view: ClusterView) -> bool:
 def demands_everybody(view: ClusterView) -> bool:
     """Whether etcd adds nobody as long as a voter is down, and one is."""
     facts = count(view)
-    asked = facts.leader if facts.leader in facts.healthy else min(facts.healthy, default="", key=lambda i: int(i, 16))
-    version = next((number(m) for m in view.members if m.id == asked), (0, 0, 0))
+    asked_member = (
+        facts.leader if facts.leader in facts.healthy else min(facts.healthy, default="", key=lambda i: int(i, 16))
+    )
+    version = next((number(m) for m in view.members if m.id == asked_member), (0, 0, 0))
     old = (version[:2] == (3, 5) and version[2] < 30) or (version[:2] == (3, 6) and version[2] < 11)
     return old and any(not m.reachable for m in view.members if not m.is_learner)
 
@@ -78,14 +80,14 @@ def right_kind(view: ClusterView, goal: MemberPresent) -> tuple[type[Decision], 
     """The one kind of decision that is right, and why: the first rule that holds."""
     if (doubt := believable(view, goal)) is not None:
         return doubt
-    facts, wanted = count(view), wanted_in(view, goal)
+    facts, joiner = count(view), wanted_in(view, goal)
     healthy_room, current_room = room(view)
-    others = [m for m in view.members if m is not wanted]
+    others = [m for m in view.members if m is not joiner]
     taken = any(m.name and set(m.peer_urls) & set(goal.peer_urls) for m in others)
     rules: tuple[tuple[bool, type[Decision], str], ...] = (
-        (wanted is not None and not wanted.is_learner and bool(wanted.name), Done, "it is a voter that has started"),
-        (wanted is not None and not wanted.is_learner, Blocked, "it has a vote and has not started"),
-        (wanted is None and taken, Refused, "another member has one of its peer URLs"),
+        (joiner is not None and not joiner.is_learner and bool(joiner.name), Done, "it is a voter that has started"),
+        (joiner is not None and not joiner.is_learner, Blocked, "it has a vote and has not started"),
+        (joiner is None and taken, Refused, "another member has one of its peer URLs"),
         (facts.leader is None, Blocked, "no leader is agreed"),
         (2 * len(facts.healthy) <= len(facts.voters), Blocked, "no healthy quorum can commit the change"),
         (bool(corrupt(view)), Blocked, "somebody's data are bad"),
@@ -93,19 +95,19 @@ def right_kind(view: ClusterView, goal: MemberPresent) -> tuple[type[Decision], 
         (not current_room, Blocked, "the voters that have caught up would be no quorum beside one that fails"),
         (forgets(view), Blocked, "etcd may forget the promotion"),
         (full(view), Blocked, "etcd takes no writes"),
-        (wanted is None and any(m.is_learner or not m.name for m in others), Blocked, "another member is being added"),
-        (wanted is None and demands_everybody(view), Blocked, "etcd would refuse it"),
-        (wanted is None, AddLearner, "it can be added"),
-        (wanted is not None and not works(view, wanted), Blocked, "the learner does not work"),
-        (wanted is not None and not current(view, wanted), Blocked, "the learner lags"),
+        (joiner is None and any(m.is_learner or not m.name for m in others), Blocked, "another member is being added"),
+        (joiner is None and demands_everybody(view), Blocked, "etcd would refuse it"),
+        (joiner is None, AddLearner, "it can be added"),
+        (joiner is not None and not works(view, joiner), Blocked, "the learner does not work"),
+        (joiner is not None and not current(view, joiner), Blocked, "the learner lags"),
     )
     return next(((kind, why) for holds, kind, why in rules if holds), (PromoteLearner, "it can have its vote"))
 
 
 def unsafe(view: ClusterView, goal: MemberPresent, decision: Decision) -> Iterator[str]:
     """What must never leave the planner, whichever strategy chose it."""
-    facts, wanted = count(view), wanted_in(view, goal)
-    if isinstance(decision, Done) and (wanted is None or wanted.is_learner or not wanted.name):
+    facts, joiner = count(view), wanted_in(view, goal)
+    if isinstance(decision, Done) and (joiner is None or joiner.is_learner or not joiner.name):
         yield "identity: the wanted member is no voter that has started"
     if isinstance(decision, Blocked | Refused | Done):
         return
@@ -123,13 +125,13 @@ def unsafe(view: ClusterView, goal: MemberPresent, decision: Decision) -> Iterat
     if isinstance(decision, AddLearner) and any(set(m.peer_urls) & set(goal.peer_urls) for m in view.members):
         yield "identity: the peer URL is in use"
     if isinstance(decision, PromoteLearner):
-        yield from _unsafe_promotion(view, wanted, decision)
+        yield from _unsafe_promotion(view, joiner, decision)
 
 
-def _unsafe_promotion(view: ClusterView, wanted: MemberView | None, decision: PromoteLearner) -> Iterator[str]:
-    if wanted is None or not wanted.is_learner or decision.learner_id != wanted.id:
+def _unsafe_promotion(view: ClusterView, joiner: MemberView | None, decision: PromoteLearner) -> Iterator[str]:
+    if joiner is None or not joiner.is_learner or decision.learner_id != joiner.id:
         yield "identity: not the learner that was added"
-    elif not works(view, wanted) or not current(view, wanted):
+    elif not works(view, joiner) or not current(view, joiner):
         yield "the learner does not work or lags"
 
 

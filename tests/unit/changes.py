@@ -92,8 +92,8 @@ def _looked_again_at_once(change: Drive, view: ClusterView | None) -> Drive:
 
 def gives_turn_up(change: Drive) -> Drive:
     """It is blocked, so others may change the cluster."""
-    asked = change.next(to.AskQueue)
-    assert not asked.waits
+    request = change.next(to.AskQueue)
+    assert not request.waits
     return change.result(TakeTurnResult(turn=QueuePosition(granted=False)))
 
 

@@ -128,7 +128,7 @@ class World:
         return self.leader if self.leader in able else min(able)
 
     @property
-    def wanted(self) -> tuple[str, ...]:
+    def goal_ids(self) -> tuple[str, ...]:
         """IDs of the members that are to be voters at the end, as far as the change names them."""
         return (*self.joiners, *self.stays) if self.exact else self.joiners
 
@@ -157,7 +157,7 @@ class World:
 
     def goal(self) -> MembersChanged:
         """What is wanted."""
-        joins = tuple(self._joiner(i) for i in self.wanted)
+        joins = tuple(self._joiner(i) for i in self.goal_ids)
         return MembersChanged(CLUSTER, joins, self.leaves, exact=self.exact, min_voters=self.demanded, begun=self.begun)
 
     @property
@@ -254,7 +254,7 @@ def _bad_part(world: World, decision: Decision) -> Iterator[str]:
     match decision:
         case StartAddition():
             yield from _bad_start(world)
-            if decision.name.removeprefix("n") not in world.wanted:
+            if decision.name.removeprefix("n") not in world.goal_ids:
                 yield "one is to join that nobody asked for"
         case StartRemoval():
             yield from _bad_start(world)
@@ -270,14 +270,14 @@ def _bad_promotion(world: World, decision: PromoteLearner) -> Iterator[str]:
     learner = world.member(decision.learner_id)
     if learner is None or learner.votes or learner.state not in (UP, world.current):
         yield "no learner that works and has caught up gets a vote"
-    elif learner.id not in world.wanted:
+    elif learner.id not in world.goal_ids:
         yield "somebody else's learner gets a vote"
 
 
 def at_the_end(world: World) -> int:
     """How many voters there will be."""
     if world.exact:
-        return len(world.wanted)
+        return len(world.goal_ids)
     stay = [m for m in world.voters if m.id not in world.leaves and m.state != UNSTARTED]
     return len(stay) + len([i for i in world.joiners if world.member(i) not in stay])
 
@@ -285,7 +285,7 @@ def at_the_end(world: World) -> int:
 def too_few(world: World) -> bool:
     """The cluster would have fewer voters than its profile wants, and fewer than now."""
     if world.exact:
-        return len(world.wanted) < world.min_voters
+        return len(world.goal_ids) < world.min_voters
     return at_the_end(world) < min(world.demanded, len(world.voters))
 
 
@@ -310,8 +310,8 @@ def _bad_addition(world: World) -> Iterator[str]:
 
 
 def _bad_end(world: World) -> Iterator[str]:
-    wanted = [world.member(i) for i in world.wanted]
-    if any(m is None or not m.votes or m.state == UNSTARTED for m in wanted):
+    named = [world.member(i) for i in world.goal_ids]
+    if any(m is None or not m.votes or m.state == UNSTARTED for m in named):
         yield "it is done although somebody is missing"
     if any(m.id in world.leaves or (world.exact and m.fate == FOREIGN) for m in world.members):
         yield "it is done although somebody is too many"
@@ -337,8 +337,8 @@ def _bad_removal(world: World, decision: Remove) -> Iterator[str]:
         return
     if target.id in (world.leads, decision.via_id):
         yield "the leader is removed, or asked to remove itself"
-    wanted = [world.member(i) for i in world.wanted]
-    if target in world.alive and any(m and m not in world.alive for m in wanted):
+    named = [world.member(i) for i in world.goal_ids]
+    if target in world.alive and any(m and m not in world.alive for m in named):
         yield "one that works leaves while one that is to stay does not"
     if not can_go(world, target):
         yield "fewer voters than a quorum are left that work"

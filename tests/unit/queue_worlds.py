@@ -103,7 +103,7 @@ class World:
         queue: Number of the queue's state in `STATES`; None while there is no queue.
         to_queue: Tickets that were sent.
         to_removals: ChangeQueueState that were sent.
-        asked: Answers to a new queue that asks who has the turn; None unless it asks.
+        recalled: Answers to a new queue that asks who has the turn; None unless it asks.
         terminations: How often the queue may still be terminated.
         lost: The last queue was terminated.
     """
@@ -112,7 +112,7 @@ class World:
     queue: int | None = None
     to_queue: frozenset[Says] = frozenset()
     to_removals: frozenset[Grant] = frozenset()
-    asked: frozenset[Says] | None = None
+    recalled: frozenset[Says] | None = None
     terminations: int = 0
     lost: bool = False
 
@@ -122,9 +122,9 @@ class World:
 
     def with_queue(self, outcome: tuple[int | None, frozenset[Grant]]) -> World:
         """The world after the queue has done something."""
-        queue, told = outcome
+        queue, grants = outcome
         lost = self.lost and queue is not None
-        return replace(self, queue=queue, to_removals=self.to_removals | told, lost=lost)
+        return replace(self, queue=queue, to_removals=self.to_removals | grants, lost=lost)
 
 
 STATES: Final[list[ChangeQueueState]] = []
@@ -133,11 +133,11 @@ NUMBERS: Final[dict[ChangeQueueState, int]] = {}
 
 def served(state: ChangeQueueState, *answers: QueuePosition) -> tuple[int | None, frozenset[Grant]]:
     """The queue's state once it has told what is news, and all that was told; it ends when nobody stands in it."""
-    state, told = q.grant(state), [*answers]
+    state, turns = q.grant(state), [*answers]
     for _, turn in q.changed_positions(state):
         state = q.with_position(state, turn)
-        told.append(turn)
-    grants = frozenset(Grant(turn.chain_id, turn.request, turn.granted) for turn in told)
+        turns.append(turn)
+    grants = frozenset(Grant(turn.chain_id, turn.request, turn.granted) for turn in turns)
     if not state.entries and not state.possible_holders:
         return None, grants
     number = NUMBERS.setdefault(state, len(STATES))
@@ -198,9 +198,13 @@ def _by_removal(world: World, removal: Removal, most_requests: int) -> Iterator[
     for grant in world.to_removals:
         if grant.chain == removal.chain and (now := removal.hears(grant)) != removal:
             yield world.having(now)
-    if world.asked is not None and removal.request and all(answer.chain != removal.chain for answer in world.asked):
+    if (
+        world.recalled is not None
+        and removal.request
+        and all(answer.chain != removal.chain for answer in world.recalled)
+    ):
         new = removal.rejoins()
-        yield replace(world.having(new), asked=world.asked | {new.says})
+        yield replace(world.having(new), recalled=world.recalled | {new.says})
 
 
 def _by_queue(world: World) -> Iterator[World]:
@@ -209,16 +213,16 @@ def _by_queue(world: World) -> Iterator[World]:
             yield world.with_queue(asked_by(world.queue, message, answers=True))
             yield world.with_queue(asked_by(world.queue, message, answers=False))
         elif message.waits:
-            asked = frozenset[Says]() if world.lost else None
-            yield replace(world, asked=asked).with_queue(started(message, lost=world.lost))
+            recalled = frozenset[Says]() if world.lost else None
+            yield replace(world, recalled=recalled).with_queue(started(message, lost=world.lost))
     if world.queue is None:
         return
     if world.terminations:
-        yield replace(world, queue=None, asked=None, lost=True, terminations=world.terminations - 1)
-    if world.asked is not None:
-        answered = {answer.chain for answer in world.asked}
+        yield replace(world, queue=None, recalled=None, lost=True, terminations=world.terminations - 1)
+    if world.recalled is not None:
+        answered = {answer.chain for answer in world.recalled}
         if all(not r.open or not r.request or r.chain in answered for r in world.removals):
-            yield replace(world.with_queue(recalled_in(world.queue, world.asked)), asked=None, lost=False)
+            yield replace(world.with_queue(recalled_in(world.queue, world.recalled)), recalled=None, lost=False)
 
 
 def wrong(world: World) -> str:

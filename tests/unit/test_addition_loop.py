@@ -64,8 +64,8 @@ def added(**options: Any) -> Drive:
 
 def gives_turn_up(addition: Drive) -> Drive:
     """It is blocked, so others may change the cluster."""
-    asked = addition.next(to.AskQueue)
-    assert not asked.waits
+    request = addition.next(to.AskQueue)
+    assert not request.waits
     return addition.result(TakeTurnResult(turn=QueuePosition(granted=False)))
 
 

@@ -323,8 +323,8 @@ async def result_of(
         case AwaitSync():
             # The operator and the learner go on while it is waited for; the clock of the test stands still.
             world.pauses += 1
-            asked = command.model_copy(update={"ask": command.ask.model_copy(update={"seconds": 0.0})})
-            result = await attempted(activities, asked, number)
+            short = command.model_copy(update={"ask": command.ask.model_copy(update={"seconds": 0.0})})
+            result = await attempted(activities, short, number)
         case Activity():
             result = await attempted(activities, command, number)
     return result

@@ -33,7 +33,7 @@ from tests.unit.test_addition_loop import (
 from tests.unit.test_removal_loop import NO_WORKER, report, step
 
 
-def told(*, facts: bool = False, **fields: Any) -> ProcessResult:
+def process_result(*, facts: bool = False, **fields: Any) -> ProcessResult:
     """What the worker of the member's node answers."""
     ready = NodeFacts(running=False, data_dir="/var/lib/etcd", version="3.6.16", free_bytes=1 << 40)
     outcome = StepOutcome.FAILED if fields.get("error") else StepOutcome.STARTED
@@ -46,15 +46,15 @@ def test_member_is_started_by_its_node_and_nobody_types_anything() -> None:
     drive = adding()
     before = drive.next(PreflightMember)
     assert (before.node, before.ask.name) == ("node3", "node3")
-    drive.result(told(facts=True))
+    drive.result(process_result(facts=True))
     drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     start = drive.next(StartMember)
     assert (start.node, start.ask.member_id) == ("node3", D)
     assert start.ask.join["ETCD_INITIAL_CLUSTER_STATE"] == "existing"
     assert start.ask.join["ETCD_INITIAL_CLUSTER"].count("=http://") == 4
-    gives_turn_up(drive.result(told(changed=True)))
+    gives_turn_up(drive.result(process_result(changed=True)))
     assert "etcd runs on node3" in drive.state.blocked.seen if drive.state.blocked else False
-    looks_again(looks_again(drive, UNSTARTED), UNSTARTED).do(StartMember, told())
+    looks_again(looks_again(drive, UNSTARTED), UNSTARTED).do(StartMember, process_result())
     in_sync(drive).turn()
     drive.do(PromoteTarget, report(StepOutcome.PROMOTED, VOTER, added_id=D, proposed=True))
     assert ends_well(works(drive)).outcome is Outcome.ADDED
@@ -63,12 +63,12 @@ def test_member_is_started_by_its_node_and_nobody_types_anything() -> None:
 def test_node_that_is_not_ready_keeps_the_member_from_being_added() -> None:
     """It is looked at again after the pause, and then the member is added."""
     drive = adding()
-    drive.do(PreflightMember, told(error="`status` ended with status 1"))
+    drive.do(PreflightMember, process_result(error="`status` ended with status 1"))
     gives_turn_up(drive)
     drive.next(to.Wait)
     assert "NodeNotReady" in drive.state.doing
     drive.result(after=1.0).do(to.Observe, observed(THREE)).turn()
-    drive.do(PreflightMember, told(facts=True))
+    drive.do(PreflightMember, process_result(facts=True))
     drive.next(AddTarget)
 
 
@@ -112,7 +112,7 @@ def test_etcd_that_was_perhaps_started_is_stopped_although_nobody_has_said_that_
 def test_start_whose_worker_died_counts_as_one() -> None:
     """Its next attempt may come too late to say so; a worker that has not begun has started nothing."""
     for tried in (True, False):
-        drive = adding().do(PreflightMember, told(facts=True))
+        drive = adding().do(PreflightMember, process_result(facts=True))
         drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
         died = to.StepFailure("start_member", "", "its worker did not say that it is alive", tried=tried)
         gives_turn_up(drive.do(StartMember, died))
@@ -122,7 +122,7 @@ def test_start_whose_worker_died_counts_as_one() -> None:
 
 def test_worker_that_cannot_start_anything_has_started_nothing() -> None:
     """It lacks the profile, or is too old: what runs there later a person has started."""
-    drive = adding().do(PreflightMember, told(command=False))
+    drive = adding().do(PreflightMember, process_result(command=False))
     drive.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     state = drive.state.with_joining(process=NodeProcess())
     for kind, started in (("NotFoundError", False), ("UnknownCluster", False), ("", True)):

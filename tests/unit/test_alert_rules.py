@@ -21,14 +21,14 @@ ALERTS = [rule["alert"] for rule in yaml.safe_load(RULES.read_text())["groups"][
 
 def test_rules_are_what_prometheus_reads() -> None:
     """Also by its stricter advice."""
-    status, said = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
-    assert (status, f"SUCCESS: {len(ALERTS)} rules found" in said) == (0, True), said
+    status, output = promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+    assert (status, f"SUCCESS: {len(ALERTS)} rules found" in output) == (0, True), output
 
 
 def test_alerts_fire_when_they_should_and_only_then() -> None:
     """With the words and the page that help whoever is woken up."""
-    status, said = promtool("test", "rules", CASES)
-    assert status == 0, said
+    status, output = promtool("test", "rules", CASES)
+    assert status == 0, output
 
 
 @pytest.mark.parametrize("name", ALERTS)
@@ -57,8 +57,8 @@ def test_case_fails_when_its_alert_never_fires_or_always(name: str, tmp_path: Pa
         about_it = [t for t in cases["tests"] if name in {case["alertname"] for case in t["alert_rule_test"]}]
         cases |= {"rule_files": [str(tmp_path / "alerts.yaml")], "tests": about_it}
         (tmp_path / "cases.yaml").write_text(yaml.safe_dump(cases))
-        status, said = promtool("test", "rules", tmp_path / "cases.yaml")
-        assert (status, name in said) == (1, True)
+        status, output = promtool("test", "rules", tmp_path / "cases.yaml")
+        assert (status, name in output) == (1, True)
 
 
 def test_prometheus_of_compose_is_configured_as_it_reads_it(tmp_path: Path) -> None:
@@ -67,18 +67,18 @@ def test_prometheus_of_compose_is_configured_as_it_reads_it(tmp_path: Path) -> N
     config = (ROOT / "deploy" / "compose" / "prometheus.yaml").read_text()
     assert mounted in config
     (tmp_path / "prometheus.yaml").write_text(config.replace(mounted, str(RULES)))
-    status, said = promtool("check", "config", tmp_path / "prometheus.yaml")
-    assert (status, f"SUCCESS: {len(ALERTS)} rules found" in said) == (0, True), said
+    status, output = promtool("check", "config", tmp_path / "prometheus.yaml")
+    assert (status, f"SUCCESS: {len(ALERTS)} rules found" in output) == (0, True), output
 
 
 def test_dashboard_asks_in_the_language_of_prometheus(tmp_path: Path) -> None:
     """Each panel's question as a rule of its own."""
     panels = json.loads(BOARD.read_text())["panels"]
-    asked = [target["expr"] for panel in panels for target in panel["targets"]]
-    rules = [{"record": f"panel:{number}", "expr": question} for number, question in enumerate(asked)]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    rules = [{"record": f"panel:{number}", "expr": question} for number, question in enumerate(expressions)]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
-    status, said = promtool("check", "rules", tmp_path / "rules.yaml")
-    assert (status, f"SUCCESS: {len(asked)} rules found" in said) == (0, True), said
+    status, output = promtool("check", "rules", tmp_path / "rules.yaml")
+    assert (status, f"SUCCESS: {len(expressions)} rules found" in output) == (0, True), output
 
 
 def test_cases_are_about_metrics_that_rules_ask_for() -> None:

@@ -167,9 +167,9 @@ def test_present_member_says_why_its_annotation_starts_nothing(
 ) -> None:
     """And what to do."""
     state = ReconcilerState(annotated={one.uid: before} if before else {})
-    said = messages(rounds.with_orders(state, [one], seen), one, seen)
-    assert words in said
-    assert bool(said) is bool(words)
+    message = messages(rounds.with_orders(state, [one], seen), one, seen)
+    assert words in message
+    assert bool(message) is bool(words)
 
 
 def test_void_orders_are_about_nobody_until_the_annotation_is_taken_away() -> None:
@@ -200,7 +200,7 @@ class World:
         called_old: Its message calls the annotation an old request.
         orders: What the watcher knows of annotations; None before it has seen anything.
         flags: What it knows of `spec.leave`.
-        meant: Members whose removal the annotation asks for.
+        target_ids: Members whose removal the annotation asks for.
         open_ended: It was set while the EtcdMember said that its member is out, and that one says so still.
         must: The member that the next look has to remove.
         seen: Nothing has happened since the last look.
@@ -219,7 +219,7 @@ class World:
     called_old: bool = False
     orders: LeaveOrder | None = None
     flags: LeaveOrder | None = None
-    meant: frozenset[str] = frozenset()
+    target_ids: frozenset[str] = frozenset()
     open_ended: bool = False
     must: str = ""
     seen: bool = False
@@ -256,14 +256,14 @@ class World:
         """What tells worlds apart: times, generations and IDs count by their order alone."""
         times = sorted({self.since, self.annotated, self.clock})
         tables = [order for order in (self.orders, self.flags) if order]
-        ids = sorted({self.member_id, self.told_id, *self.meant, *(o.member_id for o in tables)})
+        ids = sorted({self.member_id, self.told_id, *self.target_ids, *(o.member_id for o in tables)})
         value = self.value if self.value in ("", "true") else ids.index(self.value) if self.value in ids else "other"
         fresh = [o.status_digest == self.resource.status_digest for o in tables]
         known_values = [(o.annotation == self.value, bool(o.annotation), ids.index(o.member_id)) for o in tables]
         return (
             ids.index(self.member_id), ids.index(self.told_id), self.joined, value, self.marked, self.called_old,
             times.index(self.since), times.index(self.annotated), times.index(self.clock), len(ids),
-            str(known_values), str(fresh), str(sorted(self.meant)), self.open_ended, self.must, self.seen,
+            str(known_values), str(fresh), str(sorted(self.target_ids)), self.open_ended, self.must, self.seen,
         )  # fmt: skip
 
 
@@ -271,13 +271,13 @@ def annotate(w: World) -> World:
     """`true`: it means the member that the EtcdMember describes."""
     if w.value:
         return w
-    meant = w.told_id if w.joined else w.member_id
+    target_id = w.told_id if w.joined else w.member_id
     missed = w.orders is not None and bool(w.orders.annotation)  # nobody has seen that it was gone
     same_status = w.orders is not None and w.orders.status_digest == w.resource.status_digest
     younger = w.clock > w.since and not w.called_old and (w.joined or w.orders is not None)
     certain = not missed and (same_status or younger)
-    must = meant if meant == w.member_id and certain else ""
-    w = replace(w, meant=frozenset({meant} - {""}), open_ended=not w.joined, must=must)
+    must = target_id if target_id == w.member_id and certain else ""
+    w = replace(w, target_ids=frozenset({target_id} - {""}), open_ended=not w.joined, must=must)
     return replace(w, value="true", annotated=w.clock, seen=False)
 
 
@@ -286,13 +286,13 @@ def annotate_by_id(w: World) -> World:
     if w.value == w.told_id:
         return w
     must = w.told_id if w.told_id == w.member_id else ""
-    w = replace(w, value=w.told_id, annotated=w.clock, meant=frozenset({w.told_id}), open_ended=False)
+    w = replace(w, value=w.told_id, annotated=w.clock, target_ids=frozenset({w.told_id}), open_ended=False)
     return replace(w, must=must, seen=False)
 
 
 def take_away(w: World) -> World:
     """The annotation goes."""
-    return replace(w, value="", meant=frozenset(), open_ended=False, must="", seen=False) if w.value else w
+    return replace(w, value="", target_ids=frozenset(), open_ended=False, must="", seen=False) if w.value else w
 
 
 def annotate_something_else(w: World) -> World:
@@ -317,16 +317,18 @@ def rejoin(w: World) -> World:
     if w.member_id:
         return w
     member_id = f"d{w.born + 1}"
-    meant = w.meant | {member_id} if w.open_ended else w.meant
-    return replace(w, member_id=member_id, born=w.born + 1, meant=meant, seen=False)
+    target_ids = w.target_ids | {member_id} if w.open_ended else w.target_ids
+    return replace(w, member_id=member_id, born=w.born + 1, target_ids=target_ids, seen=False)
 
 
 def start_k0s(w: World) -> World:
     """A controller starts: it clears `spec.leave` and writes its member's ID."""
     if not w.member_id or (w.told_id == w.member_id and w.joined):
         return w
-    meant = w.meant & {w.member_id} if w.open_ended else w.meant
-    w = replace(w, generation=w.generation + w.marked, marked=False, meant=meant, open_ended=False, seen=False)
+    target_ids = w.target_ids & {w.member_id} if w.open_ended else w.target_ids
+    w = replace(
+        w, generation=w.generation + w.marked, marked=False, target_ids=target_ids, open_ended=False, seen=False
+    )
     return replace(w, told_id=w.member_id, joined=True, since=w.clock, must="")
 
 
@@ -341,17 +343,17 @@ def look(w: World, *, recorded: bool = True, marks: bool = True) -> World:
     by_flag = leave_orders.member_to_remove(flags, w.resource, w.view)
     assert by_flag is None, "a flag that we have set is taken for somebody's wish"
     target = leave_orders.member_to_remove(orders, w.resource, w.view)
-    assert target is None or target.member_id in w.meant, "a member is removed that nobody asked to leave"
+    assert target is None or target.member_id in w.target_ids, "a member is removed that nobody asked to leave"
     assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
-    said = standing_messages(state.orders, state.annotated, [w.resource], w.view).get("node2")
-    called_old = said is not None and said.message.startswith(OLD_ANNOTATION)
+    standing = standing_messages(state.orders, state.annotated, [w.resource], w.view).get("node2")
+    called_old = standing is not None and standing.message.startswith(OLD_ANNOTATION)
     w = replace(w, orders=orders, flags=flags, must="", called_old=called_old, seen=True)
-    told = member_of("node2", w.told_id, w.view.members)
-    if told is None and w.joined:
+    named = member_of("node2", w.told_id, w.view.members)
+    if named is None and w.joined:
         w = replace(w, joined=False, since=w.clock, open_ended=False)
-    elif told is not None and (told.id, True) != (w.told_id, w.joined):
-        meant = w.meant & {told.id} if w.open_ended else w.meant
-        w = replace(w, told_id=told.id, joined=True, since=w.clock, open_ended=False, meant=meant)
+    elif named is not None and (named.id, True) != (w.told_id, w.joined):
+        target_ids = w.target_ids & {named.id} if w.open_ended else w.target_ids
+        w = replace(w, told_id=named.id, joined=True, since=w.clock, open_ended=False, target_ids=target_ids)
     if target is None:
         return w
     w = replace(w, member_id="", seen=False)
@@ -359,7 +361,7 @@ def look(w: World, *, recorded: bool = True, marks: bool = True) -> World:
         return w
     w = replace(w, joined=False, since=w.clock)
     if marks:  # with the same write the annotation goes
-        w = replace(w, marked=True, generation=w.generation + 1, value="", meant=frozenset(), open_ended=False)
+        w = replace(w, marked=True, generation=w.generation + 1, value="", target_ids=frozenset(), open_ended=False)
     return w
 
 

@@ -34,7 +34,7 @@ def seen(view: Any, **traits: Any) -> Any:
     return report(StepOutcome.OBSERVED, view, traits=traits)
 
 
-def asked(view: Any = LED_BY_B, **traits: Any) -> Drive:
+def awaiting_approval(view: Any = LED_BY_B, **traits: Any) -> Drive:
     """A removal that waits for an approval."""
     drive = begin(require_approval=True).do(to.Observe, seen(view, **traits))
     assert drive.next(to.Wait).until is Until.APPROVAL
@@ -84,7 +84,7 @@ def test_queue_hears_once_of_a_wait_for_an_approval() -> None:
 )
 def test_approval_lapses_when_what_it_approved_has_changed(before: Any, after: Any, why: str) -> None:
     """Another leader, another plan, other members: it is asked for again, with the reason, and can be given again."""
-    drive = approve(asked(before)).do(to.Observe, seen(after))
+    drive = approve(awaiting_approval(before)).do(to.Observe, seen(after))
     assert awaits_again(drive).startswith(why)
     approve(drive).do(to.Observe, seen(after)).turn()
     assert not drive.state.approval_lapsed
@@ -92,7 +92,7 @@ def test_approval_lapses_when_what_it_approved_has_changed(before: Any, after: A
 
 def test_what_follows_from_lags_does_not_count() -> None:
     """Another term and other indices under the same leader are the same cluster to people."""
-    approve(asked()).do(to.Observe, seen(NEWER_TERM)).turn().next(to.RemoveTarget)
+    approve(awaiting_approval()).do(to.Observe, seen(NEWER_TERM)).turn().next(to.RemoveTarget)
 
 
 def test_another_target_is_another_change() -> None:
@@ -113,7 +113,7 @@ def test_only_what_differs_is_told() -> None:
 
 def test_reason_why_an_approval_has_lapsed_is_bounded() -> None:
     """It is handed on from run to run."""
-    drive = approve(asked(), by="n" * 200)
+    drive = approve(awaiting_approval(), by="n" * 200)
     given = drive.state.approved
     assert given is not None
     long = ApprovedChange(members=tuple(f"{'m' * 200} ({n})" for n in range(15)))
@@ -125,7 +125,7 @@ def test_reason_why_an_approval_has_lapsed_is_bounded() -> None:
 
 def test_what_the_operation_itself_has_changed_does_not_count() -> None:
     """Leadership has moved under it, a voter went down for an hour, and the removal goes on."""
-    drive = approve(asked(LED_BY_A)).do(to.Observe, seen(LED_BY_A)).turn()
+    drive = approve(awaiting_approval(LED_BY_A)).do(to.Observe, seen(LED_BY_A)).turn()
     drive.do(to.TransferLeadership, report(StepOutcome.MOVED, None))
     drive.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, RISKY))
     drive = given_up(drive).do(to.Wait, after=3000).do(to.Observe, seen(LED_BY_B)).turn()
@@ -138,7 +138,7 @@ def test_what_the_operation_itself_has_changed_does_not_count() -> None:
 @pytest.mark.parametrize("outcome", [StepOutcome.LOCKED, StepOutcome.REFUSED_BY_ETCD, StepOutcome.REPLAN])
 def test_step_that_changed_nothing_does_not_use_an_approval(outcome: StepOutcome) -> None:
     """Whoever had the lock has changed the members meanwhile: that was not approved."""
-    drive = approve(asked()).do(to.Observe, seen(LED_BY_B)).turn()
+    drive = approve(awaiting_approval()).do(to.Observe, seen(LED_BY_B)).turn()
     drive.do(to.RemoveTarget, report(outcome, LED_BY_B))
     if outcome != StepOutcome.REPLAN:
         given_up(drive).do(to.Wait, after=5)
@@ -154,7 +154,7 @@ def test_step_that_changed_nothing_does_not_use_an_approval(outcome: StepOutcome
 
 def test_approval_lapses_after_its_time() -> None:
     """It stood in the queue for longer than the approval counts: the turn is given back."""
-    drive = approve(asked(approval_lapses_after_seconds=600.0)).do(to.Observe, seen(LED_BY_B))
+    drive = approve(awaiting_approval(approval_lapses_after_seconds=600.0)).do(to.Observe, seen(LED_BY_B))
     drive.next(to.AskQueue)
     request = drive.state.turn_request
     drive.result(TakeTurnResult(turn=QueuePosition(granted=False, chain_id="chain", request=request, behind=("x",))))
@@ -167,7 +167,7 @@ def test_approval_lapses_after_its_time() -> None:
 def test_change_may_begin_for_as_long_as_its_approval_counts() -> None:
     """An order may wait for days for a worker that takes it; what is half done waits for nothing."""
     hour = {"approval_lapses_after_seconds": 3600.0}
-    drive = approve(asked(LED_BY_A, **hour)).do(to.Observe, seen(LED_BY_A, **hour)).turn()
+    drive = approve(awaiting_approval(LED_BY_A, **hour)).do(to.Observe, seen(LED_BY_A, **hour)).turn()
     assert drive.state.approved is not None
     assert drive.next(to.TransferLeadership).ask.begin_before == drive.state.approved.counts_from + 3600
     drive.result(report(StepOutcome.MOVED, None)).do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B))
@@ -188,7 +188,7 @@ def test_what_closes_first_bounds_a_change() -> None:
 def test_approval_counts_for_a_day_by_default() -> None:
     """One second less is enough."""
     for blocked, lapses in ((DAY - 3, False), (DAY, True)):
-        drive = approve(asked()).do(to.Observe, seen(RISKY))
+        drive = approve(awaiting_approval()).do(to.Observe, seen(RISKY))
         drive.do(to.Wait, after=blocked)
         drive.state = drive.state.changed(blocked_seconds_left=100.0)
         drive.do(to.Observe, seen(LED_BY_B))
@@ -212,7 +212,7 @@ def test_wait_for_the_window_does_not_count() -> None:
 
 def test_proposed_removal_needs_no_second_approval() -> None:
     """What may take place at any moment is followed to its end."""
-    drive = approve(asked()).do(to.Observe, seen(LED_BY_B)).turn()
+    drive = approve(awaiting_approval()).do(to.Observe, seen(LED_BY_B)).turn()
     drive.do(to.RemoveTarget, report(StepOutcome.REPLAN, LED_BY_C, proposed=True), after=2 * DAY).next(to.RemoveTarget)
 
 
@@ -250,8 +250,8 @@ def test_four_eyes_are_two_people(started_by: str, by: str, identity: str, refus
     drive = begin().do(to.Observe, seen(LED_BY_B, four_eyes=True))
     assert drive.next(to.Wait).until is Until.APPROVAL, "four eyes without an approval"
     drive.state = drive.state.changed(started_by=started_by)
-    told = approvals.refusal(drive.state, Approval(by=by), identity)
-    assert told.startswith(f"the profile asks for four eyes: {refused}") if refused else not told
+    refusal = approvals.refusal(drive.state, Approval(by=by), identity)
+    assert refusal.startswith(f"the profile asks for four eyes: {refused}") if refused else not refusal
 
 
 users = st.text("abcÄß.-", min_size=1, max_size=8)
@@ -265,7 +265,7 @@ def test_nobody_approves_what_they_have_started(user: str, one: str, other: str,
 
 def test_without_four_eyes_the_starter_may_approve() -> None:
     """As it was before."""
-    drive = asked()
+    drive = awaiting_approval()
     drive.state = drive.state.changed(started_by=ANN)
     assert not approvals.refusal(drive.state, Approval(), ANN)
 
@@ -274,8 +274,8 @@ def test_refused_while_it_waits_for_no_approval() -> None:
     """The state says so."""
     drive = begin().do(to.Observe, seen(LED_BY_B)).turn()
     drive.next(to.RemoveTarget)
-    told = approvals.refusal(drive.state, Approval(), BOB)
-    assert told.startswith("the removal does not wait for an approval, it is Removing: removing node0 through node1")
+    refusal = approvals.refusal(drive.state, Approval(), BOB)
+    assert refusal.startswith("the removal does not wait for an approval, it is Removing: removing node0 through node1")
 
 
 # --- who has ------------------------------------------------------------------------------------------------------
@@ -308,19 +308,24 @@ def test_requester_of_an_order_on_an_etcdmember_stands_in_the_same_places() -> N
 
 def test_who_approved_stands_in_the_result_and_on_the_etcdmember() -> None:
     """The name that was given, and the identity that was recorded."""
-    drive = approve(asked(), by="Bob of storage").do(to.Observe, seen(LED_BY_B)).turn().do(to.RemoveTarget, REMOVED)
+    drive = (
+        approve(awaiting_approval(), by="Bob of storage")
+        .do(to.Observe, seen(LED_BY_B))
+        .turn()
+        .do(to.RemoveTarget, REMOVED)
+    )
     record = drive.next(to.WriteStatus).ask
     assert record.approved_by == f"Bob of storage (as {BOB})"
     assert f"**Approved by:** Bob of storage (as {BOB})" in current_details.details(drive.state)
 
 
 @pytest.mark.parametrize(
-    ("by", "identity", "told"),
+    ("by", "identity", "name"),
     [("bob", BOB, BOB), ("", BOB, BOB), ("bob", "", "bob"), ("bot", BOB, f"bot (as {BOB})"), ("", "", "")],
 )
-def test_approvers_are_named_once(by: str, identity: str, told: str) -> None:
+def test_approvers_are_named_once(by: str, identity: str, name: str) -> None:
     """The same name twice tells nothing."""
-    assert people.named(by, identity) == told
+    assert people.named(by, identity) == name
 
 
 def test_traits_without_the_new_fields_are_as_before() -> None:

@@ -41,8 +41,8 @@ async def why_void(answer: Any, attempt: int = 2, *, is_local: bool = False) -> 
     environment.info = replace(
         environment.info, activity_id="7", attempt=attempt, workflow_id="w", workflow_run_id="r", is_local=is_local
     )
-    said: str = await environment.run(Attempts(client).why_void)
-    return said
+    reason: str = await environment.run(Attempts(client).why_void)
+    return reason
 
 
 def pending(activity_id: str, attempt: int) -> PendingActivityInfo:
@@ -75,8 +75,8 @@ async def test_attempt_of_a_run_that_has_ended_does_not_count() -> None:
 async def test_silence_does_not_count() -> None:
     """What an attempt does that Temporal cannot hear would come as a surprise."""
     error = RPCError("tcp 10.0.0.1:7233: connection refused", RPCStatusCode.UNAVAILABLE, b"")
-    said = await why_void(error)
-    assert said == "Temporal does not say whether this attempt still counts: unavailable"
+    reason = await why_void(error)
+    assert reason == "Temporal does not say whether this attempt still counts: unavailable"
     assert await why_void(error, is_local=True) == ""
 
 

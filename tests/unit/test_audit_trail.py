@@ -29,7 +29,7 @@ def recorded(*names: str) -> Trail:
     return trail_of("etcd-remove/demo/node0", runs)
 
 
-def told(trail: Trail, *events: str) -> list[tuple[str, str]]:
+def entries(trail: Trail, *events: str) -> list[tuple[str, str]]:
     """Kind and text of the entries of these kinds."""
     return [(entry.event, entry.text) for entry in trail.entries if entry.event in events]
 
@@ -57,7 +57,7 @@ def test_leaders_removal_shows_each_step_with_who_led() -> None:
 def test_approval_is_told_with_who_gave_it() -> None:
     """The name that was given, and the identity that Temporal saw."""
     found = recorded("approved")
-    assert told(found, "state", "approved") == [("state", "AwaitingApproval"), ("approved", "no comment given")]
+    assert entries(found, "state", "approved") == [("state", "AwaitingApproval"), ("approved", "no comment given")]
     (approval,) = (entry for entry in found.entries if entry.event == "approved")
     assert approval.by == "ann (as worker)"
     assert found.options == {"require_approval": True}
@@ -69,7 +69,7 @@ def test_wait_is_told_once_with_how_often() -> None:
     looks = [entry for entry in found.entries if entry.event == "looked"]
     assert looks[0].times > 1
     assert looks[0].until > looks[0].at
-    assert ("waits", "blocked: QuorumAtRisk") in told(found, "waits")
+    assert ("waits", "blocked: QuorumAtRisk") in entries(found, "waits")
     assert "not healthy" in looks[0].text
 
 
@@ -87,12 +87,12 @@ def test_runs_that_were_continued_are_one_trail() -> None:
 
 def test_recheck_is_told_with_its_reason() -> None:
     """Who was impatient, and why."""
-    assert ("recheck", "it is back") in told(recorded("blocked"), "recheck")
+    assert ("recheck", "it is back") in entries(recorded("blocked"), "recheck")
 
 
 def test_turn_is_told_once() -> None:
     """The queue tells by a signal and in an answer."""
-    turns = [text for _, text in told(recorded("queued"), "turn")]
+    turns = [text for _, text in entries(recorded("queued"), "turn")]
     assert turns[0].startswith("waits in the queue behind the removal of node")
     assert turns[1:] == ["first in the queue: it may change the cluster"]
 
@@ -107,14 +107,14 @@ def test_failure_is_told_with_its_type_and_remedy() -> None:
 def test_step_that_failed_in_all_attempts_is_told_with_its_cause() -> None:
     """And which workflow goes on with it, and that somebody cancelled."""
     found = recorded("handed_over")
-    assert "NotRecorded" in told(found, "failed")[0][1]
-    assert told(found, "continued")[0][1].startswith("etcd-record/demo/")
-    assert told(found, "cancel") == [("cancel", "cancellation asked for: no reason given")]
+    assert "NotRecorded" in entries(found, "failed")[0][1]
+    assert entries(found, "continued")[0][1].startswith("etcd-record/demo/")
+    assert entries(found, "cancel") == [("cancel", "cancellation asked for: no reason given")]
 
 
 def test_partial_looks_say_who_was_seen() -> None:
     """No worker reaches all members, so none can tell who is healthy."""
-    looks = [text for _, text in told(recorded("through_nodes"), "looked")]
+    looks = [text for _, text in entries(recorded("through_nodes"), "looked")]
     assert any(text.startswith("node") and "alone was seen, and says that" in text for text in looks)
     assert not any("no healthy voter" in text for text in looks)
 
@@ -126,8 +126,8 @@ def test_every_recorded_history_can_be_told(name: str) -> None:
     assert [entry.at for entry in found.entries] == sorted(entry.at for entry in found.entries)
     assert found == recorded(name)
     assert found.entries[-1].event in {"ended", "continued"}
-    told = as_printed(HistoryOutput, history_object([found]))
-    assert told["operations"][0]["workflow_id"] == found.workflow_id
+    printed = as_printed(HistoryOutput, history_object([found]))
+    assert printed["operations"][0]["workflow_id"] == found.workflow_id
     assert trail_lines(found)
 
 
@@ -137,8 +137,8 @@ def test_every_recorded_history_can_be_told(name: str) -> None:
 def test_repeated_looks_are_folded_only_within_one_wait() -> None:
     """What people said in between stands in its place."""
     look, wait = ("looked", "n1 leads"), ("waits", "blocked: NoQuorum")
-    said = ("recheck", "now?")
-    kinds = [look, wait, look, wait, said, look, wait]
+    recheck = ("recheck", "now?")
+    kinds = [look, wait, look, wait, recheck, look, wait]
     entries = in_order(Entry(f"2026-01-01T00:00:0{i}.000Z", *kind) for i, kind in enumerate(kinds))
     assert [(entry.event, entry.times) for entry in entries] == [
         ("looked", 2),
@@ -203,7 +203,7 @@ def test_workflows_that_go_on_are_told_by_what_they_do() -> None:
         )
         for kind, i in begun
     ]
-    assert told(trail(*events), "continued", "told") == [
+    assert entries(trail(*events), "continued", "told") == [
         ("continued", "etcd-record/prod/8211f1d0f64f3269 goes on to write the EtcdMember"),
         ("told", "the webhook; etcd-notify/prod/run-ended-1 delivers it"),
     ]

@@ -68,7 +68,7 @@ def test_status_says_why_each_was_asked_for_and_what_to_type_after_a_bad_end() -
         BY_ID,
         "membership change - removed 2026-01-01 00:00:05 ann@laptop bob new disk",
     ]
-    refused, well = (EndedOperation.model_validate(told) for told in temporal_object(parts)["last"])
+    refused, well = (EndedOperation.model_validate(entry) for entry in temporal_object(parts)["last"])
     assert (refused.next, well.next) == ((BY_ID,), ())
 
 

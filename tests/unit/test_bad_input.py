@@ -25,7 +25,7 @@ INPUTS: tuple[Any, ...] = (RemovalRequest, RemovalRequest | None)
 
 @pytest.mark.parametrize("hint", INPUTS)
 @pytest.mark.parametrize(
-    ("given_input", "said"),
+    ("given_input", "text"),
     [
         ({}, "cluster: Field required; member: Field required"),
         ({"cluster": "prod"}, "member: Field required"),
@@ -63,9 +63,9 @@ INPUTS: tuple[Any, ...] = (RemovalRequest, RemovalRequest | None)
         (7, "input: Input should be an object"),
     ],
 )
-def test_wrong_input_is_said_field_by_field(given_input: object, said: str, hint: object) -> None:
+def test_wrong_input_is_said_field_by_field(given_input: object, text: str, hint: object) -> None:
     """One readable piece for each wrong field, the same whether the workflow's input is optional or not."""
-    assert complaint(json.dumps(given_input).encode(), hint) == said
+    assert complaint(json.dumps(given_input).encode(), hint) == text
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_wrong_input_is_said_field_by_field(given_input: object, said: str, hint
 )
 def test_member_that_would_break_an_id_or_a_page_is_turned_down(member: str) -> None:
     """It stands in workflow IDs and in lines of text."""
-    said = complaint(json.dumps({"cluster": "prod", "member": member}).encode())
-    assert said == "member: give a member name or a hex ID: no '/', no control characters, no space at its start"
+    text = complaint(json.dumps({"cluster": "prod", "member": member}).encode())
+    assert text == "member: give a member name or a hex ID: no '/', no control characters, no space at its start"
 
 
 @pytest.mark.parametrize("member", ["node1", "Node 1", "knoten-ä", "節点", "0x8e9e05c52164694d", "a.b_c:d"])
@@ -89,14 +89,14 @@ def test_other_names_are_taken(member: str) -> None:
 @pytest.mark.parametrize("cluster", ["", "a/b", "-a", "a-", "a b", "a\n", "ä", "a" * 64])
 def test_cluster_that_is_no_profile_name_is_turned_down(cluster: str) -> None:
     """It stands in workflow IDs and in search attributes."""
-    said = complaint(json.dumps({"cluster": cluster, "member": "m"}).encode())
-    assert said.startswith("cluster: give up to 63 letters, digits")
+    text = complaint(json.dumps({"cluster": cluster, "member": "m"}).encode())
+    assert text.startswith("cluster: give up to 63 letters, digits")
 
 
 def test_key_is_cut_and_stays_on_its_line() -> None:
     """A key is somebody's input: a long one does not fill the history, an odd one does not break the line."""
-    said = complaint(json.dumps({"cluster": "prod", "member": "m", "k" * 5_000: 1, "a\nb\x1b": 1}).encode())
-    assert said == f"{'k' * 60}...: Extra inputs are not permitted; a?b?: Extra inputs are not permitted"
+    text = complaint(json.dumps({"cluster": "prod", "member": "m", "k" * 5_000: 1, "a\nb\x1b": 1}).encode())
+    assert text == f"{'k' * 60}...: Extra inputs are not permitted; a?b?: Extra inputs are not permitted"
 
 
 @pytest.mark.parametrize(
@@ -115,9 +115,9 @@ def test_key_is_cut_and_stays_on_its_line() -> None:
 )
 def test_no_json_is_said_to_be_none(data: bytes) -> None:
     """What can't be parsed is said in one line, without a traceback."""
-    said = complaint(data)
-    assert re.match(r"input: .*JSON", said)
-    assert "\n" not in said
+    text = complaint(data)
+    assert re.match(r"input: .*JSON", text)
+    assert "\n" not in text
 
 
 def test_complaint_does_not_repeat_values() -> None:

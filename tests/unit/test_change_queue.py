@@ -99,9 +99,9 @@ def test_first_come_first_served_one_at_a_time() -> None:
         assert len(chains) == len(set(chains))
         assert [t.chain_id for t in state.entries if t.waits] == list(line)
         assert state.holder == (line[0] if line else "")
-        told = {chain: position_of(state, chain) for chain in chains}
-        assert [chain for chain, turn in told.items() if turn.granted] == list(line[:1])
-        assert all(turn.chain_id == chain for chain, turn in told.items())
+        positions = {chain: position_of(state, chain) for chain in chains}
+        assert [chain for chain, turn in positions.items() if turn.granted] == list(line[:1])
+        assert all(turn.chain_id == chain for chain, turn in positions.items())
 
 
 def test_place_in_the_queue_is_told_with_everybody_before_it() -> None:
@@ -176,32 +176,32 @@ def queue_of(*entries: QueueEntry, possible_holders: tuple[str, ...] = ()) -> Ch
 
 def tell(state: ChangeQueueState) -> tuple[ChangeQueueState, list[QueuePosition]]:
     """All that is news is told."""
-    told = [turn for _, turn in changed_positions(state)]
-    for turn in told:
+    turns = [turn for _, turn in changed_positions(state)]
+    for turn in turns:
         state = with_position(state, turn)
-    return state, told
+    return state, turns
 
 
 def test_who_starts_the_queue_knows_its_turn_and_is_not_told() -> None:
     """Its start was the turn; only the others hear something."""
-    _, told = tell(queue_of(entry("a", request=1), entry("b", request=1)))
-    assert [turn.chain_id for turn in told] == ["b"]
+    _, turns = tell(queue_of(entry("a", request=1), entry("b", request=1)))
+    assert [turn.chain_id for turn in turns] == ["b"]
 
 
 def test_rejoining_without_change_is_no_news() -> None:
     """A removal that asks again keeps its place and gets no signal; its latest request is what a grant answers."""
     state, _ = tell(queue_of(entry("a", request=1), entry("b", request=1), entry("c", request=1)))
-    state, told = tell(grant(enqueue(state, entry("b", request=2))))
-    assert told == []
+    state, turns = tell(grant(enqueue(state, entry("b", request=2))))
+    assert turns == []
     assert [t.chain_id for t in state.entries] == ["a", "b", "c"]
-    _, told = tell(grant(dequeue(state, "a")))
-    assert told[0] == QueuePosition(granted=True, chain_id="b", request=2)
+    _, turns = tell(grant(dequeue(state, "a")))
+    assert turns[0] == QueuePosition(granted=True, chain_id="b", request=2)
 
 
 def test_what_was_told_is_not_told_again_by_a_queue_that_continues_as_new() -> None:
     """It goes along with the queue, through JSON."""
-    state, told = tell(queue_of(entry("a", request=1), entry("b", request=1)))
-    assert told
+    state, turns = tell(queue_of(entry("a", request=1), entry("b", request=1)))
+    assert turns
     carried = ChangeQueueState.model_validate_json(state.model_dump_json())
     assert tell(grant(carried)) == (state, [])
 
@@ -209,8 +209,8 @@ def test_what_was_told_is_not_told_again_by_a_queue_that_continues_as_new() -> N
 def test_grant_that_a_later_request_has_overtaken_is_told_for_that_request() -> None:
     """Else the removal would wait for a turn that it has: it takes no answer to its older request."""
     state, _ = tell(queue_of(entry("a", request=1)))
-    _, told = tell(grant(enqueue(state, entry("a", request=2))))
-    assert told == [QueuePosition(granted=True, chain_id="a", request=2)]
+    _, turns = tell(grant(enqueue(state, entry("a", request=2))))
+    assert turns == [QueuePosition(granted=True, chain_id="a", request=2)]
 
 
 def test_ticket_that_comes_late_changes_nothing() -> None:
@@ -222,7 +222,7 @@ def test_ticket_that_comes_late_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "taken"),
+    ("answer", "taken"),
     [
         (QueuePosition(granted=True, chain_id="a", request=2), True),
         (QueuePosition(granted=True, chain_id="a", request=1), False),
@@ -231,10 +231,10 @@ def test_ticket_that_comes_late_changes_nothing() -> None:
         (QueuePosition(granted=True, chain_id="", request=2), False),
     ],
 )
-def test_only_the_answer_to_the_latest_request_counts(told: QueuePosition, taken: bool) -> None:  # noqa: FBT001
+def test_only_the_answer_to_the_latest_request_counts(answer: QueuePosition, taken: bool) -> None:  # noqa: FBT001
     """Neither an older one, nor one for another removal."""
     before = QueuePosition(granted=False, behind=("x",))
-    assert latest_position(before, told, "a", 2) == (told if taken else before)
+    assert latest_position(before, answer, "a", 2) == (answer if taken else before)
 
 
 def test_granted_turn_is_not_taken_away_by_news_from_before() -> None:
@@ -310,9 +310,9 @@ def test_no_order_of_messages_round_a_terminated_queue_gives_two_the_turn() -> N
     assert queue_worlds.explore(2, 2, 1, most=60_000)[0] == ""
 
 
-def takes_any_request(now: QueuePosition, told: QueuePosition, chain_id: str, _request: int) -> QueuePosition:
+def takes_any_request(now: QueuePosition, answer: QueuePosition, chain_id: str, _request: int) -> QueuePosition:
     """A removal that takes a turn whatever it has asked since."""
-    return told if told.chain_id == chain_id else now
+    return answer if answer.chain_id == chain_id else now
 
 
 def takes_late_tickets(state: ChangeQueueState, late: QueueEntry) -> ChangeQueueState:

@@ -122,7 +122,7 @@ def test_window_is_open_exactly_while_the_wall_shows_it(one: ChangeWindow, name:
 
 
 @pytest.mark.parametrize(
-    ("at", "one", "told"),
+    ("at", "one", "words"),
     [
         ("2026-11-25T12:00:00Z", window("01:00", "05:00", "sat", "sun"), "Sat 2026-11-28T01:00:00+01:00"),
         ("2026-11-28T02:00:00Z", window("01:00", "05:00", "sat", "sun"), "Sat 2026-11-28T03:00:00+01:00"),
@@ -139,9 +139,9 @@ def test_window_is_open_exactly_while_the_wall_shows_it(one: ChangeWindow, name:
         ("2026-10-25T00:45:00Z", window("01:30", "02:15", "sun"), "Sun 2026-10-25T02:00:00+01:00"),
     ],
 )
-def test_openings_as_an_operator_reads_them(at: str, one: ChangeWindow, told: str) -> None:
+def test_openings_as_an_operator_reads_them(at: str, one: ChangeWindow, words: str) -> None:
     """Weekends, midnight, and both nights on which the clock jumps."""
-    assert opens(at, one) == told
+    assert opens(at, one) == words
 
 
 def test_without_windows_it_is_always_open() -> None:

@@ -173,7 +173,7 @@ UNSUPPORTED = (
     "SSLV3_ALERT_HANDSHAKE_FAILURE: Invalid certificate verification context: OK"
 )
 RESET = "recvmsg:Connection reset by peer ipv4:10.0.0.1:2379"
-SAID = [
+MESSAGES = [
     (REFUSED, "UNAVAILABLE", "connection refused"),
     (SILENT, "UNAVAILABLE", "no connection in time"),
     (UNTRUSTED, "UNAVAILABLE", "TLS handshake failed (CERTIFICATE_VERIFY_FAILED)"),
@@ -198,23 +198,23 @@ SAID = [
 ]
 
 
-@pytest.mark.parametrize(("said", "code", "text"), SAID)
-def test_grpc_speaks_in_a_few_words(said: str, code: str, text: str) -> None:
+@pytest.mark.parametrize(("message", "code", "text"), MESSAGES)
+def test_grpc_speaks_in_a_few_words(message: str, code: str, text: str) -> None:
     """What gRPC goes on about for lines, and with addresses, is said in a few words without."""
-    assert readable(said, code) == text
+    assert readable(message, code) == text
 
 
-@pytest.mark.parametrize("said", sorted({m for m, _, _ in DEFINITE} | {m for m, _ in AMBIGUOUS if "raft" in m}))
-def test_etcds_own_words_stay(said: str) -> None:
+@pytest.mark.parametrize("message", sorted({m for m, _, _ in DEFINITE} | {m for m, _ in AMBIGUOUS if "raft" in m}))
+def test_etcds_own_words_stay(message: str) -> None:
     """They are constants that operators search for."""
-    assert readable(said, "UNKNOWN") == said
+    assert readable(message, "UNKNOWN") == message
 
 
 @pytest.mark.parametrize("words", [words for words, error in BY_MESSAGE if error is EtcdPermissionError])
 def test_refused_permission_has_one_remedy_everywhere(words: str) -> None:
     """Workflows and the command line give the same one, made for these words; words of another etcd want the role."""
-    said = f"etcdserver: {words}"
-    assert permission_remedy(said) == remedy_for(said) != NO_ANSWER_REMEDY
+    message = f"etcdserver: {words}"
+    assert permission_remedy(message) == remedy_for(message) != NO_ANSWER_REMEDY
     assert permission_remedy("etcdserver: something new") == GRANT_ROOT
 
 
@@ -258,10 +258,10 @@ def test_no_address_hides_behind_etcds_prefix(written: str, host: str, after: st
 
 
 @given(st.text(max_size=2_000), st.sampled_from(["UNAVAILABLE", "UNKNOWN", "DEADLINE_EXCEEDED"]))
-def test_readable_says_something_and_is_short(said: str, code: str) -> None:
+def test_readable_says_something_and_is_short(message: str, code: str) -> None:
     """Never empty, never more than a line's worth."""
-    assert 0 < len(readable(said, code)) <= 200
-    assert "\n" not in readable(said, code)
+    assert 0 < len(readable(message, code)) <= 200
+    assert "\n" not in readable(message, code)
 
 
 # --- Kubernetes ---------------------------------------------------------------------------------------------
@@ -301,7 +301,7 @@ def test_http_status_decides(status: int, kind: type[KubernetesError], *, defini
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ({"kind": "Status", "message": 'etcdmembers "a" not found'}, '500: etcdmembers "a" not found'),
         ({"kind": "Status"}, "500: because"),
@@ -314,9 +314,9 @@ def test_http_status_decides(status: int, kind: type[KubernetesError], *, defini
         (None, "500: because"),
     ],
 )
-def test_message_is_the_servers_own(body: object, said: str) -> None:
+def test_message_is_the_servers_own(body: object, message: str) -> None:
     """The `message` of a Status object, else the body, else the reason; a proxy's odd answer never raises."""
-    assert str(answer(500, body)) == said
+    assert str(answer(500, body)) == message
 
 
 def test_message_is_cut() -> None:

@@ -113,8 +113,8 @@ def test_help_of_each_command_says_what_it_does_with_an_example(
 def test_help_of_plan_says_what_plans_the_other_operations(capsys: pytest.CaptureFixture[str]) -> None:
     """`plan` knows removals alone; each command that it names takes --dry-run."""
     assert cli.run(["plan", "--help"]) == 0
-    told = "For an addition, a replacement or a membership, use `add`, `replace` or `apply` with --dry-run."
-    assert told in " ".join(capsys.readouterr().out.split())
+    hint = "For an addition, a replacement or a membership, use `add`, `replace` or `apply` with --dry-run."
+    assert hint in " ".join(capsys.readouterr().out.split())
     new = ["--peer-url", "http://n4:2380"]
     for command in (["add", "n4", *new], ["replace", "n1", "--with", "n4", *new], ["apply", "members.toml"]):
         assert cli.parser().parse_args([*command, "--dry-run"]).dry_run
@@ -132,8 +132,8 @@ def test_help_names_each_exit_status(capsys: pytest.CaptureFixture[str]) -> None
     """`--help` and the manual page read one table, which has all of them."""
     assert set(EXIT_TEXTS) == {number for number in vars(exit_status).values() if isinstance(number, int)}
     assert cli.run(["--help"]) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert all(f"{status} {text}" in told for status, text in EXIT_TEXTS.items())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"{status} {text}" in shown for status, text in EXIT_TEXTS.items())
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_bad_input_is_told_before_anything_is_asked(
 
 @pytest.mark.parametrize("command", [["plan", "n1"], ["remove", "n1"], ["status"]])
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "words"),
     [
         (None, "etcd-handoff.toml"),
         (TWO, "give -c NAME: the configuration has dev, prod"),
@@ -166,14 +166,14 @@ def test_bad_input_is_told_before_anything_is_asked(
     ],
 )
 def test_unusable_configuration_ends_with_2(
-    command: list[str], content: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: list[str], content: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The message names the file, the field or the choice, and there is no traceback."""
     if content is not None:
         (tmp_path / "etcd-handoff.toml").write_text(content)
     assert cli.run(command) == 2
     shown = capsys.readouterr()
-    assert said in shown.err
+    assert words in shown.err
     assert "Traceback" not in shown.err
     assert not shown.out
 
@@ -204,7 +204,7 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "words"),
     [
         (CommandError(3, "no"), 3, "no"),
         (errors.ConfigError("f: wrong"), 2, "f: wrong"),
@@ -220,11 +220,11 @@ def test_named_configuration_that_is_missing_is_an_error() -> None:
         (VersionMismatchError("Progress was written by"), 1, "Progress was written by"),
     ],
 )
-def test_every_error_has_its_exit_status(error: Exception, status: int, said: str) -> None:
+def test_every_error_has_its_exit_status(error: Exception, status: int, words: str) -> None:
     """Also those that nobody thought of."""
     ended, text = status_and_text(error)
     assert ended == status
-    assert text.startswith(said)
+    assert text.startswith(words)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_no_error_of_a_command_leaves_a_traceback(
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "said"),
+    ("code", "status", "words"),
     [
         (RPCStatusCode.UNAVAILABLE, 4, "TEMPORAL_ADDRESS"),
         (RPCStatusCode.DEADLINE_EXCEEDED, 4, "TEMPORAL_ADDRESS"),
@@ -273,11 +273,11 @@ def test_no_error_of_a_command_leaves_a_traceback(
         (RPCStatusCode.FAILED_PRECONDITION, 1, "FAILED_PRECONDITION"),
     ],
 )
-def test_temporal_silent_is_4_wrong_namespace_2_and_its_refusal_1(code: RPCStatusCode, status: int, said: str) -> None:
+def test_temporal_silent_is_4_wrong_namespace_2_and_its_refusal_1(code: RPCStatusCode, status: int, words: str) -> None:
     """A server that answers can be reached; the namespace is a setting."""
     error = temporal_error(RPCError("it said so", code, b""))
     assert error.status == status
-    assert said in str(error)
+    assert words in str(error)
     assert "it said so" in str(error)
 
 
@@ -323,17 +323,17 @@ def test_every_failure_type_was_thought_of() -> None:
 
 def test_connection_error_is_cut_to_its_words() -> None:
     """The SDK's nested debug text ends as what a person needs."""
-    said = (
+    text = (
         "Failed client connect: Server connection error: tonic::transport::Error(Transport, ConnectError("
         'ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, message: "Connection refused" })))'
     )
-    assert connection_note(said) == "Connection refused"
+    assert connection_note(text) == "Connection refused"
     assert connection_note("Failed client connect: odd") == "odd"
     assert connection_note("") == "no answer in time"
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "words"),
     [
         (RuntimeError("Failed client connect: Server connection error: x"), 4, "cannot be reached"),
         (TimeoutError(), 4, "no answer in time"),
@@ -360,11 +360,11 @@ def test_connection_error_is_cut_to_its_words() -> None:
         (RPCError("shut", RPCStatusCode.PERMISSION_DENIED, b""), 1, "refuses the credentials"),
     ],
 )
-def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: int, said: str) -> None:
+def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: int, words: str) -> None:
     """Refused credentials are not a server that cannot be reached, nor is an error that has nothing to do with it."""
     ended, text = connection_failure(error)
-    assert (ended, said in text) == (status, True), text
-    assert "cannot be reached" in said or "cannot be reached" not in text or status == 4
+    assert (ended, words in text) == (status, True), text
+    assert "cannot be reached" in words or "cannot be reached" not in text or status == 4
     assert "\n" not in text
 
 

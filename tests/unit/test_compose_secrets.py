@@ -31,8 +31,8 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("openssl") is None:
         pytest.skip("NOT TESTED: the secrets of compose.yaml; install openssl")
     folder = tmp_path_factory.mktemp("secrets")
-    status, said = run("sh", COMPOSE / "make-secrets.sh", folder)
-    assert status == 0, said
+    status, output = run("sh", COMPOSE / "make-secrets.sh", folder)
+    assert status == 0, output
     return folder
 
 
@@ -52,10 +52,10 @@ def test_certificate_is_of_its_authority_and_belongs_to_its_key(
     """For the host that others dial, and for loopback, where health checks ask; to servers and as a client."""
     folder = (secrets / name).parent
     for purpose in ("sslserver", "sslclient"):
-        for asked in (["-verify_hostname", host], ["-verify_ip", "127.0.0.1"]) if host else ([],):
-            check = ["openssl", "verify", "-x509_strict", "-purpose", purpose, *asked, "-CAfile"]
-            status, said = run(*check, folder / f"{authority}.crt", f"{secrets / name}.crt")
-            assert status == 0, said
+        for options in (["-verify_hostname", host], ["-verify_ip", "127.0.0.1"]) if host else ([],):
+            check = ["openssl", "verify", "-x509_strict", "-purpose", purpose, *options, "-CAfile"]
+            status, output = run(*check, folder / f"{authority}.crt", f"{secrets / name}.crt")
+            assert status == 0, output
     _, public = run("openssl", "x509", "-in", f"{secrets / name}.crt", "-noout", "-pubkey")
     assert run("openssl", "pkey", "-in", f"{secrets / name}.key", "-pubout") == (0, public)
 
@@ -83,9 +83,9 @@ def test_keys_are_for_their_owner_and_an_authority_stays_where_nobody_looks(secr
 
 def test_passwords_are_long_and_differ(secrets: Path) -> None:
     """And have nothing in them that a shell or a URL would read otherwise."""
-    said = [(secrets / name / "password").read_text().strip() for name in ("database", "grafana")]
-    assert said[0] != said[1]
-    assert all(len(password) == 48 and password.isalnum() for password in said)
+    passwords = [(secrets / name / "password").read_text().strip() for name in ("database", "grafana")]
+    assert passwords[0] != passwords[1]
+    assert all(len(password) == 48 and password.isalnum() for password in passwords)
 
 
 def test_second_run_changes_nothing(secrets: Path) -> None:
@@ -101,8 +101,8 @@ async def test_health_check_of_an_image_ends_as_the_server_answers(*, good: bool
     with contextlib.closing(Ports("127.0.0.1")) as ports:
         address = f"127.0.0.1:{ports.take(1)[0]}"
         async with answering(address, {"/readyz": lambda: Verdict(good, "because")}):
-            status, said = await asyncio.to_thread(run, *READY, f"http://{address}/readyz")
-        assert (status, said.strip().endswith("because")) == (0 if good else 1, True)
-        status, said = run(*READY, f"http://{address}/readyz")
-    assert (status, said.startswith(f"http://{address}/readyz: ")) == (1, True)
-    assert "Traceback" not in said
+            status, output = await asyncio.to_thread(run, *READY, f"http://{address}/readyz")
+        assert (status, output.strip().endswith("because")) == (0 if good else 1, True)
+        status, output = run(*READY, f"http://{address}/readyz")
+    assert (status, output.startswith(f"http://{address}/readyz: ")) == (1, True)
+    assert "Traceback" not in output

@@ -68,7 +68,7 @@ def test_files_that_hold_what_they_should_are_taken(pems: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "said"),
+    ("files", "words"),
     [
         (
             {"ca_file": "key.pem"},
@@ -99,11 +99,11 @@ def test_files_that_hold_what_they_should_are_taken(pems: Path) -> None:
         ({"password_file": "empty.pem"}, "etcd.password_file: empty.pem has no password in its first line; write the"),
     ],
 )
-def test_file_that_holds_something_else_is_named(pems: Path, files: dict[str, str], said: str) -> None:
+def test_file_that_holds_something_else_is_named(pems: Path, files: dict[str, str], words: str) -> None:
     """Field, config_file, what it holds instead and what to do, where else a handshake would fail without a cause."""
     (line,) = faults(pems, **files)
     assert line.startswith("clusters.prod.etcd.")
-    assert said in line
+    assert words in line
     assert "; " in line
     assert "s3cr3t" not in line
 

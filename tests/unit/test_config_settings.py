@@ -179,10 +179,10 @@ def test_wrong_setting_is_named_with_its_remedy(config_file: Path, lines: str, f
 )
 def test_endpoint_that_is_no_client_url_is_named(config_file: Path, url: str) -> None:
     """One line has its place in the list, the text itself, and how to write it; alone in the list or not."""
-    said = f"'{url}' is no client URL; write it as https://host:2379 or http://host:2379"
+    complaint = f"'{url}' is no client URL; write it as https://host:2379 or http://host:2379"
     endpoints = f'{ETCD}endpoints = ["https://ok:2379", "{url}"]\n'
-    assert complaints(config_file, endpoints) == [f"clusters.prod.etcd.endpoints.1: {said}"]
-    assert complaints(config_file, f'{ETCD}endpoints = ["{url}"]\n') == [f"clusters.prod.etcd.endpoints.0: {said}"]
+    assert complaints(config_file, endpoints) == [f"clusters.prod.etcd.endpoints.1: {complaint}"]
+    assert complaints(config_file, f'{ETCD}endpoints = ["{url}"]\n') == [f"clusters.prod.etcd.endpoints.0: {complaint}"]
 
 
 def test_credentials_in_an_endpoint_are_not_repeated(config_file: Path) -> None:

@@ -89,8 +89,8 @@ def test_page_says_since_when_who_asked_and_when_it_gives_up() -> None:
     assert "- **Asked for the removal:** etcd-handoff:ann@host at 2026-01-01 11:59:00 UTC\n" in text
     assert "since" not in details(looking)
     for now in (at, looking, again):
-        told = progress(now)
-        assert (told.blocked_reason, told.since) == ("QuorumAtRisk", "2026-01-01T12:00:00+00:00")
+        shown = progress(now)
+        assert (shown.blocked_reason, shown.since) == ("QuorumAtRisk", "2026-01-01T12:00:00+00:00")
     assert progress(state()).since == progress(at.changed(handoff_state=HandoffState.REMOVING)).since == ""
     other = Blocked(Reason.VOTER_HANGS, "node2 hangs", "node2 works")
     assert "since 2026-01-01 12:01:40" in details(lasting_since(again.changed(blocked=other), NOON + 100))

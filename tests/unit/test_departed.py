@@ -28,8 +28,8 @@ K0S = {"sets_leave": True}
 def recorded(removal: Drive, **fields: Any) -> Drive:
     """The member is out, and its EtcdMember says so."""
     removal = entry_first(removal.turn()).do(to.RemoveTarget, report(StepOutcome.REMOVED, WITHOUT_A, proposed=True))
-    told = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True, **fields)
-    return removal.do(to.WriteStatus, told)
+    result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True, **fields)
+    return removal.do(to.WriteStatus, result)
 
 
 def saw(*, runs: bool | None) -> SeeDepartedResult:
@@ -73,24 +73,24 @@ def test_nobody_is_asked_where_the_node_was_not_seen() -> None:
     if isinstance(upcoming(removal), to.LookThroughNodes):
         removal.do(to.LookThroughNodes, (sees(LED_BY_B, C),))
     removal.do(to.RemoveTarget, report(StepOutcome.REMOVED, WITHOUT_A, proposed=True))
-    told = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
-    removal.do(to.WriteStatus, told).next(to.Finish)
+    result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    removal.do(to.WriteStatus, result).next(to.Finish)
 
 
 def test_nobody_is_asked_where_one_worker_reaches_all() -> None:
     """Then the workers are not those of the nodes."""
     traits = OBSERVED_B.model_copy(update={"traits": looked(traits=K0S).state.traits})
     removal = begin().do(to.Observe, traits).turn().do(to.RemoveTarget, REMOVED)
-    told = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
-    removal.do(to.WriteStatus, told).next(to.Finish)
+    result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    removal.do(to.WriteStatus, result).next(to.Finish)
 
 
 def test_removal_that_fails_asks_nobody() -> None:
     """The member is still there."""
     removal = begin(blocked_timeout_seconds=0).do(to.Observe, sees(LED_BY_B, B, traits=K0S))
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), silent()))
-    told = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
-    removal.do(to.WriteStatus, told).next(to.Fail)
+    result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
+    removal.do(to.WriteStatus, result).next(to.Fail)
 
 
 # --- the activity ---------------------------------------------------------------------------------------------------

@@ -142,10 +142,10 @@ def test_operation_that_has_failed_is_told_with_the_command_that_starts_it_again
 
 def test_json_has_what_the_lines_have() -> None:
     """In one document that can be read by a program."""
-    told = as_printed(DescribeOutput, report_object(BLOCKED))
-    assert (told["state"], told["waiting_for"], told["format"]) == ("Blocked", "n3 is up", 1)
-    assert told["next"][0] == "to look again now: etcd-handoff recheck node2 -c prod"
-    assert [m["name"] for m in told["seen"]["members"]] == ["n1", "n2", "n3"]
+    printed = as_printed(DescribeOutput, report_object(BLOCKED))
+    assert (printed["state"], printed["waiting_for"], printed["format"]) == ("Blocked", "n3 is up", 1)
+    assert printed["next"][0] == "to look again now: etcd-handoff recheck node2 -c prod"
+    assert [m["name"] for m in printed["seen"]["members"]] == ["n1", "n2", "n3"]
 
 
 @pytest.mark.parametrize(("name", "state"), [("leader", "Done"), ("blocked", "Done"), ("continued", "Blocked")])

@@ -165,10 +165,12 @@ def test_every_field_has_its_row(heading: str, model: type[Message]) -> None:
 
 def test_defaults_of_the_input_are_the_codes() -> None:
     """The default column of the input says what a request without the field gets."""
-    told = {name: cells[2].strip("`") for name, cells in rows(section("Input")).items()}
+    documented = {name: cells[2].strip("`") for name, cells in rows(section("Input")).items()}
     least = RemovalRequest(cluster="c", member="m").model_dump(mode="json") | {"cluster": "required"}
     words = {True: "true", False: "false", "": '""', 3600.0: "3600"}
-    assert told == {name: str(words.get(value, value)) for name, value in (least | {"member": "required"}).items()}
+    assert documented == {
+        name: str(words.get(value, value)) for name, value in (least | {"member": "required"}).items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -183,14 +185,14 @@ def test_defaults_of_the_input_are_the_codes() -> None:
 )
 def test_every_key_of_the_configuration_has_its_row(heading: str, model: type[Section]) -> None:
     """Keys and their fixed defaults are the code's, and no key is described that is not there."""
-    told = rows(section(heading))
-    assert set(told) == set(model.model_fields)
+    documented = rows(section(heading))
+    assert set(documented) == set(model.model_fields)
     for name, field in model.model_fields.items():
         if field.is_required():
-            assert told[name][2] == "required"
+            assert documented[name][2] == "required"
         elif field.default not in (None, (), PydanticUndefined):
             default = json.dumps(field.default) if isinstance(field.default, tuple) else str(field.default)
-            assert told[name][2] == f"`{default.lower() if isinstance(field.default, bool) else default}`"
+            assert documented[name][2] == f"`{default.lower() if isinstance(field.default, bool) else default}`"
 
 
 def test_cluster_profiles_have_the_tables_that_are_described() -> None:
@@ -275,8 +277,8 @@ def test_queries_for_open_states_ask_for_operations_that_run() -> None:
     ended = {HandoffState.DONE, HandoffState.REFUSED, HandoffState.FAILED}
     page = (ROOT / "docs" / "temporal-cli.md").read_text(encoding="utf-8")
     queries = re.findall(r'--query "([^"]+)"|^\| `([^`]+)` \|', page, re.MULTILINE)
-    asked = [query for query in map("".join, queries) if "HandoffState" in query]
-    waiting = [query for query in asked if not any(f"'{state}'" in query for state in ended)]
+    by_state = [query for query in map("".join, queries) if "HandoffState" in query]
+    waiting = [query for query in by_state if not any(f"'{state}'" in query for state in ended)]
     assert len(waiting) > 1
     assert [query for query in waiting if "ExecutionStatus = 'Running'" not in query] == []
 

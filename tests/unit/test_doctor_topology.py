@@ -61,7 +61,7 @@ K0S = seen(member(1), silent(2), silent(3))
 
 
 @pytest.mark.parametrize(
-    ("workers", "said", "idle"),
+    ("workers", "detail", "idle"),
     [
         ({"node1": 1, "node2": 1, "node3": 2}, "every node has a worker", ""),
         ({"node1": 1, "node2": 0, "node3": 1}, "node2 has no worker", "node2"),
@@ -69,10 +69,10 @@ K0S = seen(member(1), silent(2), silent(3))
         ({"node2": 1, "node3": 1}, "node1 has no worker", "node1"),
     ],
 )
-def test_controllers_as_k0s_sets_them_up_need_a_worker_each(workers: dict[str, int], said: str, idle: str) -> None:
+def test_controllers_as_k0s_sets_them_up_need_a_worker_each(workers: dict[str, int], detail: str, idle: str) -> None:
     """One line says who advertises what, which way steps go, and whose worker is missing; that one is to be started."""
     found = judged(K0S, ALL_LOCAL, workers)
-    assert found.detail == f"every member advertises 127.0.0.1: steps go through node queues; {said}"
+    assert found.detail == f"every member advertises 127.0.0.1: steps go through node queues; {detail}"
     assert found.status == (1 if idle else 0)
     if idle:
         assert found.remedy.startswith(f"start `{COMMAND}` on {idle}; or let each member listen on an address")

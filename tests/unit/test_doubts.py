@@ -19,7 +19,7 @@ BOTH: Final = frozenset({A, B})
 ALL: Final = frozenset({A, B, C})
 
 
-def said(member_id: str, listed: frozenset[str] | None = ALL, cluster_id: str = CLUSTER, number: int = 1) -> Answer:
+def answered(member_id: str, listed: frozenset[str] | None = ALL, cluster_id: str = CLUSTER, number: int = 1) -> Answer:
     """What a member answers at an endpoint of the profile."""
     return Answer(f"endpoint {number} of the profile", cluster_id, member_id, listed)
 
@@ -37,15 +37,15 @@ def the_one(doubts: tuple[Doubt, ...], kind: str) -> Doubt:
 
 def test_answers_that_agree_raise_no_doubt() -> None:
     """All lists are the one that was taken; who gives none, and who does not answer, contradicts nobody."""
-    assert contradictions(CLUSTER, ALL, [said(A), said(B), said(C, listed=None)]) == ()
-    assert contradictions(CLUSTER, ALL, [said(A)]) == ()
+    assert contradictions(CLUSTER, ALL, [answered(A), answered(B), answered(C, listed=None)]) == ()
+    assert contradictions(CLUSTER, ALL, [answered(A)]) == ()
     assert contradictions(CLUSTER, ALL, []) == ()
 
 
 def test_endpoint_of_another_cluster_is_named_with_both_clusters() -> None:
     """Whichever of the two gave the list."""
     for mine, other in ((CLUSTER, OTHER), (OTHER, CLUSTER)):
-        answers = [said(A, cluster_id=mine), said(D, frozenset({D}), other, number=4)]
+        answers = [answered(A, cluster_id=mine), answered(D, frozenset({D}), other, number=4)]
         found = the_one(contradictions(mine, ALL, answers), planning.Reason.MIXED_CLUSTERS)
         for part in (mine, other, "endpoint 4 of the profile", D):
             assert part in found.text
@@ -54,33 +54,35 @@ def test_endpoint_of_another_cluster_is_named_with_both_clusters() -> None:
 
 def test_equal_member_ids_do_not_make_two_clusters_one() -> None:
     """Member IDs are made of peer URLs and a cluster token, so sites with one address plan may have the same."""
-    twin = said(A, ALL, OTHER, number=2)
-    assert OTHER in the_one(contradictions(CLUSTER, ALL, [said(A), twin]), planning.Reason.MIXED_CLUSTERS).text
+    twin = answered(A, ALL, OTHER, number=2)
+    assert OTHER in the_one(contradictions(CLUSTER, ALL, [answered(A), twin]), planning.Reason.MIXED_CLUSTERS).text
 
 
 def test_foreign_list_is_not_held_against_the_lists_of_this_cluster() -> None:
     """It is foreign, and that is said once."""
-    foreign = said(D, frozenset({D}), OTHER)
-    the_one(contradictions(CLUSTER, ALL, [said(A), said(B), foreign]), planning.Reason.MIXED_CLUSTERS)
+    foreign = answered(D, frozenset({D}), OTHER)
+    the_one(contradictions(CLUSTER, ALL, [answered(A), answered(B), foreign]), planning.Reason.MIXED_CLUSTERS)
 
 
 def test_member_that_runs_and_is_not_listed_is_named() -> None:
     """It gives no list: a removed member that still runs looks so."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(C, None, number=3)]), doubts.UNLISTED_MEMBER)
+    found = the_one(
+        contradictions(CLUSTER, BOTH, [answered(A, BOTH), answered(C, None, number=3)]), doubts.UNLISTED_MEMBER
+    )
     assert f"member {C} (endpoint 3 of the profile) answers, but gives no member list that it is in" in found.text
     assert (found.member_id, found.by_status_alone) == (C, True)
 
 
 def test_removed_member_that_lists_the_others_agrees_that_it_is_out() -> None:
     """For a moment after its removal it still answers, with the membership as it is now."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(C, BOTH)]), doubts.UNLISTED_MEMBER)
+    found = the_one(contradictions(CLUSTER, BOTH, [answered(A, BOTH), answered(C, BOTH)]), doubts.UNLISTED_MEMBER)
     assert found.by_status_alone
 
 
 @pytest.mark.parametrize("own", [ALL, frozenset({C})], ids=["removed-elsewhere", "force-new-cluster"])
 def test_member_that_lists_itself_against_the_others_is_no_leftover(own: frozenset[str]) -> None:
     """Both sides are named, and what each lists; nothing of it is by status alone."""
-    unlisted, differ = contradictions(CLUSTER, BOTH, [said(A, BOTH), said(B, BOTH), said(C, own)])
+    unlisted, differ = contradictions(CLUSTER, BOTH, [answered(A, BOTH), answered(B, BOTH), answered(C, own)])
     assert (unlisted.kind, unlisted.member_id, unlisted.by_status_alone) == (doubts.UNLISTED_MEMBER, C, False)
     assert differ.kind == doubts.LISTS_DIFFER
     assert f"member {A}, {B} lists {A}, {B}; member {C} lists {', '.join(sorted(own))}" in differ.text
@@ -88,13 +90,13 @@ def test_member_that_lists_itself_against_the_others_is_no_leftover(own: frozens
 
 def test_list_that_was_taken_counts_though_its_giver_is_not_among_the_answers() -> None:
     """One answer is enough to contradict it."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, ALL)]), doubts.LISTS_DIFFER)
+    found = the_one(contradictions(CLUSTER, BOTH, [answered(A, ALL)]), doubts.LISTS_DIFFER)
     assert f"the member list is {A}, {B}; member {A} lists {A}, {B}, {C}" in found.text
 
 
 def test_empty_list_is_a_list() -> None:
     """One that names nobody contradicts, too."""
-    found = the_one(contradictions(CLUSTER, BOTH, [said(A, BOTH), said(B, frozenset())]), doubts.LISTS_DIFFER)
+    found = the_one(contradictions(CLUSTER, BOTH, [answered(A, BOTH), answered(B, frozenset())]), doubts.LISTS_DIFFER)
     assert f"member {B} lists nobody" in found.text
 
 
@@ -103,9 +105,9 @@ def test_empty_list_is_a_list() -> None:
     [
         pytest.param("0", BOTH, [], id="cluster"),
         pytest.param(CLUSTER, frozenset({"0", A}), [], id="listed-member"),
-        pytest.param(CLUSTER, BOTH, [said("0", None, number=2)], id="member-that-answers"),
-        pytest.param(CLUSTER, BOTH, [said(A, BOTH), said(B, None, "0", number=2)], id="cluster-of-an-answer"),
-        pytest.param(CLUSTER, BOTH, [said(A, frozenset({"0", A, B}), number=2)], id="in-a-members-list"),
+        pytest.param(CLUSTER, BOTH, [answered("0", None, number=2)], id="member-that-answers"),
+        pytest.param(CLUSTER, BOTH, [answered(A, BOTH), answered(B, None, "0", number=2)], id="cluster-of-an-answer"),
+        pytest.param(CLUSTER, BOTH, [answered(A, frozenset({"0", A, B}), number=2)], id="in-a-members-list"),
     ],
 )
 def test_zero_id_is_named_first(cluster_id: str, listed: frozenset[str], answers: list[Answer]) -> None:
@@ -154,18 +156,18 @@ def test_member_that_has_left_may_run_on_without_a_list() -> None:
 
 def test_member_that_has_left_and_runs_on_leaves_no_doubt_about_names() -> None:
     """It forbids a change; who lists others, or is of another cluster, leaves everything in doubt."""
-    mute = contradictions(CLUSTER, ALL, [said(A), said(D, listed=None)])
+    mute = contradictions(CLUSTER, ALL, [answered(A), answered(D, listed=None)])
     left = cluster(member(A), doubts=mute)
     assert doubts.silent_outsiders(left) == (D,)
     assert contradiction(left, Binding(), doubts.silent_outsiders(left)) is None
-    for answer in (said(D, frozenset({D})), said(D, listed=None, cluster_id=OTHER)):
-        odd = cluster(member(A), doubts=contradictions(CLUSTER, ALL, [said(A), answer]))
+    for answer in (answered(D, frozenset({D})), answered(D, listed=None, cluster_id=OTHER)):
+        odd = cluster(member(A), doubts=contradictions(CLUSTER, ALL, [answered(A), answer]))
         assert contradiction(odd, Binding(), doubts.silent_outsiders(odd)) is not None
 
 
 def test_foreign_cluster_on_the_departed_members_address_is_a_contradiction() -> None:
     """A node that was removed, wiped and started anew is no leftover."""
-    answers = [said(A, BOTH), said(B, BOTH), said(D, frozenset({D}), OTHER)]
+    answers = [answered(A, BOTH), answered(B, BOTH), answered(D, frozenset({D}), OTHER)]
     view = cluster(member(A), member(B), doubts=contradictions(CLUSTER, BOTH, answers))
     assert contradiction(view, Binding(cluster_id=CLUSTER), departed=(C, D)) is not None
 
@@ -323,7 +325,7 @@ def test_every_kind_of_doubt_is_a_reason() -> None:
 
 POOL: Final = ("0", A, B, C, D)
 answers = st.builds(
-    said,
+    answered,
     st.sampled_from((A, A, B, B, C, C, D, "0")),
     st.sampled_from((None, None, ALL, ALL, ALL, ALL, BOTH, frozenset({C}))),
     st.sampled_from((CLUSTER,) * 9 + (OTHER, "0")),

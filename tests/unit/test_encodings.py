@@ -113,7 +113,7 @@ class Looks:
 
 
 @workflow.defn(name="Asked", sandboxed=False)
-class Asked:
+class MemberOf:
     """A workflow with the input of a removal."""
 
     @workflow.run
@@ -123,7 +123,7 @@ class Asked:
 
 
 def history(given_input: Payload, end: str) -> WorkflowHistory:
-    """A run of `Asked` with this input that ended so, `COMPLETED` or `FAILED`, in its first task."""
+    """A run of `MemberOf` with this input that ended so, `COMPLETED` or `FAILED`, in its first task."""
     started = {
         "workflowType": {"name": "Asked"},
         "taskQueue": {"name": "q"},
@@ -185,17 +185,17 @@ def answered(answer: Payload, end: str) -> WorkflowHistory:
 @pytest.mark.parametrize("odd", ODD)
 async def test_sdk_fails_the_workflow_and_not_its_task(odd: str) -> None:
     """The SDK's own worker, given such an input, decides to fail the workflow: that is what the history says it did."""
-    replayer = Replayer(workflows=[Asked], data_converter=data_converter)
+    replayer = Replayer(workflows=[MemberOf], data_converter=data_converter)
     await replayer.replay_workflow(history(ODD[odd], "FAILED"))
 
 
 async def test_sdk_completes_the_workflow_on_good_input() -> None:
     """The same history with good input is another decision, and with none of ours the task fails: it can be told."""
-    replayer = Replayer(workflows=[Asked], data_converter=data_converter)
+    replayer = Replayer(workflows=[MemberOf], data_converter=data_converter)
     await replayer.replay_workflow(history(encoded(b"json/plain", GOOD), "COMPLETED"))
     with pytest.raises(workflow.NondeterminismError):
         await replayer.replay_workflow(history(encoded(b"json/plain", GOOD), "FAILED"))
-    plain = Replayer(workflows=[Asked], data_converter=pydantic_data_converter)
+    plain = Replayer(workflows=[MemberOf], data_converter=pydantic_data_converter)
     with pytest.raises(RuntimeError, match=r"decoding arguments|could not be converted"):
         await plain.replay_workflow(history(ODD["unknown"], "FAILED"))
 

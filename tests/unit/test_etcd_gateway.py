@@ -33,7 +33,7 @@ ENDPOINT = "http://etcd:2379"
 WRONG = "not the one"
 
 
-def said(words: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> AioRpcError:
+def refusal(words: str, code: grpc.StatusCode = grpc.StatusCode.UNKNOWN) -> AioRpcError:
     """What etcd answers."""
     return AioRpcError(code, Metadata(), Metadata(), words)
 
@@ -73,14 +73,14 @@ class Server:
         self.passwords.append(password)
         await asyncio.sleep(0)
         if password == WRONG:
-            raise said("etcdserver: authentication failed, invalid user ID or password")
+            raise refusal("etcdserver: authentication failed, invalid user ID or password")
         return type("Answer", (), {"token": f"token {self.logins}"})
 
     async def answer(self) -> str:
         """The next refusal, else the token that came with the call."""
         self.calls += 1
         if self._refusals:
-            raise said(self._refusals.pop(0))
+            raise refusal(self._refusals.pop(0))
         return str(self.token)
 
 
@@ -177,7 +177,7 @@ async def test_endpoint_without_users_does_not_stand_for_all(profile: dict[str, 
 
     class Foreign(Server):
         async def authenticate(self, *_: object, **__: object) -> Any:
-            raise said("etcdserver: authentication is not enabled")
+            raise refusal("etcdserver: authentication is not enabled")
 
     urls = ("http://foreign:2379", ENDPOINT)
     foreign, own = Foreign(), Server()
@@ -290,7 +290,7 @@ async def test_dark_connection_is_forgotten(profile: dict[str, Any]) -> None:
         raise TimeoutError
 
     async def refuses(*_: object) -> str:
-        raise said("etcdserver: not leader")
+        raise refusal("etcdserver: not leader")
 
     server = Server()
     connections = connected({"endpoints": profile["endpoints"]}, server)
@@ -408,7 +408,7 @@ class Streaming:
     async def status(self, *, timeout: float) -> Any:  # noqa: ARG002  # as etcd3aio
         """As etcd: who it is."""
         if self.refusals:
-            raise said(self.refusals.pop(0))
+            raise refusal(self.refusals.pop(0))
         member_id = self.members.pop(0) if len(self.members) > 1 else self.members[0]
         return SimpleNamespace(header=SimpleNamespace(cluster_id=0xC, member_id=member_id))
 

@@ -28,12 +28,12 @@ def test_value_that_cannot_be_read_is_somebody_elses(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "stale_after"),
+    ("seconds", "stale_after"),
     [("120", 120), ("5", 20), ("0", 20), ("-1", 20), ("1e9", 20), ("NaN", 20), ('"x"', 20), ("null", 20), ("true", 20)],
 )
-def test_holder_with_longer_time_outs_is_waited_for(said: str, stale_after: float) -> None:
+def test_holder_with_longer_time_outs_is_waited_for(seconds: str, stale_after: float) -> None:
     """It says so itself; nonsense, and an older worker that says nothing, count as usual."""
-    age, entry = LockAge(20.0), LockEntry(f'{{"holder": "h", "seconds": {said}}}'.encode(), 5, 1)
+    age, entry = LockAge(20.0), LockEntry(f'{{"holder": "h", "seconds": {seconds}}}'.encode(), 5, 1)
     assert not age.is_stale(entry, 1000.0)
     assert not age.is_stale(entry, 1000.0 + stale_after)
     assert age.is_stale(entry, 1000.1 + stale_after)

@@ -311,19 +311,19 @@ async def test_attempt_that_was_given_up_proposes_nothing_and_leaves_the_lock_al
 
 async def test_every_look_asks_anew_whether_the_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was given up while its worker was paused after the first look."""
-    script, clock, asked = three(), [0.0], list[str]()
+    script, clock, answers = three(), [0.0], list[str]()
 
     async def pause(point: str) -> None:
         clock[0] += 1.5 if point == "remove_member.looked" else 0
 
     async def void() -> str:
-        asked.append(GIVEN_UP if asked else "")
-        return asked[-1]
+        answers.append(GIVEN_UP if answers else "")
+        return answers[-1]
 
     monkeypatch.setattr("activities.etcd_change.time", SimpleNamespace(monotonic=lambda: clock[0]))
     monkeypatch.setattr("activities.etcd_removal.failpoints.reach", pause)
     report = await removed(script, void=void)
-    assert (asked, report.step.note, "remove_member 1" in script.calls) == (["", GIVEN_UP], GIVEN_UP, False)
+    assert (answers, report.step.note, "remove_member 1" in script.calls) == (["", GIVEN_UP], GIVEN_UP, False)
 
 
 async def test_attempt_that_counts_removes_without_waiting_longer() -> None:

@@ -311,11 +311,11 @@ def test_resource_is_named_like_its_node() -> None:
 def etcdmember(name: str, member_id: str = "", *, leave: bool = False, joined: str = "True", **status: Any) -> Resource:
     """An EtcdMember; without an ID it has no status."""
     condition = {"type": "Joined", "status": joined, "lastTransitionTime": BEFORE, "message": "m", "novelty": 1}
-    told = {"memberID": member_id, "peerAddress": f"10.0.0.{member_id}", "conditions": [condition], "novelty": 2}
+    fields = {"memberID": member_id, "peerAddress": f"10.0.0.{member_id}", "conditions": [condition], "novelty": 2}
     return {
         "metadata": {"name": name, "uid": f"uid-{name}"},
         "spec": {"leave": leave},
-        **({"status": {**told, **status}} if member_id else {}),
+        **({"status": {**fields, **status}} if member_id else {}),
     }
 
 
@@ -328,7 +328,7 @@ THREE = members(("1", "node1"), ("2", "node2"), ("3", "node3"), ("e0000000000000
 
 
 @pytest.mark.parametrize(
-    ("told", "truth"),
+    ("stored", "truth"),
     [
         (etcdmember("node2", "2"), ("2", True)),
         (etcdmember("node2", "0x0000000000000002"), ("2", True)),
@@ -352,9 +352,9 @@ THREE = members(("1", "node1"), ("2", "node2"), ("3", "node3"), ("e0000000000000
         (etcdmember("gone"), None),
     ],
 )
-def test_truth_of_a_resource(told: Resource, truth: tuple[str, bool] | None) -> None:
+def test_truth_of_a_resource(stored: Resource, truth: tuple[str, bool] | None) -> None:
     """The only member of its name, else the one whose ID it carries; otherwise that ID is out for good."""
-    found = desired_status(told, THREE)
+    found = desired_status(stored, THREE)
     assert (found and (found.member_id, found.joined)) == truth
 
 
@@ -364,7 +364,7 @@ def test_name_of_two_members_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "wrong"),
+    ("stored", "wrong"),
     [
         (etcdmember("node2", "2"), False),
         (etcdmember("node2", "2", joined="False"), True),
@@ -378,20 +378,22 @@ def test_name_of_two_members_says_nothing() -> None:
         (etcdmember("gone", "7", joined="False", peerAddress="10.9.9.9"), False),
     ],
 )
-def test_lie_is_put_right_by_one_patch(told: Resource, wrong: bool) -> None:  # noqa: FBT001  # a column of the table
+def test_lie_is_put_right_by_one_patch(stored: Resource, wrong: bool) -> None:  # noqa: FBT001  # a column of the table
     """What disagrees with the list agrees after the patch; unknown fields stay, the time moves with the condition."""
-    truth = desired_status(told, THREE)
+    truth = desired_status(stored, THREE)
     assert truth is not None
-    assert differs(told, truth) is wrong
-    patch = status_for(told, truth, NOW)
-    after = {**told, "status": {**told.get("status", {}), **patch}}
+    assert differs(stored, truth) is wrong
+    patch = status_for(stored, truth, NOW)
+    after = {**stored, "status": {**stored.get("status", {}), **patch}}
     assert not differs(after, truth)
     assert joined_condition(after) == str(truth.joined)
     (condition,) = after["status"]["conditions"]
-    if "status" in told:
+    if "status" in stored:
         assert after["status"]["novelty"] == 2
         assert condition["novelty"] == 1
-        same = joined_condition(told) in (joined_condition(after), "Unknown") and member_id_of(told) == truth.member_id
+        same = (
+            joined_condition(stored) in (joined_condition(after), "Unknown") and member_id_of(stored) == truth.member_id
+        )
         assert condition["lastTransitionTime"] == (BEFORE if same else NOW)
 
 
@@ -416,26 +418,26 @@ def test_event_names_its_resource_and_fits() -> None:
 
 def test_event_told_again_is_the_same_event() -> None:
     """With the same `once` the name is the same at any time; without it, or for another resource, never."""
-    told = [etcdmember("node2", "2"), etcdmember("node3", "3")]
+    stored = [etcdmember("node2", "2"), etcdmember("node3", "3")]
     once = EventSpec("Removed", "gone", once="run 1")
     names = [
-        event_for(told[0], once, NOW)["metadata"]["name"],
-        event_for(told[1], once, NOW)["metadata"]["name"],
-        event_for(told[0], EventSpec("Removed", "gone", once="run 2"), NOW)["metadata"]["name"],
-        event_for(told[0], EventSpec("Removed", "gone"), NOW)["metadata"]["name"],
-        event_for(told[0], EventSpec("Removed", "gone"), BEFORE)["metadata"]["name"],
+        event_for(stored[0], once, NOW)["metadata"]["name"],
+        event_for(stored[1], once, NOW)["metadata"]["name"],
+        event_for(stored[0], EventSpec("Removed", "gone", once="run 2"), NOW)["metadata"]["name"],
+        event_for(stored[0], EventSpec("Removed", "gone"), NOW)["metadata"]["name"],
+        event_for(stored[0], EventSpec("Removed", "gone"), BEFORE)["metadata"]["name"],
     ]
     assert len(set(names)) == len(names)
-    assert event_for(told[0], once, BEFORE)["metadata"]["name"] == names[0]
+    assert event_for(stored[0], once, BEFORE)["metadata"]["name"] == names[0]
 
 
 def test_decimal_id_is_corrected_to_hex() -> None:
     """The member is the same, so its condition keeps its time."""
-    told = etcdmember("other-name", "16140901064495857664", peerAddress="")
-    truth = desired_status(told, THREE)
+    stored = etcdmember("other-name", "16140901064495857664", peerAddress="")
+    truth = desired_status(stored, THREE)
     assert truth is not None
-    assert differs(told, truth)
-    patch = status_for(told, truth, NOW)
+    assert differs(stored, truth)
+    patch = status_for(stored, truth, NOW)
     assert patch["memberID"] == "e000000000000000"
     assert patch["conditions"][0]["lastTransitionTime"] == BEFORE
 
@@ -449,10 +451,10 @@ def test_decimal_id_counts_only_where_no_member_has_it_in_hex() -> None:
 
 def test_condition_of_another_member_has_a_new_time() -> None:
     """A node that joined again has not been a member since its predecessor joined."""
-    told = etcdmember("node2", "7")
-    truth = desired_status(told, THREE)
+    stored = etcdmember("node2", "7")
+    truth = desired_status(stored, THREE)
     assert truth is not None
-    assert status_for(told, truth, NOW)["conditions"][0]["lastTransitionTime"] == NOW
+    assert status_for(stored, truth, NOW)["conditions"][0]["lastTransitionTime"] == NOW
 
 
 def test_old_request_names_whom_it_was_for_and_what_to_do() -> None:

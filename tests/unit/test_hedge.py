@@ -14,7 +14,7 @@ class Servers:
     """Servers `a`, `b`, `c` in this order; each answers its text, raises, or is silent when there is neither."""
 
     def __init__(self, **answers: str | Exception) -> None:
-        self.asked: list[str] = []
+        self.queried: list[str] = []
         self.cancelled: list[str] = []
         self._answers = answers
 
@@ -28,7 +28,7 @@ class Servers:
         return await first_answer(calls, hedge_seconds, counts, lambda server: server != without)
 
     async def _answer(self, server: str) -> str:
-        self.asked.append(server)
+        self.queried.append(server)
         answer = self._answers.get(server)
         if answer is None:
             try:
@@ -45,7 +45,7 @@ async def test_one_that_answers_is_the_only_one_that_is_asked() -> None:
     servers = Servers(a="yes", b="yes")
     answer = await servers.first(60)
     assert answer is not None
-    assert (answer.server, answer.task.result(), answer.silent, servers.asked) == ("a", "yes", (), ["a"])
+    assert (answer.server, answer.task.result(), answer.silent, servers.queried) == ("a", "yes", (), ["a"])
 
 
 async def test_next_is_asked_after_silence_and_the_silent_one_is_cancelled() -> None:
@@ -62,7 +62,7 @@ async def test_next_is_asked_at_once_after_an_answer_that_does_not_count() -> No
     async with asyncio.timeout(5):
         answer = await servers.first(60, wrong="no")
     assert answer is not None
-    assert (answer.server, servers.asked) == ("c", ["a", "b", "c"])
+    assert (answer.server, servers.queried) == ("c", ["a", "b", "c"])
 
 
 async def test_none_counts() -> None:
@@ -75,7 +75,7 @@ async def test_server_that_does_not_matter_is_neither_asked_nor_waited_for() -> 
     servers = Servers(a="no", b="no")
     async with asyncio.timeout(5):
         assert await servers.first(0.001, without="c", wrong="no") is None
-    assert servers.asked == ["a", "b"]
+    assert servers.queried == ["a", "b"]
 
 
 async def test_caller_that_gives_up_ends_all_calls() -> None:

@@ -55,8 +55,8 @@ def test_shellcheck_finds_nothing(script: str) -> None:
 @pytest.mark.parametrize("verb", ["", "restart", "--help"])
 def test_unknown_verb_is_an_error(name: str, verb: str) -> None:
     """Neither running nor not running."""
-    status, said = run(str(HOOKS / name), *([verb] if verb else []), HANDOFF_DATA_DIR="/nowhere/etcd")
-    assert (status, said) == (1, f"'{verb}' is none of status, start, stop, archive\n")
+    status, output = run(str(HOOKS / name), *([verb] if verb else []), HANDOFF_DATA_DIR="/nowhere/etcd")
+    assert (status, output) == (1, f"'{verb}' is none of status, start, stop, archive\n")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -64,9 +64,9 @@ def test_unknown_verb_is_an_error(name: str, verb: str) -> None:
 def test_nothing_is_done_without_what_it_is_to_be_done_with(name: str, verb: str, tmp_path: Path) -> None:
     """No variable has a default that could be wrong."""
     elsewhere = {"ENV_FILE": str(tmp_path / "env"), "MANIFEST": str(tmp_path / "m" / "x"), "KEPT": str(tmp_path / "k")}
-    status, said = run(str(HOOKS / name), verb, HANDOFF_DATA_DIR=str(tmp_path / "etcd"), **elsewhere)
+    status, output = run(str(HOOKS / name), verb, HANDOFF_DATA_DIR=str(tmp_path / "etcd"), **elsewhere)
     assert status == 1
-    assert "needs" in said
+    assert "needs" in output
     assert not list(tmp_path.iterdir())
 
 
@@ -83,10 +83,10 @@ def test_archive_is_a_rename_in_one_folder(tmp_path: Path) -> None:
     old.mkdir()
     (tmp_path / "there").mkdir()
     for to, words in ((tmp_path / "x" / "y", "are not in one folder"), (tmp_path / "there", "exists already")):
-        status, said = run(
+        status, output = run(
             hook, "archive", HANDOFF_DATA_DIR=str(old), HANDOFF_ARCHIVE_FROM=str(old), HANDOFF_ARCHIVE_TO=str(to)
         )
-        assert (status, words in said, old.exists()) == (1, True, True)
+        assert (status, words in output, old.exists()) == (1, True, True)
 
 
 JOIN = {
@@ -133,9 +133,9 @@ def test_unit_between_two_starts_says_so(
 ) -> None:
     """No process has the database open then, and the unit is stopped all the same."""
     with_systemctl(tmp_path, state=state, pid=pid, argument=argument)
-    status, said = run(str(HOOKS / "systemd"), "status", PATH=f"{tmp_path}:/usr/bin:/bin", BINARY="true")
-    told = json.loads(said)
-    assert (status, told.get("pid"), told["starting"]) == answer
+    status, output = run(str(HOOKS / "systemd"), "status", PATH=f"{tmp_path}:/usr/bin:/bin", BINARY="true")
+    shown = json.loads(output)
+    assert (status, shown.get("pid"), shown["starting"]) == answer
 
 
 @pytest.mark.parametrize(
@@ -154,11 +154,11 @@ def test_manifest_that_waits_for_the_kubelet_says_on_which_data(
     manifest = tmp_path / "etcd.yaml"
     manifest.write_text(f"  - command:\n    - etcd\n    - {argument.format(tmp_path / 'data')}\n")
     where = {"MANIFEST": str(manifest), "KEPT": str(tmp_path / "kept" / "etcd.yaml")}
-    status, said = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
-    assert (status, json.loads(said)["starting"]) == (0, starting)
+    status, output = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
+    assert (status, json.loads(output)["starting"]) == (0, starting)
     manifest.unlink()
-    status, said = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
-    assert (status, json.loads(said)["starting"]) == (7, False)
+    status, output = run(str(HOOKS / "static-pod"), "status", HANDOFF_DATA_DIR=str(tmp_path / "data"), **where)
+    assert (status, json.loads(output)["starting"]) == (7, False)
 
 
 @pytest.mark.parametrize("quote", ["", '"', "'"])
@@ -199,14 +199,14 @@ def test_unit_on_other_data_is_not_started(tmp_path: Path, argument: str) -> Non
     data_dir, env_file = str(tmp_path / "data"), tmp_path / "member.env"
     with_systemctl(tmp_path, argument=argument.format(data_dir, data_dir))
     where = {"HANDOFF_DATA_DIR": data_dir, "ENV_FILE": str(env_file), "PATH": f"{tmp_path}:/usr/bin:/bin"}
-    status, told = run(str(HOOKS / "systemd"), "start", **where, **JOIN)
+    status, output = run(str(HOOKS / "systemd"), "start", **where, **JOIN)
     if argument in OTHER_DATA:
         other = f"{data_dir}/x" if "/x" in argument else "/srv/etcd"
         fix = "correct that, or data_dir in the worker's configuration"
-        assert (status, told) == (1, f"unit etcd.service starts etcd on {other}, not on {data_dir}; {fix}\n")
+        assert (status, output) == (1, f"unit etcd.service starts etcd on {other}, not on {data_dir}; {fix}\n")
         assert [env_file.exists(), (tmp_path / "done").exists()] == [False, False]
     else:
-        assert (status, told) == (0, "")
+        assert (status, output) == (0, "")
         assert (tmp_path / "done").read_text().split() == ["reset-failed", "enable", "start"]
 
 
@@ -227,12 +227,12 @@ def test_kept_manifest_on_other_data_is_not_started(tmp_path: Path, argument: st
     words = argument.format(data_dir, data_dir).replace(" --", "\n    - --").replace("dir /", "dir\n    - /")
     kept.write_text(f"  - command:\n    - etcd\n    - {words or '--name=x'}\n")
     where = {"HANDOFF_DATA_DIR": data_dir, "MANIFEST": str(manifest), "KEPT": str(kept)}
-    status, told = run(str(HOOKS / "static-pod"), "start", **where, **JOIN)
+    status, output = run(str(HOOKS / "static-pod"), "start", **where, **JOIN)
     if argument in OTHER_DATA:
         other = f"{data_dir}/x" if "/x" in argument else "/srv/etcd"
         fix = "correct that, or data_dir in the worker's configuration"
-        assert (status, told) == (1, f"{kept} starts etcd on {other}, not on {data_dir}; {fix}\n")
+        assert (status, output) == (1, f"{kept} starts etcd on {other}, not on {data_dir}; {fix}\n")
         assert list(manifest.parent.iterdir()) == []
     else:
-        assert (status, told) == (0, "")
+        assert (status, output) == (0, "")
         assert "- --name=node3" in manifest.read_text()

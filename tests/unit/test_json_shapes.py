@@ -69,9 +69,9 @@ def test_every_field_is_described_and_no_later_one_forbidden(command: str) -> No
 
 def test_what_is_printed_has_the_version_of_its_shape_first() -> None:
     """Of results, failures and answers alike."""
-    told = as_printed(RemoveOutput, REMOVED.model_dump(mode="json"))
-    assert (next(iter(told)), told["format"], told["outcome"]) == ("format", FORMAT, "removed")
-    assert RemovalResult.model_validate_json(json.dumps(told)) == REMOVED
+    printed = as_printed(RemoveOutput, REMOVED.model_dump(mode="json"))
+    assert (next(iter(printed)), printed["format"], printed["outcome"]) == ("format", FORMAT, "removed")
+    assert RemovalResult.model_validate_json(json.dumps(printed)) == REMOVED
     failed = {"failure": "BlockedTooLong", "message": "why"}
     assert as_printed(FailureOutput, failed) == as_printed(AddOutput, failed) == {"format": FORMAT, **failed}
 

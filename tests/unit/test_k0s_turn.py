@@ -36,7 +36,7 @@ class Queue:
     def __init__(self) -> None:
         self.state = ChangeQueueState(cluster_id=CLUSTER)
 
-    def asked(self, drive: Drive) -> None:
+    def answer(self, drive: Drive) -> None:
         """The operation's next command tells the queue something, and the queue answers."""
         ask, state = drive.next(to.AskQueue), drive.state
         entry = QueueEntry(
@@ -70,11 +70,11 @@ def removal(name: str, chain: str) -> Drive:
 def one_waits_for_k0s() -> tuple[Queue, Drive, Drive]:
     """Its order stands and it has the turn; another one stands behind it."""
     queue, first, second = Queue(), removal("node0", "first"), removal("node3", "second")
-    queue.asked(first)
+    queue.answer(first)
     first.do(to.RequestLeave, ORDER)
     assert first.next(to.Wait).until is Until.RECHECK
     assert (first.shown(), first.state.holds_turn) == (HandoffState.BLOCKED, True)
-    queue.asked(second)
+    queue.answer(second)
     wait = second.next(to.Wait)
     assert (wait.until, second.shown()) == (Until.TURN, HandoffState.QUEUED)
     assert "node0" in wait.summary
@@ -118,7 +118,7 @@ def test_removal_gives_its_turn_up_some_time_after_its_order_was_taken_back() ->
     first.result(after=1.0)
     assert first.next(to.Observe).ask.probe
     first.result(seen(RISKY, committed=True))
-    queue.asked(first)
+    queue.answer(first)
     assert not first.state.holds_turn
     goes_on(queue, second)
 

@@ -47,13 +47,13 @@ class Servers(ApiServers):
     """API servers that answer as they are told.
 
     Attributes:
-        asked: Whom it asked, in order.
+        queried: Whom it asked, in order.
     """
 
     def __init__(self, folder: Path, answers: dict[str, Answer], uids: dict[str, str] | None = None) -> None:
         profile = {"kubeconfig": folder / "kubeconfig", "contexts": list(answers)}
         super().__init__(KubernetesProfile.model_validate(profile), "Node1")
-        self.answers, self.uids, self.asked = answers, uids or {}, list[str]()
+        self.answers, self.uids, self.queried = answers, uids or {}, list[str]()
 
     async def _ask(self, context: str, call: Call[Any]) -> Any:
         """One answer; a silent server is one that ends in the time-out."""
@@ -62,7 +62,7 @@ class Servers(ApiServers):
             if uid is None:
                 raise REFUSED
             return uid
-        self.asked.append(context)
+        self.queried.append(context)
         answer = self.answers[context]
         if answer is SILENT:
             await asyncio.sleep(time_limits.KUBERNETES.hedge_seconds * 3)
@@ -116,7 +116,7 @@ async def test_without_an_answer_the_error_says_what_all_said(
     with pytest.raises(KubernetesError) as caught:
         await servers.get()
     assert type(caught.value) is kind
-    assert sorted(servers.asked) == ["a", "b"]
+    assert sorted(servers.queried) == ["a", "b"]
 
 
 async def test_conflict_ends_the_round(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ async def test_conflict_ends_the_round(tmp_path: Path) -> None:
     servers = Servers(tmp_path, {"a": http(ConflictError), "b": "found"})
     with pytest.raises(ConflictError):
         await servers.get()
-    assert servers.asked == ["a"]
+    assert servers.queried == ["a"]
 
 
 @pytest.mark.parametrize("absence", [GONE, ""])
@@ -139,7 +139,7 @@ async def test_departing_server_is_not_waited_for_once_another_knows_of_nothing(
         with pytest.raises(ObjectGoneError) as caught:
             await servers.get(departing="NODE0")
         assert caught.value.certain
-    assert servers.asked == ["node1"]
+    assert servers.queried == ["node1"]
     alone = Servers(tmp_path, {"node0": GONE})
     with pytest.raises(ObjectGoneError):
         await alone.get(departing="node0")
@@ -149,7 +149,7 @@ async def test_answer_costs_one_request_while_all_are_well(tmp_path: Path) -> No
     """The local one is asked, in whatever case it is written, and nobody else."""
     servers = Servers(tmp_path, {"node0": "found", "node1": "found", "node2": "found"})
     assert await servers.get() == "found"
-    assert servers.asked == ["node1"]
+    assert servers.queried == ["node1"]
     assert servers.contexts(departing="NODE1 ") == ("node0", "node2", "node1")
 
 
@@ -175,7 +175,7 @@ async def test_context_of_another_cluster_is_left_out(tmp_path: Path, uids: dict
     assert set(servers.contexts()) == {"a", "b", "c"} - foreign
     with pytest.raises(KubernetesError) as caught:
         await servers.get()
-    assert set(servers.asked) == {"a", "b", "c"} - foreign
+    assert set(servers.queried) == {"a", "b", "c"} - foreign
     assert all(f"context {name} belongs to another Kubernetes cluster" in str(caught.value) for name in foreign)
 
 

@@ -57,12 +57,12 @@ class Starting(FakeKubernetes):
     """API servers that answer with these errors first, one after the other; the last one again and again if it stays.
 
     Attributes:
-        asked: How often one was asked.
+        attempts: How often one was asked.
     """
 
     def __init__(self, *errors: KubernetesError, stays: bool = False, writes: bool = False) -> None:
         super().__init__(resource() | {"spec": {"leave": False}})
-        self.errors, self.stays, self.writes, self.asked = list(errors), stays, writes, 0
+        self.errors, self.stays, self.writes, self.attempts = list(errors), stays, writes, 0
 
     async def _read(self, without: type[KubernetesError] | None = None) -> None:  # noqa: ARG002
         if not self.writes:
@@ -77,7 +77,7 @@ class Starting(FakeKubernetes):
         return await super().patch_spec(resource, spec, departing, without=without)
 
     def _fail(self) -> None:
-        self.asked += 1
+        self.attempts += 1
         if self.errors:
             raise self.errors[0] if self.stays and len(self.errors) == 1 else self.errors.pop(0)
 
@@ -130,7 +130,7 @@ async def test_status_is_written_once_an_api_server_that_has_just_been_started_s
     for error in errors:
         fake = Starting(error)
         recorded: UpdateStatusResult = await run(fake, "update_status", RECORD, optional=optional)
-        assert (recorded.recorded, fake.asked) == (True, 2)
+        assert (recorded.recorded, fake.attempts) == (True, 2)
 
 
 @pytest.mark.parametrize("error", MISSING)
@@ -140,7 +140,7 @@ async def test_absence_is_believed_once_it_has_lasted(error: KubernetesError) ->
     recorded: UpdateStatusResult = await run(fake, "update_status", RECORD, attempt=1)
     assert not recorded.recorded
     assert "404" in recorded.note
-    assert fake.asked >= time_limits.STEPS.lasting_answers
+    assert fake.attempts >= time_limits.STEPS.lasting_answers
 
 
 @pytest.mark.parametrize("errors", [(NO_OBJECT, SILENT), (NO_KIND, NO_OBJECT, SILENT), (NO_KIND_THERE,), (FORBIDDEN,)])
@@ -150,7 +150,7 @@ async def test_status_is_tried_again_where_something_else_comes_in_between(error
     fake = Starting(*errors)
     with pytest.raises(ApplicationError) as caught:
         await run(fake, "update_status", RECORD)
-    assert (caught.value.type, caught.value.non_retryable, fake.asked) == (NOT_RECORDED, False, len(errors))
+    assert (caught.value.type, caught.value.non_retryable, fake.attempts) == (NOT_RECORDED, False, len(errors))
 
 
 @pytest.mark.usefixtures("patience")
@@ -159,7 +159,7 @@ async def test_call_without_the_time_for_it_leaves_it_to_the_next() -> None:
     fake = Starting(NO_KIND, stays=True)
     with pytest.raises(ApplicationError, match="404") as caught:
         await run(fake, "update_status", RECORD, seconds=4)
-    assert (caught.value.type, fake.asked) == (NOT_RECORDED, 1)
+    assert (caught.value.type, fake.attempts) == (NOT_RECORDED, 1)
 
 
 @pytest.mark.usefixtures("patience")
@@ -167,7 +167,7 @@ async def test_optional_kind_that_no_api_server_serves_costs_no_time() -> None:
     """On a distribution without EtcdMembers nobody waits for them."""
     fake = Starting(NO_KIND, stays=True)
     recorded: UpdateStatusResult = await run(fake, "update_status", RECORD, optional=True)
-    assert (recorded.recorded, recorded.note, fake.asked) == (False, NOTHING_TO_RECORD, 1)
+    assert (recorded.recorded, recorded.note, fake.attempts) == (False, NOTHING_TO_RECORD, 1)
 
 
 async def test_optional_kind_is_missing_once_those_who_answer_keep_saying_so() -> None:
@@ -175,7 +175,7 @@ async def test_optional_kind_is_missing_once_those_who_answer_keep_saying_so() -
     fake = Starting(NO_KIND_THERE, stays=True)
     recorded: UpdateStatusResult = await run(fake, "update_status", RECORD, optional=True)
     assert (recorded.recorded, recorded.note) == (False, NOTHING_TO_RECORD)
-    assert fake.asked >= time_limits.STEPS.lasting_answers
+    assert fake.attempts >= time_limits.STEPS.lasting_answers
     with pytest.raises(ApplicationError, match="no API server answered"):
         await run(Starting(SILENT), "update_status", RECORD, optional=True)
 
@@ -194,11 +194,11 @@ async def test_reads_and_orders_outlast_the_start_of_an_api_server(error: Kubern
 
 @pytest.mark.parametrize("ahead", [58, -58])
 @pytest.mark.parametrize(
-    ("waited", "limits", "asked"),
+    ("waited", "limits", "attempts"),
     [(0, (60, None), 2), (0, (60, 60), 2), (50, (60, 60), 2), (0, (5, None), 1), (55, (60, 60), 1)],
 )
 async def test_time_that_is_left_does_not_go_by_this_machines_time_of_day(
-    monkeypatch: pytest.MonkeyPatch, ahead: int, waited: int, limits: tuple[int, int | None], asked: int
+    monkeypatch: pytest.MonkeyPatch, ahead: int, waited: int, limits: tuple[int, int | None], attempts: int
 ) -> None:
     """It and the server's may differ: a refusal has to last for its 6 s where the attempt has them."""
     monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, refused_seconds=6.0))
@@ -210,9 +210,9 @@ async def test_time_that_is_left_does_not_go_by_this_machines_time_of_day(
         "schedule_to_close_timeout": timedelta(seconds=schedule_to_close) if schedule_to_close else None,
     }
     fake = Starting(FORBIDDEN)
-    with nullcontext() if asked > 1 else pytest.raises(ApplicationError, match="Kubernetes does not allow it"):
+    with nullcontext() if attempts > 1 else pytest.raises(ApplicationError, match="Kubernetes does not allow it"):
         assert (await run_at(fake, "find_resource", FIND, about)).member_id == OURS
-    assert fake.asked == asked
+    assert fake.attempts == attempts
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ async def test_refusal_is_final_once_it_has_lasted(name: str) -> None:
         with pytest.raises(ApplicationError, match=r"grant what deploy/rbac.yaml lists. Seen: 403: x") as caught:
             await run(fake, name, ask, attempt=attempt)
         assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", final)
-        assert fake.asked >= time_limits.STEPS.lasting_answers
+        assert fake.attempts >= time_limits.STEPS.lasting_answers
     assert time_limits.STEPS.refused_attempts < ATTEMPTS
 
 
@@ -255,7 +255,7 @@ async def test_flag_that_cannot_be_set_is_tried_for_a_while_and_told(error: Kube
     assert recorded.recorded
     assert recorded.note.startswith("spec.leave was not set: ")
     assert recorded.note in recorded.step.note
-    assert fake.asked >= time_limits.STEPS.lasting_answers
+    assert fake.attempts >= time_limits.STEPS.lasting_answers
 
 
 @pytest.mark.usefixtures("patience")

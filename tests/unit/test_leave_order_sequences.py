@@ -60,7 +60,7 @@ class World:
         backup: What was, when it was saved.
         orders: What the watcher knows; None before it has seen anything.
         restored: The watcher waits for a confirmation.
-        meant: Members whose removal the standing flag asks for.
+        target_ids: Members whose removal the standing flag asks for.
         open_ended: It was set while the EtcdMember said that its member is out, and that one says so still: whoever is
             there under the name is meant.
         must: The member that the next look has to remove.
@@ -73,7 +73,7 @@ class World:
     backup: Stored | None = None
     orders: tuple[LeaveOrder, ...] | None = None
     restored: bool = False
-    meant: frozenset[str] = frozenset()
+    target_ids: frozenset[str] = frozenset()
     open_ended: bool = False
     must: str = ""
     clock: int = 1
@@ -118,7 +118,9 @@ class World:
         generations = sorted(
             {g for s in stored for g in (s.generation, s.called_generation)} | {o.generation for o in orders}
         )
-        ids = sorted({i for s in stored for i in (s.member_id, s.told_id)} | {o.member_id for o in orders} | self.meant)
+        ids = sorted(
+            {i for s in stored for i in (s.member_id, s.told_id)} | {o.member_id for o in orders} | self.target_ids
+        )
 
         def short(s: Stored) -> tuple[object, ...]:
             place = times.index
@@ -140,17 +142,17 @@ class World:
         if self.orders is not None:
             fresh = [o.status_digest == self.resource.status_digest for o in orders]
             known = [(generations.index(o.generation), o.member_id) for o in orders], fresh
-        told = [short(s) for s in stored]
+        parts = [short(s) for s in stored]
         rest = (
             self.restored,
-            sorted(self.meant),
+            sorted(self.target_ids),
             self.open_ended,
             self.must,
             times.index(self.clock),
             len(ids),
             self.voided,
         )
-        return (*told, str(known), str(rest))
+        return (*parts, str(known), str(rest))
 
 
 def flag(w: World) -> World:
@@ -158,21 +160,21 @@ def flag(w: World) -> World:
     if w.now.leave:
         return w
     now = w.now
-    meant = now.told_id if now.joined else now.member_id
+    target_id = now.told_id if now.joined else now.member_id
     if w.orders is None:
         known = w.clock > now.since and not (now.called_old and w.clock <= now.called_at)
     else:
         known = w.clock > now.since or w.orders[0].status_digest == w.resource.status_digest
-    must = meant if meant == now.member_id and known and not w.restored else ""
-    w = replace(w, meant=frozenset({meant} - {""}), open_ended=not now.joined, must=must)
+    must = target_id if target_id == now.member_id and known and not w.restored else ""
+    w = replace(w, target_ids=frozenset({target_id} - {""}), open_ended=not now.joined, must=must)
     return w.set(leave=True, generation=now.generation + 1, leave_since=w.clock, by_us=False)
 
 
 def patch_a_label(w: World) -> World:
     """Whoever has set the flag writes something else: the flag looks younger, and its message still says what it is."""
     now = w.now
-    told = now.leave and not now.by_us and now.called_old and now.called_generation == now.generation
-    return w.set(leave_since=w.clock) if told else w
+    is_called_old = now.leave and not now.by_us and now.called_old and now.called_generation == now.generation
+    return w.set(leave_since=w.clock) if is_called_old else w
 
 
 def mark(w: World) -> World:
@@ -186,7 +188,7 @@ def unflag(w: World) -> World:
     """It is taken back."""
     if not w.now.leave:
         return w
-    w = replace(w, meant=frozenset(), open_ended=False, must="")
+    w = replace(w, target_ids=frozenset(), open_ended=False, must="")
     return w.set(leave=False, generation=w.now.generation + 1)
 
 
@@ -207,8 +209,8 @@ def rejoin(w: World) -> World:
     if w.now.member_id:
         return w
     member_id = f"d{w.born + 1}"
-    meant = w.meant | {member_id} if w.open_ended else w.meant
-    return replace(w.set(member_id=member_id), born=w.born + 1, meant=meant)
+    target_ids = w.target_ids | {member_id} if w.open_ended else w.target_ids
+    return replace(w.set(member_id=member_id), born=w.born + 1, target_ids=target_ids)
 
 
 def look(w: World, *, recorded: bool = True) -> World:
@@ -218,19 +220,19 @@ def look(w: World, *, recorded: bool = True) -> World:
     known = leave_orders.withdrawn({o.uid: o for o in w.orders or ()}, [w.resource])
     orders = leave_orders.updated(known, [w.resource], w.view)
     target = leave_orders.member_to_remove(orders["u"], w.resource, w.view)
-    assert target is None or target.member_id in w.meant, "a member is removed that nobody asked to leave"
+    assert target is None or target.member_id in w.target_ids, "a member is removed that nobody asked to leave"
     assert not w.must or target == MemberToRemove(w.must, "node2"), "an order is not carried out"
     w = replace(w, orders=tuple(orders.values()), must="")
     called_old = "node2" in standing_messages(orders, {}, [w.resource], w.view)
     if called_old and (not w.now.called_old or w.now.called_generation != w.now.generation):
         w = w.set(called_at=w.clock, called_generation=w.now.generation)
     w = w.set(called_old=called_old)
-    told = member_of("node2", w.now.told_id, w.view.members)
-    if told is None and w.now.joined:
+    named = member_of("node2", w.now.told_id, w.view.members)
+    if named is None and w.now.joined:
         w = replace(w.set(joined=False, since=w.clock), open_ended=False)
-    elif told is not None and (told.id, True) != (w.now.told_id, w.now.joined):
-        meant = w.meant & {told.id} if w.open_ended else w.meant
-        w = replace(w.set(told_id=told.id, joined=True, since=w.clock), open_ended=False, meant=meant)
+    elif named is not None and (named.id, True) != (w.now.told_id, w.now.joined):
+        target_ids = w.target_ids & {named.id} if w.open_ended else w.target_ids
+        w = replace(w.set(told_id=named.id, joined=True, since=w.clock), open_ended=False, target_ids=target_ids)
     if target is not None:
         w = w.set(member_id="")
         if recorded:
@@ -251,7 +253,7 @@ def restart(w: World) -> World:
     if w.restored:
         return w
     if w.voided and w.now.leave and not w.now.joined:
-        w = replace(w, open_ended=True, meant=w.meant | ({w.now.member_id} - {""}))
+        w = replace(w, open_ended=True, target_ids=w.target_ids | ({w.now.member_id} - {""}))
     return replace(w, orders=None, must="")
 
 
@@ -264,7 +266,7 @@ def restore(w: World) -> World:
     """The cluster is restored from it, under a watcher that has seen the cluster; what is ordered then is void."""
     if w.backup is None or w.orders is None:
         return w
-    return replace(w, now=w.backup, restored=True, voided=True, meant=frozenset(), open_ended=False, must="")
+    return replace(w, now=w.backup, restored=True, voided=True, target_ids=frozenset(), open_ended=False, must="")
 
 
 def confirm(w: World) -> World:
@@ -272,7 +274,7 @@ def confirm(w: World) -> World:
     if not w.restored:
         return w
     w = replace(w, orders=tuple(leave_orders.void([w.resource]).values()), restored=False)
-    return look(replace(w, meant=frozenset(), open_ended=False, must=""))
+    return look(replace(w, target_ids=frozenset(), open_ended=False, must=""))
 
 
 EVENTS: Final = (

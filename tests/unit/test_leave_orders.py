@@ -143,20 +143,20 @@ def test_removal_is_of_the_member_that_the_order_is_about(
 def test_present_member_says_why_its_flag_starts_nothing() -> None:
     """An old request is named as old, with whom it was for; a wrong ID is refused; a good order needs no words."""
 
-    def said(one: MemberResource, member_id: str, seen: ClusterView) -> str:
+    def message(one: MemberResource, member_id: str, seen: ClusterView) -> str:
         order = LeaveOrder(uid=one.uid, generation=one.generation, member_id=member_id)
         found = standing_messages({one.uid: order}, {}, [one], seen)
         return found[one.name].message if found else ""
 
-    old = said(resource("node2", "a2", **OUT), "a2", REJOINED)
+    old = message(resource("node2", "a2", **OUT), "a2", REJOINED)
     assert old.startswith(OLD_REQUEST)
     assert "for member a2: take it back, and set it again" in old
-    assert said(resource("node2", "a2"), "", THREE).startswith(f"{OLD_REQUEST}: take it back")
+    assert message(resource("node2", "a2"), "", THREE).startswith(f"{OLD_REQUEST}: take it back")
     renamed = view_of(("a2", "renamed"))
-    assert "carries the ID of renamed (a2)" in said(resource("node2", "a2"), "a2", renamed)
-    assert said(resource("node2", "a2"), "a2", THREE) == ""
-    assert said(resource("node2", "a2", leave=False), "", THREE) == ""
-    assert said(resource("node2", "a2", **OUT), "a2", GONE) == ""
+    assert "carries the ID of renamed (a2)" in message(resource("node2", "a2"), "a2", renamed)
+    assert message(resource("node2", "a2"), "a2", THREE) == ""
+    assert message(resource("node2", "a2", leave=False), "", THREE) == ""
+    assert message(resource("node2", "a2", **OUT), "a2", GONE) == ""
 
 
 def test_void_orders_are_about_nobody_until_the_spec_changes() -> None:

@@ -116,7 +116,7 @@ async def test_last_attempt_answers_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "meant", "speaks", "leaves"),
+    ("endpoint", "cluster_id", "speaks", "leaves"),
     [
         pytest.param(OWN, "another", True, True, id="its-node-is-of-another-cluster"),
         pytest.param(OWN, "c", True, False, id="its-node-is-of-this-cluster"),
@@ -126,7 +126,7 @@ async def test_last_attempt_answers_itself() -> None:
     ],
 )
 async def test_what_is_missing_counts_unless_the_node_is_of_another_cluster(
-    endpoint: str, meant: str, *, speaks: bool, leaves: bool
+    endpoint: str, cluster_id: str, *, speaks: bool, leaves: bool
 ) -> None:
     """A node that was set up anew as a cluster of its own has that cluster's EtcdMembers too."""
     profile = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}}).cluster("prod")
@@ -136,7 +136,7 @@ async def test_what_is_missing_counts_unless_the_node_is_of_another_cluster(
         environment.info = replace(environment.info, attempt=attempt)
         refusal = pytest.raises(ApplicationError, match="is of cluster c, and not of another") if leaves else None
         with refusal or nullcontext() as caught:
-            await environment.run(leave_to_another_if_elsewhere, looks, meant)
+            await environment.run(leave_to_another_if_elsewhere, looks, cluster_id)
         assert caught is None or caught.value.next_retry_delay == pause
 
 
@@ -148,7 +148,7 @@ async def test_step_is_answered_where_others_see_no_more(step: str, endpoint: st
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "meant", "for_node", "attempt", "leaves"),
+    ("endpoint", "cluster_id", "for_node", "attempt", "leaves"),
     [
         pytest.param(OWN, "another", False, 1, True, id="its-node-is-of-another-cluster"),
         pytest.param(OWN, "another", False, 15, False, id="all-nodes-may-be"),
@@ -159,14 +159,14 @@ async def test_step_is_answered_where_others_see_no_more(step: str, endpoint: st
     ],
 )
 async def test_look_of_a_node_that_is_another_cluster_is_for_another_worker(
-    endpoint: str, meant: str, attempt: int, *, for_node: bool, leaves: bool
+    endpoint: str, cluster_id: str, attempt: int, *, for_node: bool, leaves: bool
 ) -> None:
     """Else what is asked for would be refused for good, as in a cluster that was replaced."""
     config = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": [endpoint]}}}})
     acts = EtcdActivities(config, "n1", lambda *_: FakeEtcd({"1": "n1"}))
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
-    look = CheckLeaderInput(cluster="prod", cluster_id=meant, for_node=for_node)
+    look = CheckLeaderInput(cluster="prod", cluster_id=cluster_id, for_node=for_node)
     with pytest.raises(ApplicationError, match="of cluster c, and not of another") if leaves else nullcontext():
         seen: StepResult = await environment.run(acts.check_leader, look)
         assert seen.view is not None

@@ -89,11 +89,11 @@ def test_time_is_that_of_the_state_and_not_of_this_command() -> None:
     waits = BLOCKED.model_copy(update={"since": "2026-01-01T00:00:00+00:00"})
     lines.progress(waits)
     assert lines.live(waits).startswith("Blocked for 2 h 00 min; ")
-    told = []
+    printed = []
     for clock.now in range(1, 600):
-        told += [(clock.now, line) for line in lines.progress(waits)]
-    assert [seconds for seconds, _ in told] == [60, 120, 240, 480]
-    assert told[0][1] == "  still Blocked after 2 h 01 min: QuorumAtRisk: node3 is down"
+        printed += [(clock.now, line) for line in lines.progress(waits)]
+    assert [seconds for seconds, _ in printed] == [60, 120, 240, 480]
+    assert printed[0][1] == "  still Blocked after 2 h 01 min: QuorumAtRisk: node3 is down"
     clock.now = -9000
     assert lines.live(waits).startswith("Blocked for 0 ms; "), "this machine's clock is behind"
 
@@ -112,9 +112,9 @@ DENIED: Final = PendingStep("check_leader", 2, "9@node1", "etcd does not allow i
 def test_refusal_is_told_as_what_it_is_and_how_to_end_the_wait() -> None:
     """It is tried for half a minute, since another worker may have a better user; nobody need wait that long."""
     lines = ProgressLines("etcd-remove/prod/node2", Clock())
-    told = lines.retried(DENIED)
-    assert told[0] == "  PermissionDenied: etcd does not allow it: grant root"
-    assert told[1].endswith("to end it now: etcd-handoff cancel etcd-remove/prod/node2")
+    printed = lines.retried(DENIED)
+    assert printed[0] == "  PermissionDenied: etcd does not allow it: grant root"
+    assert printed[1].endswith("to end it now: etcd-handoff cancel etcd-remove/prod/node2")
     assert lines.retried(DENIED) == [], "the third attempt is refused alike"
     slow = PendingStep("check_leader", 2, "9@node1", "it took too long")
     assert lines.retried(slow) == ["  check_leader is tried again: it took too long"]
@@ -161,8 +161,8 @@ async def test_refusal_and_a_missing_worker_are_told_within_seconds() -> None:
 def test_operation_on_several_members_is_named_by_its_workflow() -> None:
     """Their names together are no member."""
     change = BLOCKED.model_copy(update={"member": "node1, node2"})
-    told = ProgressLines("etcd-apply/prod", Clock()).progress(change)
-    assert told[-1] == "    to cancel: etcd-handoff cancel etcd-apply/prod"
+    printed = ProgressLines("etcd-apply/prod", Clock()).progress(change)
+    assert printed[-1] == "    to cancel: etcd-handoff cancel etcd-apply/prod"
 
 
 def test_what_is_not_known_is_left_out() -> None:
@@ -176,11 +176,11 @@ def test_wait_is_told_again_after_ever_longer_times() -> None:
     clock = Clock()
     lines = ProgressLines("id", clock)
     lines.progress(BLOCKED)
-    told = []
+    printed = []
     for clock.now in range(1, 3600):
-        told += [(clock.now, line) for line in lines.progress(BLOCKED)]
-    assert [seconds for seconds, _ in told] == [60, 120, 240, 480, 960, 1920]
-    assert told[0][1] == "  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"
+        printed += [(clock.now, line) for line in lines.progress(BLOCKED)]
+    assert [seconds for seconds, _ in printed] == [60, 120, 240, 480, 960, 1920]
+    assert printed[0][1] == "  still Blocked after 1 min 00 s: QuorumAtRisk: node3 is down"
 
 
 def test_step_that_is_tried_again_and_again_while_blocked_is_told_once() -> None:

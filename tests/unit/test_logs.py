@@ -75,9 +75,9 @@ async def attempt(error: Exception) -> None:
 
     async def run() -> None:
         inside = ActivityInterceptor().intercept_activity(cast("ActivityInboundInterceptor", Look()))
-        asked = cast("ExecuteActivityInput", type("Asked", (), {"args": [CheckLeaderInput(cluster="prod")]}))
+        call = cast("ExecuteActivityInput", type("Asked", (), {"args": [CheckLeaderInput(cluster="prod")]}))
         try:
-            await LogContextInterceptor().intercept_activity(inside).execute_activity(asked)
+            await LogContextInterceptor().intercept_activity(inside).execute_activity(call)
         except ApplicationError:
             marked = {"__temporal_error_identifier": "ActivityFailure"}
             activity.logger.warning("Completing activity as failed", exc_info=True, extra=marked)
@@ -175,7 +175,7 @@ def test_failure_that_had_no_line_of_ours_keeps_the_sdks(capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize(
-    ("asked", "workflow_id", "subject"),
+    ("given", "workflow_id", "subject"),
     [
         (CheckLeaderInput(cluster="prod"), WORKFLOW, Subject("prod", "node2")),
         (LeaveInput(cluster="prod", member_name="node1", member_id=A), "own-id", Subject("prod", "node1")),
@@ -186,9 +186,9 @@ def test_failure_that_had_no_line_of_ours_keeps_the_sdks(capsys: pytest.CaptureF
         (None, "", Subject("", "")),
     ],
 )
-def test_subject_is_found_in_the_input_or_the_workflow_id(asked: Any, workflow_id: str, subject: Subject) -> None:
+def test_subject_is_found_in_the_input_or_the_workflow_id(given: Any, workflow_id: str, subject: Subject) -> None:
     """An ID of somebody's own does not hide the cluster."""
-    assert subject_of(asked, workflow_id) == subject
+    assert subject_of(given, workflow_id) == subject
 
 
 def test_wrong_format_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, config_file: Path) -> None:

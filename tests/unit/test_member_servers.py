@@ -176,10 +176,10 @@ async def test_worker_prefers_its_own_member_whatever_the_node_is_called(tmp_pat
         "kubernetes": {"kubeconfig": str(kubeconfig(tmp_path)), "api_servers": "members"},
         "nodes": {"node2": "third.example"},
     }
-    asked = list[str]()
+    endpoints = list[str]()
 
     async def hosts(etcd: Any) -> Mapping[str, str]:
-        asked.extend(etcd.endpoints)
+        endpoints.extend(etcd.endpoints)
         return THREE
 
     pool = KubernetesGateways(Config.model_validate({"clusters": {"prod": profile}}), "third.example", hosts=hosts)
@@ -187,7 +187,7 @@ async def test_worker_prefers_its_own_member_whatever_the_node_is_called(tmp_pat
     try:
         await gateway.find_servers()
         assert gateway.contexts()[0] == "node2"
-        assert asked == ["https://127.0.0.1:2379"]
+        assert endpoints == ["https://127.0.0.1:2379"]
     finally:
         await pool.close()
 

@@ -130,8 +130,8 @@ async def test_data_that_cannot_be_read_is_the_commands_to_tell(tmp_path: Path) 
     (tmp_path / "data" / "member" / "wal" / f"{'0' * 16}-{'0' * 16}.wal").touch()
     with pytest.raises(MemberProcessError, match="let this worker read it, or let the command's `status` give"):
         await command(tmp_path).stop()
-    told = {"member_id": ANOTHER.member_id, "cluster_id": ANOTHER.cluster_id}
+    status = {"member_id": ANOTHER.member_id, "cluster_id": ANOTHER.cluster_id}
     with pytest.raises(MemberProcessError, match="left alone"):
-        await command(tmp_path, ENDS_IT.replace(SAYS, json.dumps(told))).stop()
-    told = {"member_id": OURS.member_id, "cluster_id": OURS.cluster_id}
-    assert (await command(tmp_path, ENDS_IT.replace(SAYS, json.dumps(told))).stop()).changed
+        await command(tmp_path, ENDS_IT.replace(SAYS, json.dumps(status))).stop()
+    status = {"member_id": OURS.member_id, "cluster_id": OURS.cluster_id}
+    assert (await command(tmp_path, ENDS_IT.replace(SAYS, json.dumps(status))).stop()).changed

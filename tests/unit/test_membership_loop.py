@@ -170,11 +170,11 @@ def test_plan_says_which_member_a_new_one_of_the_same_name_replaces(*, dead: boo
     """Also where the old one leaves first; a member that is added under a name of its own replaces nobody."""
     moved = "http://elsewhere:2380"
     view = cluster(node(0), down(B, peer_urls=(url(1),)) if dead else node(1), node(2))
-    wanted = [(0, url(0)), (1, moved), (2, url(2)), (3, url(3))]
+    members = [(0, url(0)), (1, moved), (2, url(2)), (3, url(3))]
     change = begin(
         MembershipRequest(
             cluster="prod",
-            members=tuple(WantedMember(name=f"node{number}", peer_urls=(at,)) for number, at in wanted),
+            members=tuple(WantedMember(name=f"node{number}", peer_urls=(at,)) for number, at in members),
             dry_run=True,
         )
     )

@@ -294,8 +294,8 @@ def additions_first(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
 
 def anybody_leaves(view: Any, goal: Any) -> Any:
     """Members that nobody wants are taken out, pinned or not."""
-    wanted = [goal.member_in(view, joiner) for joiner in goal.joins]
-    return tuple(m for m in view.members if m not in wanted)
+    joined = [goal.member_in(view, joiner) for joiner in goal.joins]
+    return tuple(m for m in view.members if m not in joined)
 
 
 def leader_first(view: Any, goal: Any) -> Any:

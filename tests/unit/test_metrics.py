@@ -279,7 +279,7 @@ class Waiter:
         return None if self.silent else answer
 
 
-class Told:
+class Gauges:
     """Remembers what each gauge was set to last, by its labels."""
 
     def __init__(self) -> None:
@@ -287,11 +287,11 @@ class Told:
 
     def create_gauge_float(self, name: str, *_: str) -> Any:
         """A gauge of this name."""
-        told = self.seen
+        values = self.seen
 
         class Set:
             def set(self, value: float, labels: Mapping[str, str]) -> None:
-                told[(name.removeprefix("etcd_handoff_"), *labels.values())] = value
+                values[(name.removeprefix("etcd_handoff_"), *labels.values())] = value
 
         return Set()
 
@@ -309,11 +309,11 @@ async def waits(monkeypatch: pytest.MonkeyPatch, *looks: list[Waiter]) -> dict[t
         return waiter.progress
 
     monkeypatch.setattr(waiting_metrics, "progress_of", progress_of)
-    told = Told()
-    waiting = WaitingMetrics(cast("Client", Temporal()), cast("MetricMeter", told), ["prod"])
+    gauges = Gauges()
+    waiting = WaitingMetrics(cast("Client", Temporal()), cast("MetricMeter", gauges), ["prod"])
     for look in looks:
         await waiting.count([(w.cluster, w.state, cast("WorkflowExecution", w)) for w in look])
-    return {labels: int(value) for labels, value in told.seen.items()}
+    return {labels: int(value) for labels, value in gauges.seen.items()}
 
 
 async def test_longest_wait_counts_by_reason_and_by_queue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,5 +347,5 @@ async def test_what_waits_no_more_is_0(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_no_more_than_the_oldest_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """All are counted."""
     monkeypatch.setattr(waiting_metrics, "MOST_ASKED", 1)
-    told = await waits(monkeypatch, [Waiter(f"{n}", HandoffState.QUEUED, n, silent=n == 9) for n in range(10)])
-    assert (told["queue_length", "prod"], told["queue_wait_seconds", "prod"]) == (10, 0)
+    values = await waits(monkeypatch, [Waiter(f"{n}", HandoffState.QUEUED, n, silent=n == 9) for n in range(10)])
+    assert (values["queue_length", "prod"], values["queue_wait_seconds", "prod"]) == (10, 0)

@@ -61,7 +61,7 @@ def upcoming(removal: Drive) -> Command:
     return decide(removal.state, removal.now)[1]
 
 
-def asked(removal: Drive) -> list[str]:
+def nodes_asked(removal: Drive) -> list[str]:
     """Nodes that are asked next; none where something else follows."""
     command = upcoming(removal)
     return [look.node for look in command.looks] if isinstance(command, to.LookThroughNodes) else []
@@ -88,7 +88,7 @@ def entry_first(removal: Drive, *, acknowledged: bool = True) -> Drive:
 def test_nobody_is_asked_where_the_worker_reaches_all_members() -> None:
     """Nothing changes there."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
-    assert asked(removal) == []
+    assert nodes_asked(removal) == []
     assert removal.state.view == LED_BY_B
     assert removal.state.far_nodes == ()
 
@@ -106,7 +106,7 @@ def test_dry_run_names_the_node_whose_worker_took_no_look() -> None:
     removal = begin(dry_run=True).do(to.Observe, sees(LED_BY_A, B))
     removal.do(to.LookThroughNodes, (silent("no worker on node0"), sees(LED_BY_A, C)), after=1.0)
     removal.do(to.Observe, sees(LED_BY_A, B))
-    assert asked(removal) == ["node2"]
+    assert nodes_asked(removal) == ["node2"]
     result = removal.do(to.LookThroughNodes, (sees(LED_BY_A, C),)).next(to.Finish).result
     assert "no worker on node0: start it there" in result.blocked_by
 
@@ -114,13 +114,13 @@ def test_dry_run_names_the_node_whose_worker_took_no_look() -> None:
 def test_member_that_has_not_started_has_no_node() -> None:
     """It has no name."""
     view = cluster(member(A, B), member(B, B), down(C, name=""))
-    assert asked(begin().do(to.Observe, sees(view, B))) == ["node0"]
+    assert nodes_asked(begin().do(to.Observe, sees(view, B))) == ["node0"]
 
 
 def test_profile_names_the_node_of_a_member() -> None:
     """A table of the profile's comes first."""
     first = sees(LED_BY_B, B, traits={"nodes": {"node0": "rack7"}})
-    assert asked(begin().do(to.Observe, first)) == ["rack7", "node2"]
+    assert nodes_asked(begin().do(to.Observe, first)) == ["rack7", "node2"]
 
 
 def test_first_look_asks_the_node_of_every_worker() -> None:
@@ -129,7 +129,7 @@ def test_first_look_asks_the_node_of_every_worker() -> None:
     foreign = foreign.model_copy(update={"cluster_id": "beef"})
     first = sees(foreign, C, worker_nodes=("node1", "node2"))
     removal = begin().do(to.Observe, first.model_copy(update={"view": seen_by(foreign, {"f1"})}))
-    assert asked(removal) == ["node0", "node1"]
+    assert nodes_asked(removal) == ["node0", "node1"]
     pauses(removal.do(to.LookThroughNodes, (silent(), sees(LED_BY_B, B))), 1.0)
     assert removal.state.pinned is None
     assert removal.state.doing.startswith(Reason.MIXED_CLUSTERS)
@@ -139,7 +139,7 @@ def test_first_look_that_reaches_all_members_asks_the_other_workers_too() -> Non
     """They are to confirm which cluster is meant, and nobody else would ever ask them."""
     first = sees(LED_BY_B, B, worker_nodes=("node0", "node1", "node2"))
     removal = begin().do(to.Observe, first.model_copy(update={"view": LED_BY_B}))
-    assert asked(removal) == ["node0", "node2"]
+    assert nodes_asked(removal) == ["node0", "node2"]
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C)))
     assert removal.state.view is not None
     assert removal.state.view.doubts == ()
@@ -175,7 +175,7 @@ def test_worker_that_rests_since_it_was_silent_still_counts_as_one_that_may_see_
     removal = pauses(begin().do(to.Observe, first).do(to.LookThroughNodes, (silent(), silent())), 0.3)
     for _ in range(3):
         removal.do(to.Observe, first)
-        assert asked(removal) == []
+        assert nodes_asked(removal) == []
         pauses(removal, 1.0)
         assert removal.state.pinned is None
         assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
@@ -187,7 +187,7 @@ def test_worker_that_rests_since_it_was_silent_still_counts_as_one_that_may_see_
 def test_worker_that_reaches_all_members_asks_no_other_workers() -> None:
     """Its look compares all members already."""
     first = report(StepOutcome.OBSERVED, LED_BY_B, worker_nodes=("node7",))
-    assert asked(begin().do(to.Observe, first)) == []
+    assert nodes_asked(begin().do(to.Observe, first)) == []
 
 
 def test_kubernetes_is_known_from_the_first_worker_that_has_it() -> None:
@@ -230,7 +230,7 @@ def test_table_of_nodes_that_is_set_later_counts() -> None:
     removal = begin().do(to.Observe, sees(LED_BY_B, B))
     pauses(removal.do(to.LookThroughNodes, (silent(), silent())), 20.0)
     removal.do(to.Observe, sees(LED_BY_B, B, traits={"nodes": {"node0": "rack0", "node2": "rack2"}}))
-    assert asked(removal) == ["rack0", "rack2"]
+    assert nodes_asked(removal) == ["rack0", "rack2"]
 
 
 def test_clock_that_was_set_back_does_not_keep_a_node_from_being_asked() -> None:
@@ -243,7 +243,7 @@ def test_clock_that_was_set_back_does_not_keep_a_node_from_being_asked() -> None
 def test_worker_that_took_the_look_and_saw_nothing_has_answered() -> None:
     """Nobody waits for its word."""
     removal = begin().do(to.Observe, sees(None, A, worker_nodes=("node0", "node1")))
-    assert asked(removal) == ["node1"]
+    assert nodes_asked(removal) == ["node1"]
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, B),))
     assert removal.state.view is not None
     assert removal.state.view.doubts == ()
@@ -262,7 +262,7 @@ def test_node_of_the_worker_itself_is_not_asked() -> None:
     """Its own member does not answer it, and would not answer it again."""
     view = cluster(member(A, B), member(B, B), member(C, B))
     first = sees(view, B).model_copy(update={"view": seen_by(view, {A})})
-    assert asked(begin().do(to.Observe, first)) == ["node2"]
+    assert nodes_asked(begin().do(to.Observe, first)) == ["node2"]
 
 
 def test_node_without_a_worker_is_left_alone_for_a_while() -> None:
@@ -277,31 +277,31 @@ def test_node_without_a_worker_is_left_alone_for_a_while() -> None:
     assert NO_WORKER in removal.state.doing
     assert removal.state.doing.startswith(Reason.NO_QUORUM)
     removal.do(to.Observe, sees(LED_BY_B, B))
-    assert asked(removal) == []
+    assert nodes_asked(removal) == []
     pauses(removal, time_limits.OPERATION.ask_again_seconds)
     removal.do(to.Observe, sees(LED_BY_B, B))
-    assert asked(removal) == ["node0", "node2"]
+    assert nodes_asked(removal) == ["node0", "node2"]
 
 
 def test_node_for_which_temporal_lists_no_worker_is_not_asked_at_first() -> None:
     """It costs no time, and is told; a look that ends a wait asks it all the same, in case that Temporal is wrong."""
     removal = begin().do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
-    assert asked(removal) == ["node0"]
+    assert nodes_asked(removal) == ["node0"]
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A),))
     pauses(removal, 1.0)
     assert NO_WORKER in removal.state.doing
     removal.do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
-    assert asked(removal) == ["node0"]
+    assert nodes_asked(removal) == ["node0"]
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A),))
     pauses(removal, time_limits.OPERATION.ask_again_seconds)
     removal.do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node2",)))
-    assert asked(removal) == ["node0", "node2"]
+    assert nodes_asked(removal) == ["node0", "node2"]
 
 
 def test_nobody_is_asked_where_no_node_has_a_worker() -> None:
     """What is missing is told at once."""
     removal = begin().do(to.Observe, sees(LED_BY_B, B, idle_nodes=("node0", "node2")))
-    assert asked(removal) == []
+    assert nodes_asked(removal) == []
     pauses(removal, 1.0)
     assert NO_WORKER in removal.state.doing
     assert NO_WORKER.replace("node2", "node0") in removal.state.doing
@@ -313,21 +313,21 @@ def test_recheck_asks_every_node_again() -> None:
     removal.do(to.AskQueue, TakeTurnResult(turn=QueuePosition(granted=False))).next(to.Wait)
     removal.state = removal.state.changed(recheck=True)
     removal.result(after=1.0).do(to.Observe, sees(LED_BY_B, B))
-    assert asked(removal) == ["node0", "node2"]
+    assert nodes_asked(removal) == ["node0", "node2"]
 
 
 def test_node_whose_member_gives_no_list_is_not_left_alone() -> None:
     """Its worker has answered."""
     removal = begin().do(to.Observe, sees(LED_BY_B, B)).do(to.LookThroughNodes, (sees(None, A), sees(None, C)))
     pauses(removal, 1.0).do(to.Observe, sees(LED_BY_B, B))
-    assert asked(removal) == ["node0", "node2"]
+    assert nodes_asked(removal) == ["node0", "node2"]
 
 
 def test_nodes_that_were_seen_before_are_asked_where_the_worker_sees_nothing() -> None:
     """The worker of a node whose member has left can still be the one that takes the look."""
     removal = looked().turn()
     removal.do(to.Observe, sees(None, A))
-    assert asked(removal) == ["node1", "node2"]
+    assert nodes_asked(removal) == ["node1", "node2"]
     removal.do(to.LookThroughNodes, (sees(WITHOUT_A, B), sees(WITHOUT_A, C)))
     assert removal.state.absent
 
@@ -335,7 +335,7 @@ def test_nodes_that_were_seen_before_are_asked_where_the_worker_sees_nothing() -
 def test_worker_that_sees_nothing_asks_nobody_before_others_were_seen() -> None:
     """It knows of none."""
     removal = begin().do(to.Observe, sees(None, A))
-    assert asked(removal) == []
+    assert nodes_asked(removal) == []
     removal.next(to.Wait)
 
 
@@ -355,7 +355,7 @@ def test_nodes_that_a_list_lacks_are_asked_too() -> None:
     """A member that lists itself alone would call everybody else out."""
     removal = looked().turn()
     removal.do(to.Observe, sees(LONE, C))
-    assert asked(removal) == ["node0", "node1"]
+    assert nodes_asked(removal) == ["node0", "node1"]
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, B)))
     assert not removal.state.absent
     removal.next(to.AskQueue)
@@ -367,7 +367,7 @@ def test_nodes_of_etcdmembers_that_a_list_lacks_are_asked_too() -> None:
     claims = tuple(ResourceClaim(name=name, member_id=i, joined="True") for i, name in NODE.items())
     gone = ResourceClaim(name="node9", member_id="9", joined="False")
     removal = begin().do(to.Observe, sees(LONE, C, claims=(*claims, gone)))
-    assert asked(removal) == ["node0", "node1"]
+    assert nodes_asked(removal) == ["node0", "node1"]
 
 
 @pytest.mark.parametrize("outcome", [StepOutcome.ALREADY_ABSENT, StepOutcome.REPLAN])

@@ -44,9 +44,9 @@ def command(decided: Decided | None) -> Any:
 
 def answer(command: bool = True, *, facts: Any = None, **fields: Any) -> ProcessResult:  # noqa: FBT001, FBT002
     """What a node answers."""
-    told = NodeFacts.model_validate({**READY, **facts}) if facts is not None else None
+    node_facts = NodeFacts.model_validate({**READY, **facts}) if facts is not None else None
     outcome = StepOutcome.FAILED if fields.get("error") else StepOutcome.OBSERVED
-    return ProcessResult(step=step("preflight_member", outcome), command=command, facts=told, **fields)
+    return ProcessResult(step=step("preflight_member", outcome), command=command, facts=node_facts, **fields)
 
 
 def looked(facts: Any = None, **fields: Any) -> OperationState:
@@ -59,9 +59,9 @@ def looked(facts: Any = None, **fields: Any) -> OperationState:
 
 def test_the_nodes_worker_is_asked_before_anything_is_added() -> None:
     """By the node's table, else by the member's name; with nothing but names, IDs and URLs."""
-    asked = command(member_process.before_adding(state(), NOW))
-    assert isinstance(asked, PreflightMember)
-    assert (asked.node, asked.ask.name, asked.ask.peer_urls, asked.ask.cluster_id) == (
+    preflight = command(member_process.before_adding(state(), NOW))
+    assert isinstance(preflight, PreflightMember)
+    assert (preflight.node, preflight.ask.name, preflight.ask.peer_urls, preflight.ask.cluster_id) == (
         "node3",
         "node3",
         (URL,),
@@ -121,8 +121,8 @@ def test_the_oldest_member_is_what_a_version_is_held_against() -> None:
     mixed = cluster(member(A, version="3.5.25"), member(B), member(C))
     for version, allowed in (("3.5.25", True), ("3.6.16", True), ("3.7.0", False), ("3.4.1", False)):
         first = state(view=mixed)
-        asked = command(member_process.before_adding(first, NOW))
-        after = member_process.applied(first, asked, answer(facts={"version": version}), NOW)
+        preflight = command(member_process.before_adding(first, NOW))
+        after = member_process.applied(first, preflight, answer(facts={"version": version}), NOW)
         assert (after.blocked is None) is allowed
 
 
@@ -136,11 +136,13 @@ def test_command_that_fails_blocks() -> None:
 def test_without_a_command_or_a_worker_it_is_a_persons_to_start_etcd() -> None:
     """Nothing blocks, and nothing is asked again at once."""
     first = state()
-    asked = command(member_process.before_adding(first, NOW))
-    without = member_process.applied(first, asked, answer(command=False), NOW)
-    nobody = member_process.failed(first, asked, NO_WORKER, NOW)
-    other = member_process.failed(first, asked, StepFailure("preflight_member", "UnknownCluster", "no profile"), NOW)
-    older = member_process.failed(first, asked, StepFailure("preflight_member", "NotFoundError", "not known"), NOW)
+    preflight = command(member_process.before_adding(first, NOW))
+    without = member_process.applied(first, preflight, answer(command=False), NOW)
+    nobody = member_process.failed(first, preflight, NO_WORKER, NOW)
+    other = member_process.failed(
+        first, preflight, StepFailure("preflight_member", "UnknownCluster", "no profile"), NOW
+    )
+    older = member_process.failed(first, preflight, StepFailure("preflight_member", "NotFoundError", "not known"), NOW)
     for after in (without, nobody, other, older):
         assert after.blocked is None
         assert member_process.before_adding(after, NOW + 1) is None
@@ -154,18 +156,18 @@ def waits(after: OperationState) -> Blocked:
     plain = Blocked(
         Reason.LEARNER_NOT_STARTED, f"learner {D} has been added", "start etcd with ETCD_INITIAL_CLUSTER=..."
     )
-    told = member_process.with_start_result(after.blocked_by(plain)).blocked
-    assert told is not None
-    return told
+    blocked = member_process.with_start_result(after.blocked_by(plain)).blocked
+    assert blocked is not None
+    return blocked
 
 
 def test_worker_that_is_lost_between_preflight_and_start_is_named() -> None:
     """The node has a command, so nobody is to start etcd behind its back without knowing why."""
     known = looked({})
     learner = state(D).with_joining(process=known.joining.process)
-    asked = command(member_process.starting(learner, JOIN))
-    assert isinstance(asked, StartMember)
-    after = member_process.failed(learner, asked, NO_WORKER, NOW)
+    start = command(member_process.starting(learner, JOIN))
+    assert isinstance(start, StartMember)
+    after = member_process.failed(learner, start, NO_WORKER, NOW)
     assert "no worker on node3" in waits(after).seen
     assert "ETCD_INITIAL_CLUSTER=" in waits(after).unblocks
     again = member_process.failed(known, command(member_process.before_adding(known, NOW + 61)), NO_WORKER, NOW + 61)
@@ -175,22 +177,22 @@ def test_worker_that_is_lost_between_preflight_and_start_is_named() -> None:
 
 def test_learner_is_started_with_what_it_joins_with() -> None:
     """The command carries the IDs that data on the node must have."""
-    asked = command(member_process.starting(state(D), JOIN))
-    assert isinstance(asked, StartMember)
-    assert (asked.ask.member_id, asked.ask.cluster_id, asked.ask.join) == (D, CLUSTER, JOIN)
-    assert not asked.proposes
+    start = command(member_process.starting(state(D), JOIN))
+    assert isinstance(start, StartMember)
+    assert (start.ask.member_id, start.ask.cluster_id, start.ask.join) == (D, CLUSTER, JOIN)
+    assert not start.proposes
 
 
 def test_learner_that_was_started_with_former_members_is_started_again() -> None:
     """Etcd does not join with a list that is not the cluster's; what this operation has not started is left alone."""
     learner, later = state(D), {**JOIN, "ETCD_INITIAL_CLUSTER": "node3=http://node3:2380"}
-    asked = command(member_process.starting(learner, JOIN))
+    start = command(member_process.starting(learner, JOIN))
     for fields, again in (({"changed": True}, True), ({}, False), ({"error": "no unit"}, False)):
-        after = member_process.applied(learner, asked, answer(**fields), NOW).changed(since=NOW + 3)
+        after = member_process.applied(learner, start, answer(**fields), NOW).changed(since=NOW + 3)
         assert not command(member_process.starting(after, JOIN)).ask.again
         assert command(member_process.starting(after, later)).ask.again is again
     failed = member_process.failed(
-        member_process.applied(learner, asked, answer(changed=True), NOW).changed(since=NOW + 3), asked, BROKEN, NOW + 3
+        member_process.applied(learner, start, answer(changed=True), NOW).changed(since=NOW + 3), start, BROKEN, NOW + 3
     )
     assert command(member_process.starting(failed.changed(since=NOW + 6), later)).ask.again, "it is not forgotten"
 
@@ -198,12 +200,12 @@ def test_learner_that_was_started_with_former_members_is_started_again() -> None
 def test_started_learner_is_waited_for_and_a_failed_start_says_why() -> None:
     """Both try again after the pause; that etcd still runs is told once."""
     learner = state(D)
-    asked = command(member_process.starting(learner, JOIN))
-    started = member_process.applied(learner, asked, answer(changed=True), NOW)
-    again = member_process.applied(started, asked, answer(), NOW)
+    start = command(member_process.starting(learner, JOIN))
+    started = member_process.applied(learner, start, answer(changed=True), NOW)
+    again = member_process.applied(started, start, answer(), NOW)
     assert len(started.steps) == len(again.steps) == 1
-    failed = member_process.applied(learner, asked, answer(error="`start` ended with status 1: no unit"), NOW)
-    broken = member_process.failed(learner, asked, BROKEN, NOW)
+    failed = member_process.applied(learner, start, answer(error="`start` ended with status 1: no unit"), NOW)
+    broken = member_process.failed(learner, start, BROKEN, NOW)
     for after, words in (
         (started, "etcd runs on node3"),
         (again, "etcd runs on node3"),

@@ -22,7 +22,7 @@ class Listed:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **workers: list[str]) -> None:
         self.workers = {f"q/node/{node}": listed for node, listed in workers.items()}
-        self.asked: list[str] = []
+        self.queried: list[str] = []
         self.error: Exception | None = None
         self.nodes = NodeWorkers(cast("Client", None), "q")
         monkeypatch.setattr(node_workers, "pollers", self)
@@ -33,7 +33,7 @@ class Listed:
         """As `etcd_handoff.temporal.pollers.pollers`."""
         assert activities == (queue != "q")
         assert not activities or fresh_seconds > 300, "one that was busy for a while is listed, too"
-        self.asked.append(queue)
+        self.queried.append(queue)
         if self.error:
             raise self.error
         return self.workers[queue]
@@ -43,7 +43,7 @@ async def test_node_for_which_nobody_is_listed_has_no_worker(monkeypatch: pytest
     """It is asked for each time, since a worker that starts is to be seen; one with a worker is not, for a while."""
     listed = Listed(monkeypatch, a=["worker"], b=[])
     assert [await listed.nodes.missing({"a", "b"}) for _ in range(2)] == [("b",)] * 2
-    assert sorted(listed.asked) == ["q/node/a", "q/node/b", "q/node/b"]
+    assert sorted(listed.queried) == ["q/node/a", "q/node/b", "q/node/b"]
     listed.workers["q/node/b"] = ["worker"]
     assert await listed.nodes.missing({"a", "b"}) == ()
 

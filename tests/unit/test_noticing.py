@@ -30,16 +30,16 @@ NO_LEADER = cluster(member(A, None), member(B, None), down(C))
 GAVE_UP = TakeTurnResult(turn=QueuePosition(granted=False))
 
 
-class Told:
+class NoticedRemoval:
     """A removal of node0 by its loop, and what is told of it.
 
     Args:
         notifies: What the webhook is told.
-        asked: Options of the request.
+        fields: Options of the request.
     """
 
-    def __init__(self, notifies: tuple[str, ...] = ALL, **asked: Any) -> None:
-        request = RemovalRequest(**{"cluster": "prod", "member": "node0", **asked})
+    def __init__(self, notifies: tuple[str, ...] = ALL, **fields: Any) -> None:
+        request = RemovalRequest(**{"cluster": "prod", "member": "node0", **fields})
         patience = request.blocked_timeout_seconds
         self.state = OperationState(
             run_id="run-2", chain_id="chain", origin="run-1", request=request, blocked_seconds_left=patience
@@ -55,7 +55,7 @@ class Told:
         self.notices += [notice] if notice is not None else []
         return self.command
 
-    def until(self, kind: type[Any], view: ClusterView) -> Told:
+    def until(self, kind: type[Any], view: ClusterView) -> NoticedRemoval:
         """Go on to a command of this kind, while the cluster looks like this."""
         for _ in range(20):
             if isinstance(self.next(), kind):
@@ -63,7 +63,7 @@ class Told:
             self.result(self._answer(view))
         raise AssertionError(f"{self.command} instead of {kind}")
 
-    def result(self, result: Any = None) -> Told:
+    def result(self, result: Any = None) -> NoticedRemoval:
         """The command has come to this, a second later."""
         self.now += 1
         assert not isinstance(self.command, to.Finish | to.Fail | to.Cancel)
@@ -88,10 +88,10 @@ class Told:
 
 def test_blocked_removal_is_told_once_however_often_it_looks() -> None:
     """Ten looks and waits later it is the same trouble."""
-    told = Told().until(to.Wait, RISKY)
+    noticed = NoticedRemoval().until(to.Wait, RISKY)
     for _ in range(10):
-        told.result().until(to.Wait, RISKY)
-    (notice,) = told.notices
+        noticed.result().until(to.Wait, RISKY)
+    (notice,) = noticed.notices
     assert (notice.event_id, notice.reason, notice.state) == ("run-1-blocked-QuorumAtRisk-1", "QuorumAtRisk", "Blocked")
     assert notice.next == ("etcd-handoff recheck node0 -c prod", "etcd-handoff cancel node0 -c prod")
     assert notice.time == "2023-11-14T22:13:23.000Z"
@@ -100,90 +100,92 @@ def test_blocked_removal_is_told_once_however_often_it_looks() -> None:
 
 def test_other_trouble_is_news() -> None:
     """Though the removal has done nothing but look in between."""
-    told = Told().until(to.Wait, RISKY).result().until(to.Wait, NO_LEADER)
-    assert told.ids() == ["run-1-blocked-QuorumAtRisk-1", "run-1-blocked-NoLeader-2"]
-    assert [notice.reason for notice in told.notices] == ["QuorumAtRisk", "NoLeader"]
+    noticed = NoticedRemoval().until(to.Wait, RISKY).result().until(to.Wait, NO_LEADER)
+    assert noticed.ids() == ["run-1-blocked-QuorumAtRisk-1", "run-1-blocked-NoLeader-2"]
+    assert [notice.reason for notice in noticed.notices] == ["QuorumAtRisk", "NoLeader"]
 
 
 def test_trouble_that_comes_back_after_the_removal_has_gone_on_is_news() -> None:
     """Whoever has healed it has to know that it was not enough."""
-    told = Told()
+    noticed = NoticedRemoval()
     for _ in range(2):
-        told.until(to.RemoveTarget, LED_BY_B).result(report(StepOutcome.REFUSED_BY_ETCD, LED_BY_B))
-        told.until(to.Wait, LED_BY_B).result()
-    assert told.ids() == ["run-1-blocked-RefusedByEtcd-1", "run-1-blocked-RefusedByEtcd-2"]
-    assert {notice.reason for notice in told.notices} == {"RefusedByEtcd"}
+        noticed.until(to.RemoveTarget, LED_BY_B).result(report(StepOutcome.REFUSED_BY_ETCD, LED_BY_B))
+        noticed.until(to.Wait, LED_BY_B).result()
+    assert noticed.ids() == ["run-1-blocked-RefusedByEtcd-1", "run-1-blocked-RefusedByEtcd-2"]
+    assert {notice.reason for notice in noticed.notices} == {"RefusedByEtcd"}
 
 
 def test_wish_for_an_approval_and_the_end_are_told() -> None:
     """And the approval itself is nothing that anybody has to be told."""
-    told = Told(require_approval=True, reason="see http://10.0.0.9:8080/ticket").until(to.Wait, LED_BY_B)
-    told.state = told.state.changed(approval=Approval(by="ann"))
-    told.result().until(to.RemoveTarget, LED_BY_B)
-    told.state = ending.cancelled(told.state.changed(in_flight=False))
-    told.until(to.Cancel, LED_BY_B)
-    assert told.ids() == ["run-1-approval-wanted-1", "run-1-ended-cancelled-1"]
-    wanted, ended = told.notices
-    assert wanted.next[0] == "etcd-handoff approve node0 -c prod"
-    assert wanted.asked_because == "see ..."
+    noticed = NoticedRemoval(require_approval=True, reason="see http://10.0.0.9:8080/ticket").until(to.Wait, LED_BY_B)
+    noticed.state = noticed.state.changed(approval=Approval(by="ann"))
+    noticed.result().until(to.RemoveTarget, LED_BY_B)
+    noticed.state = ending.cancelled(noticed.state.changed(in_flight=False))
+    noticed.until(to.Cancel, LED_BY_B)
+    assert noticed.ids() == ["run-1-approval-wanted-1", "run-1-ended-cancelled-1"]
+    proposal, ended = noticed.notices
+    assert proposal.next[0] == "etcd-handoff approve node0 -c prod"
+    assert proposal.asked_because == "see ..."
     assert (ended.outcome, ended.next) == ("cancelled", ("etcd-handoff history node0 -c prod",))
 
 
 def test_wish_for_an_approval_has_the_plan() -> None:
     """Whoever approves it reads what they approve; nothing follows while a member is down, nor after the end."""
-    told = Told(require_approval=True).until(to.Wait, cluster(member(A), member(B), member(C)))
-    (wanted,) = told.notices
-    assert [line.partition(" ")[0] for line in wanted.plan] == ["hand", "wait", "remove", "record"]
-    assert cloud_event(wanted)["data"]["plan"] == list(wanted.plan)
-    cancelled = Told(require_approval=True).until(to.Wait, LED_BY_B)
+    noticed = NoticedRemoval(require_approval=True).until(to.Wait, cluster(member(A), member(B), member(C)))
+    (proposal,) = noticed.notices
+    assert [line.partition(" ")[0] for line in proposal.plan] == ["hand", "wait", "remove", "record"]
+    assert cloud_event(proposal)["data"]["plan"] == list(proposal.plan)
+    cancelled = NoticedRemoval(require_approval=True).until(to.Wait, LED_BY_B)
     cancelled.state = ending.cancelled(cancelled.state)
     cancelled.until(to.Cancel, LED_BY_B)
-    told.state = told.state.changed(approval=Approval(by="ann"))
-    told.result().until(to.Wait, cluster(member(A), hangs(B), down(C)))
-    later = (told.notices[-1], cancelled.notices[-1])
+    noticed.state = noticed.state.changed(approval=Approval(by="ann"))
+    noticed.result().until(to.Wait, cluster(member(A), hangs(B), down(C)))
+    later = (noticed.notices[-1], cancelled.notices[-1])
     assert [(notice.event, notice.plan) for notice in later] == [("blocked", ()), ("ended", ())]
 
 
 def test_plan_names_no_address() -> None:
     """As no text of an event does."""
-    told = Told(require_approval=True).until(to.Wait, LED_BY_B)
-    told.state = told.state.changed(planned=("add node4 at http://10.0.0.4:2380",), noticed=Noticed())
-    _, notice = noticing.due(told.state, told.command, "etcd-remove/prod/node0")
+    noticed = NoticedRemoval(require_approval=True).until(to.Wait, LED_BY_B)
+    noticed.state = noticed.state.changed(planned=("add node4 at http://10.0.0.4:2380",), noticed=Noticed())
+    _, notice = noticing.due(noticed.state, noticed.command, "etcd-remove/prod/node0")
     assert notice is not None
     assert notice.plan == ("add node4 at ...",)
 
 
 def test_removal_that_gives_up_tells_how_it_has_ended() -> None:
     """By the failure's type."""
-    told = Told(blocked_timeout_seconds=0).until(to.Fail, RISKY)
-    assert [(notice.event, notice.outcome) for notice in told.notices] == [("ended", "BlockedTooLong")]
+    noticed = NoticedRemoval(blocked_timeout_seconds=0).until(to.Fail, RISKY)
+    assert [(notice.event, notice.outcome) for notice in noticed.notices] == [("ended", "BlockedTooLong")]
 
 
 @pytest.mark.parametrize(("notifies", "ids"), [((), []), (("ended",), ["run-1-ended-BlockedTooLong-1"])])
 def test_only_what_is_wanted_is_told(notifies: tuple[str, ...], ids: list[str]) -> None:
     """A worker without a webhook, as all were before there were any, orders nothing more than it did."""
-    assert Told(notifies, blocked_timeout_seconds=3).until(to.Fail, RISKY).ids() == ids
+    assert NoticedRemoval(notifies, blocked_timeout_seconds=3).until(to.Fail, RISKY).ids() == ids
 
 
 def test_dry_run_is_told_to_nobody() -> None:
     """It changes nothing, and whoever started it reads the answer."""
-    assert Told(dry_run=True).until(to.Finish, LED_BY_B).ids() == []
+    assert NoticedRemoval(dry_run=True).until(to.Finish, LED_BY_B).ids() == []
 
 
 def test_next_run_knows_what_was_told() -> None:
     """A wait of days goes on as a new run, and a part of a larger change goes on from the part before."""
-    told = Told().until(to.Wait, RISKY)
-    carried = HandedOn.model_validate_json(told.state.model_dump_json())
-    assert (carried.origin, carried.noticed) == ("run-1", told.state.noticed)
+    noticed = NoticedRemoval().until(to.Wait, RISKY)
+    carried = HandedOn.model_validate_json(noticed.state.model_dump_json())
+    assert (carried.origin, carried.noticed) == ("run-1", noticed.state.noticed)
     assert {"origin", "noticed"} <= parts.SHARED
 
 
 def test_event_is_a_cloud_event_without_addresses() -> None:
     """With the attributes that CloudEvents 1.0 demands; texts name no address."""
-    told = Told().until(to.Wait, RISKY)
-    told.state = told.state.showing(HandoffState.BLOCKED, "node1 at https://10.0.0.1:2379 is silent", "10.0.0.2:2380")
-    told.state = told.state.changed(noticed=told.state.noticed.model_copy(update={"last": ""}))
-    _, notice = noticing.due(told.state, told.command, "etcd-remove/prod/node 0")
+    noticed = NoticedRemoval().until(to.Wait, RISKY)
+    noticed.state = noticed.state.showing(
+        HandoffState.BLOCKED, "node1 at https://10.0.0.1:2379 is silent", "10.0.0.2:2380"
+    )
+    noticed.state = noticed.state.changed(noticed=noticed.state.noticed.model_copy(update={"last": ""}))
+    _, notice = noticing.due(noticed.state, noticed.command, "etcd-remove/prod/node 0")
     assert notice is not None
     event = cloud_event(notice)
     assert {name: event[name] for name in ("specversion", "id", "type", "source", "subject")} == {
@@ -200,14 +202,18 @@ def test_event_is_a_cloud_event_without_addresses() -> None:
 def test_id_says_what_the_event_does() -> None:
     """A reset counts anew: an end like the one before has its ID, another end and another trouble have their own."""
 
-    def ended(told: Told) -> list[str]:
-        told.state = ending.cancelled(told.state.changed(in_flight=False))
-        return told.until(to.Cancel, LED_BY_B).ids()
+    def ended(noticed: NoticedRemoval) -> list[str]:
+        noticed.state = ending.cancelled(noticed.state.changed(in_flight=False))
+        return noticed.until(to.Cancel, LED_BY_B).ids()
 
-    failed = Told(blocked_timeout_seconds=0).until(to.Fail, RISKY).ids()
-    assert failed == Told(blocked_timeout_seconds=0).until(to.Fail, RISKY).ids() == ["run-1-ended-BlockedTooLong-1"]
-    assert ended(Told().until(to.RemoveTarget, LED_BY_B)) == ["run-1-ended-cancelled-1"]
-    assert Told().until(to.Wait, RISKY).ids() != Told().until(to.Wait, NO_LEADER).ids()
+    failed = NoticedRemoval(blocked_timeout_seconds=0).until(to.Fail, RISKY).ids()
+    assert (
+        failed
+        == NoticedRemoval(blocked_timeout_seconds=0).until(to.Fail, RISKY).ids()
+        == ["run-1-ended-BlockedTooLong-1"]
+    )
+    assert ended(NoticedRemoval().until(to.RemoveTarget, LED_BY_B)) == ["run-1-ended-cancelled-1"]
+    assert NoticedRemoval().until(to.Wait, RISKY).ids() != NoticedRemoval().until(to.Wait, NO_LEADER).ids()
 
 
 def test_learner_that_needs_somebody_is_told_once() -> None:
@@ -216,14 +222,14 @@ def test_learner_that_needs_somebody_is_told_once() -> None:
     traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
     addition.state = addition.state.changed(traits=traits, origin="run-1")
     away = with_it(reachable=False)
-    told = []
+    reasons = []
     views = [(UNSTARTED, 1.0), (away, 1.0), (away, 1.0), (LAGS, 1.0), (LAGS, 61.0), (LAGS, 1.0), (LAGS, 1.0)]
     for view, seconds in views:
         addition.next(AwaitSync)
         addition.state, notice = noticing.due(addition.state, addition.command, "etcd-add/prod/node3")
-        told += [notice.reason] if notice is not None else []
+        reasons += [notice.reason] if notice is not None else []
         addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=seconds)
-    assert told == ["LearnerNotStarted", "LearnerUnreachable", "LearnerStalls"]
+    assert reasons == ["LearnerNotStarted", "LearnerUnreachable", "LearnerStalls"]
 
 
 def test_learner_that_catches_up_is_no_trouble() -> None:
@@ -238,11 +244,11 @@ def test_learner_that_catches_up_is_no_trouble() -> None:
 def test_member_is_told_as_somebody_has_named_it() -> None:
     """docs/reference.md says so: what looks like an address is masked in texts alone."""
     address = "10.0.0.3:2380"
-    told = Told(member=address, reason=f"disk of {address}")
+    noticed = NoticedRemoval(member=address, reason=f"disk of {address}")
     traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
-    told.state = ending.cancelled(told.state.changed(traits=traits))
-    told.until(to.Cancel, LED_BY_B)
-    (notice,) = told.notices
+    noticed.state = ending.cancelled(noticed.state.changed(traits=traits))
+    noticed.until(to.Cancel, LED_BY_B)
+    (notice,) = noticed.notices
     assert (notice.member, notice.workflow_id) == (address, f"etcd-remove/prod/{address}")
     assert notice.next == (f"etcd-handoff history {address} -c prod",)
     assert notice.asked_because == "disk of ..."

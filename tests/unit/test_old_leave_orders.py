@@ -74,13 +74,13 @@ def gateways_to(fake: FakeKubernetes, kubernetes: dict[str, Any]) -> FakeGateway
 async def sync(fake: FakeKubernetes, kubernetes: dict[str, Any] = K0S) -> SyncMembersResult:
     """What the watcher's correction answers."""
     digests = {r["metadata"]["name"]: to_member_resource(r).status_digest for r in fake.resources.values()}
-    asked = SyncMembersInput(cluster="prod", status_digests=digests, view=REJOINED)
+    question = SyncMembersInput(cluster="prod", status_digests=digests, view=REJOINED)
     activities = EtcdMemberActivities(gateways_to(fake, kubernetes))
-    answer: SyncMembersResult = await ActivityEnvironment().run(activities.sync_members, asked)
+    answer: SyncMembersResult = await ActivityEnvironment().run(activities.sync_members, question)
     return answer
 
 
-def said(fake: FakeKubernetes) -> tuple[str, str, bool]:
+def shown(fake: FakeKubernetes) -> tuple[str, str, bool]:
     """What the EtcdMember says: the member, whether it has joined, whether it asks to leave."""
     one = fake.resources["node2"]
     return member_id_of(one), joined_condition(one), asks_to_leave(one)
@@ -91,7 +91,7 @@ async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_old_membe
     """The flag goes first, then the EtcdMember says who is there."""
     fake = K0s(node2(), meanwhile=meanwhile)
     synced = await sync(fake)
-    assert (fake.removed, said(fake)) == ([], (D, "True", False))
+    assert (fake.removed, shown(fake)) == ([], (D, "True", False))
     assert (len(synced.repairs), synced.note, fake.resources["node2"]["status"]["message"]) == (1, "", MESSAGE_JOINED)
 
 
@@ -100,7 +100,7 @@ async def test_flag_that_may_not_be_cleared_leaves_the_etcdmember_as_it_is() -> 
     fake = K0s(node2())
     fake.write_errors["node2"] = KubernetesPermissionError("403: x")
     synced = await sync(fake)
-    assert (fake.removed, said(fake)) == ([], (C, "False", True))
+    assert (fake.removed, shown(fake)) == ([], (C, "False", True))
     assert synced.note == "EtcdMember node2 could not be corrected: 403: x"
 
 
@@ -113,7 +113,7 @@ async def test_flag_that_was_set_once_the_member_was_out_is_cleared_where_it_is_
     one["metadata"]["managedFields"] = [written]
     fake = K0s(one)
     await sync(fake)
-    assert said(fake) == (D, "True", not ours)
+    assert shown(fake) == (D, "True", not ours)
     assert bool(fake.removed) is not ours
 
 
@@ -121,14 +121,14 @@ async def test_order_about_the_member_itself_stands() -> None:
     """It is k0s's to follow; what else is wrong is corrected."""
     fake = K0s(node2(D, joined="Unknown"))
     await sync(fake)
-    assert said(fake) == (D, "True", True)
+    assert shown(fake) == (D, "True", True)
 
 
 async def test_where_k0s_does_not_work_the_flag_is_left_to_whoever_has_set_it() -> None:
     """The reconciler knows that it is an old order, and says so."""
     fake = FakeKubernetes(node2())
     await sync(fake, {"kubeconfig": "admin.conf"})
-    assert said(fake) == (D, "True", True)
+    assert shown(fake) == (D, "True", True)
 
 
 async def test_addition_clears_the_flag_of_the_old_member_before_it_records() -> None:
@@ -140,4 +140,4 @@ async def test_addition_clears_the_flag_of_the_old_member_before_it_records() ->
     gateways = gateways_to(fake, K0S)
     recorded = await ActivityEnvironment().run(KubernetesActivities(gateways, "node0").update_status, record)
     await gateways.close()
-    assert (recorded.recorded, fake.removed, said(fake)) == (True, [], (D, "True", False))
+    assert (recorded.recorded, fake.removed, shown(fake)) == (True, [], (D, "True", False))

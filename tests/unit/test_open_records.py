@@ -105,9 +105,9 @@ async def test_record_is_told_with_whose_it_is_since_when_and_what_it_waits_for(
     ]
     report = StatusReport("demo", None, None, shown, {"etcd": "no answer"})
     assert f"  what it waits for (attempt 7): {NO_ANSWER}" in status_lines(report)
-    (told,) = json.loads(json.dumps(as_printed(StatusOutput, status_object(report))["records"]))
-    assert (told["member"], told["member_id"], told["waiting_for"]) == ("node1", "d61c4effa182ed25", NO_ANSWER)
-    assert told["next"] == ["to find what keeps it: etcd-handoff doctor -c demo"]
+    (record,) = json.loads(json.dumps(as_printed(StatusOutput, status_object(report))["records"]))
+    assert (record["member"], record["member_id"], record["waiting_for"]) == ("node1", "d61c4effa182ed25", NO_ANSWER)
+    assert record["next"] == ["to find what keeps it: etcd-handoff doctor -c demo"]
 
 
 @pytest.mark.parametrize(

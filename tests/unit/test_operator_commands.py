@@ -61,11 +61,11 @@ class OneEvent:
 
     def __init__(self, name: str | None) -> None:
         self._name = name
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
     def get_workflow_handle(self, workflow_id: str, *, run_id: str) -> OneEvent:
         """A handle, which is this too."""
-        self.asked.append(f"{workflow_id} {run_id}")
+        self.requested.append(f"{workflow_id} {run_id}")
         return self
 
     async def fetch_history_events(self, *, page_size: int) -> AsyncIterator[HistoryEvent]:
@@ -86,7 +86,7 @@ async def test_replacement_is_found_by_the_member_that_joins(joins: str | None, 
     runs = [operation(), replacement, operation("etcd-apply/prod")]
     about = await replacements_by(cast("Client", client), runs, "node4 ")
     assert about == ([replacement] if found else [])
-    assert client.asked == ["etcd-replace/prod/node2 r2"]
+    assert client.requested == ["etcd-replace/prod/node2 r2"]
 
 
 # --- which operation is meant ---------------------------------------------------------------------------------

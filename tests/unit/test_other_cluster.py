@@ -16,14 +16,14 @@ from etcd_handoff.reconciler.member_resources import WatchMembersInput, WatchMem
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.test_set_leave import OURS, gateways_to, resource
 
-MEANT: Final = "cdf818194e3a8c32"
+CLUSTER_ID: Final = "cdf818194e3a8c32"
 RECORD: Final = UpdateStatusInput(
-    cluster="prod", cluster_id=MEANT, member_name="node1", member_id=OURS, joined=False, message="removed"
+    cluster="prod", cluster_id=CLUSTER_ID, member_name="node1", member_id=OURS, joined=False, message="removed"
 )
-LEAVE: Final = LeaveInput(cluster="prod", cluster_id=MEANT, member_name="node1", member_id=OURS)
+LEAVE: Final = LeaveInput(cluster="prod", cluster_id=CLUSTER_ID, member_name="node1", member_id=OURS)
 QUESTIONS: Final[dict[str, Any]] = {
     "update_status": RECORD,
-    "find_resource": FindResourceInput(cluster="prod", cluster_id=MEANT, member="node1"),
+    "find_resource": FindResourceInput(cluster="prod", cluster_id=CLUSTER_ID, member="node1"),
     "request_leave": LEAVE,
     "read_leave": LEAVE,
 }
@@ -34,7 +34,7 @@ async def answer(name: str, reached: str) -> Any:
     gateways = gateways_to(FakeKubernetes(resource(member_id="d1")))
 
     async def elsewhere(cluster: str, cluster_id: str) -> None:
-        assert (cluster, cluster_id) == ("prod", MEANT)
+        assert (cluster, cluster_id) == ("prod", CLUSTER_ID)
         if reached != cluster_id:
             text = "another cluster"
             raise ApplicationError(text, type=STEP_FAILS)
@@ -56,14 +56,14 @@ async def test_what_is_missing_in_another_cluster_is_left_to_another_worker(name
 @pytest.mark.parametrize("name", list(QUESTIONS))
 async def test_what_is_missing_in_its_own_cluster_is_missing(name: str) -> None:
     """The same question, on a worker of the cluster that is meant."""
-    told = await answer(name, MEANT)
+    result = await answer(name, CLUSTER_ID)
     match name:
         case "update_status":
-            assert (told.recorded, told.note) == (False, "there is no EtcdMember for node1")
+            assert (result.recorded, result.note) == (False, "there is no EtcdMember for node1")
         case "find_resource":
-            assert (told.member_id, told.step.note) == ("", "there is no such EtcdMember")
+            assert (result.member_id, result.step.note) == ("", "there is no such EtcdMember")
         case _:
-            assert "there is no EtcdMember for node1" in getattr(told, "step", told).note
+            assert "there is no EtcdMember for node1" in getattr(result, "step", result).note
 
 
 # --- the watcher ------------------------------------------------------------------------------------------------------
@@ -77,25 +77,25 @@ async def test_watch_tells_which_cluster_the_node_belongs_to() -> None:
         return {"prod": "another"}[cluster]
 
     watch = EtcdMemberActivities(gateways, reached=reached).watch_members
-    told = await ActivityEnvironment().run(watch, WatchMembersInput(cluster="prod", seconds=0.1))
+    result = await ActivityEnvironment().run(watch, WatchMembersInput(cluster="prod", seconds=0.1))
     await gateways.close()
-    assert ([r.name for r in told.resources], told.reached) == (["node2"], "another")
-    assert told.digest == told.model_copy(update={"reached": ""}).digest
+    assert ([r.name for r in result.resources], result.reached) == (["node2"], "another")
+    assert result.digest == result.model_copy(update={"reached": ""}).digest
 
 
 @pytest.mark.parametrize(
-    ("meant", "reached", "listed", "elsewhere"),
+    ("own", "reached", "listed", "elsewhere"),
     [
-        (MEANT, "another", "", True),
-        (MEANT, "another", MEANT, True),
-        (MEANT, "another", "another", False),
-        (MEANT, MEANT, "", False),
-        (MEANT, "", "", False),
+        (CLUSTER_ID, "another", "", True),
+        (CLUSTER_ID, "another", CLUSTER_ID, True),
+        (CLUSTER_ID, "another", "another", False),
+        (CLUSTER_ID, CLUSTER_ID, "", False),
+        (CLUSTER_ID, "", "", False),
         ("", "another", "", False),
     ],
 )
 def test_nodes_that_are_all_another_cluster_are_judged_as_any_other(
-    meant: str, reached: str, listed: str, *, elsewhere: bool
+    own: str, reached: str, listed: str, *, elsewhere: bool
 ) -> None:
     """Somebody may confirm that this is the right cluster now."""
-    assert WatchMembersResult(reached=reached).was_read_elsewhere(meant, listed) is elsewhere
+    assert WatchMembersResult(reached=reached).was_read_elsewhere(own, listed) is elsewhere

@@ -41,15 +41,15 @@ def test_older_runs_take_part_in_what_there_was(monkeypatch: pytest.MonkeyPatch)
 
 def test_run_asks_for_all_in_its_first_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """What it asks for first while a local activity runs may be missed by its replay."""
-    asked: list[str] = []
+    names: list[str] = []
 
     def patched(name: str) -> bool:
-        asked.append(name)
+        names.append(name)
         return False
 
     monkeypatch.setattr(workflow, "patched", patched)
     patches.begin()
-    assert asked == [
+    assert names == [
         patches.PUT_OFF_ENDS,
         patches.ADDITION_RECORDS,
         patches.AT_START_2,

@@ -165,8 +165,8 @@ def test_held_removal_of_a_member_that_left_meanwhile_ends_well() -> None:
 def answer(command: object, drive: Drive, *, led_by_target: bool) -> object:
     """What each step of a removal comes to when nothing goes wrong; leadership moves when it is asked to."""
     moved = "AwaitNewLeader" in drive.taken
-    wanted = isinstance(command, to.AskQueue) and command.waits
-    turn = QueuePosition(granted=wanted, chain_id="chain", request=drive.state.turn_request)
+    granted = isinstance(command, to.AskQueue) and command.waits
+    turn = QueuePosition(granted=granted, chain_id="chain", request=drive.state.turn_request)
     recorded = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
     answers: dict[type, object] = {
         to.Observe: report(StepOutcome.OBSERVED, LED_BY_A if led_by_target and not moved else LED_BY_B),

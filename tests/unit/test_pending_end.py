@@ -81,10 +81,10 @@ def test_cancelled_removal_of_a_member_that_somebody_else_has_removed_records_th
 def test_record_of_a_proposed_removal_that_cannot_be_written_goes_on(last_look: StepResult | StepFailure) -> None:
     """The removal fails after a minute, and its failure names the workflow that goes on."""
     removal = ended(last_look)
-    asked = 0.0
-    while asked < time_limits.OPERATION.record_at_least_seconds:
+    seconds = 0.0
+    while seconds < time_limits.OPERATION.record_at_least_seconds:
         command = removal.next(to.WriteStatus)
-        asked += command.most_seconds
+        seconds += command.most_seconds
         removal.result(FAILED, after=command.most_seconds)
     handed = removal.next(to.HandRecordOver)
     assert handed.record == command.ask.model_copy(update={"late": False})

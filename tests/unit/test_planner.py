@@ -210,7 +210,7 @@ def test_learners_do_not_make_a_quorum() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "leaders",
     [
         pytest.param([(None, 8), (None, 8), (None, 8)], id="nobody-names-one"),
         pytest.param([(A, 7), (B, 8), (None, 8)], id="each-says-something-else"),
@@ -218,9 +218,9 @@ def test_learners_do_not_make_a_quorum() -> None:
         pytest.param([(D, 7), (D, 7), (D, 7)], id="a-member-that-is-not-listed"),
     ],
 )
-def test_voters_without_an_agreed_leader_block(said: list[tuple[str | None, int]]) -> None:
+def test_voters_without_an_agreed_leader_block(leaders: list[tuple[str | None, int]]) -> None:
     """A leader counts when a majority of the voters names the same listed one at the same term."""
-    members = [member(m, leader=leader, term=term) for m, (leader, term) in zip((A, B, C), said, strict=True)]
+    members = [member(m, leader=leader, term=term) for m, (leader, term) in zip((A, B, C), leaders, strict=True)]
     for target in (A, B, C):
         blocked(leave(target, *members), Reason.NO_LEADER)
 

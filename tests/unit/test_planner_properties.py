@@ -169,9 +169,9 @@ class World:
     def after(self, decision: Decision) -> set[World]:
         """All that a step can leave behind: done, lost, lost and told so, done though told to be lost."""
         if isinstance(decision, Transfer):
-            told = self.avoid | {decision.transferee_id}
+            avoided = self.avoid | {decision.transferee_id}
             led = replace(self, leader=decision.transferee_id)
-            return {self, led, replace(self, avoid=told), replace(led, avoid=told)}
+            return {self, led, replace(self, avoid=avoided), replace(led, avoid=avoided)}
         if isinstance(decision, Remove):
             return {self, replace(self, members=tuple(m for m in self.members if m[0] != self.target))}
         return set()

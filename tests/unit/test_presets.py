@@ -252,7 +252,7 @@ def test_data_directory_is_found_from_where_the_command_runs(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["--k0s", "--config", "f.toml"], '--k0s and --config: give one of them; in the file, preset = "k0s" does the'),
         (["--data-dir", "/x"], "--data-dir goes with one of --k0s, --kubeadm, --k3s, --rke2"),
@@ -262,11 +262,11 @@ def test_data_directory_is_found_from_where_the_command_runs(
 )
 @pytest.mark.parametrize("command", [["worker"], ["plan", "node0"]])
 def test_options_that_contradict_each_other_end_with_2(
-    command: list[str], arguments: list[str], said: str, served: list[Served], capsys: pytest.CaptureFixture[str]
+    command: list[str], arguments: list[str], words: str, served: list[Served], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The message says which of them to leave out; nothing is started."""
     assert cli.run([*command, *arguments]) == 2
-    assert said in capsys.readouterr().err
+    assert words in capsys.readouterr().err
     assert not served
 
 
@@ -283,7 +283,7 @@ def test_commands_read_a_controller_too(layout: Layout, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("lines", "said"),
+    ("lines", "words"),
     [
         ('preset = "k9s"', "clusters.prod.preset: Input should be 'k0s', 'kubeadm', 'k3s' or 'rke2'"),
         ('data_dir = "/x"', "data_dir is given without preset; name the distribution, or leave data_dir out"),
@@ -300,14 +300,14 @@ def test_commands_read_a_controller_too(layout: Layout, monkeypatch: pytest.Monk
         ),
     ],
 )
-def test_wrong_key_is_named(tmp_path: Path, lines: str, said: str) -> None:
+def test_wrong_key_is_named(tmp_path: Path, lines: str, words: str) -> None:
     """A line that says what would be right."""
     file = tmp_path / "etcd-handoff.toml"
     etcd = "" if "preset" in lines else '[clusters.prod.etcd]\nendpoints = ["https://10.0.0.1:2379"]\n'
     file.write_text(f"[clusters.prod]\n{lines}\n{etcd}")
     with pytest.raises(ConfigError) as caught:
         load_config(file)
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_cluster_needs_a_name_that_workflows_take(layout: Layout) -> None:
@@ -339,8 +339,8 @@ def test_command_that_reads_the_cluster_names_what_is_missing(
     """The data directory first, then the file; not what a client library makes of its absence."""
     for folder, missing in ((tmp_path / "none", tmp_path / "none"), (tmp_path, tmp_path / layout.ca)):
         assert cli.run([*command, f"--{layout.preset}", "--data-dir", str(folder)]) == 2
-        said = capsys.readouterr().err
-        assert said.startswith(f"{missing} is missing; run as root, on a {layout.preset} controller")
+        errors = capsys.readouterr().err
+        assert errors.startswith(f"{missing} is missing; run as root, on a {layout.preset} controller")
 
 
 @pytest.mark.parametrize("layout", [each for each in LAYOUTS if each.preset in ("k3s", "rke2")], indirect=True)

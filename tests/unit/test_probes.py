@@ -47,7 +47,7 @@ class Clock:
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
-async def asked(readiness: Readiness, temporal: Any, *, may_describe: bool = True) -> Verdict:
+async def verdict(readiness: Readiness, temporal: Any, *, may_describe: bool = True) -> Verdict:
     """Whether it is ready after one more question to Temporal."""
     await readiness._ask(temporal, may_describe=may_describe)
     return readiness.ready()
@@ -57,17 +57,17 @@ async def test_worker_without_temporal_for_minutes_is_alive_and_not_ready(monkey
     """The reason says since when and why, without an address; and it is ready again at the first answer."""
     clock, temporal, readiness = Clock(monkeypatch), Temporal(), Readiness(None)
     assert not readiness.ready().good
-    assert (await asked(readiness, temporal)).good
+    assert (await verdict(readiness, temporal)).good
     temporal.fails = RPCError("tcp connect error to 10.0.0.9:7233", RPCStatusCode.UNAVAILABLE, b"")
     clock.now += 14
-    assert (await asked(readiness, temporal)).good, "a hiccup is none"
+    assert (await verdict(readiness, temporal)).good, "a hiccup is none"
     clock.now += 166
     text = "not ready: Temporal has not answered for 180 s: UNAVAILABLE: tcp connect error to ..."
     readiness._turned = clock.now
-    assert await asked(readiness, temporal) == Verdict(good=False, text=text)
+    assert await verdict(readiness, temporal) == Verdict(good=False, text=text)
     assert readiness.alive() == Verdict(good=True, text=f"alive; {text}")
     temporal.fails = None
-    assert (await asked(readiness, temporal)).good
+    assert (await verdict(readiness, temporal)).good
 
 
 async def test_worker_that_is_stuck_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +94,7 @@ async def test_refusal_counts_where_it_is_news(code: RPCStatusCode, good: bool, 
     """A busy server answers; credentials that never could describe the namespace tell nothing."""
     temporal, readiness = Temporal(), Readiness(None)
     temporal.fails = RPCError("no", code, b"")
-    assert (await asked(readiness, temporal, may_describe=may_describe)).good is good
+    assert (await verdict(readiness, temporal, may_describe=may_describe)).good is good
 
 
 async def test_addresses_answer_with_the_reason() -> None:

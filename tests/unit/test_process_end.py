@@ -19,7 +19,7 @@ from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster
 from tests.unit.changes import RECORDED, adds, looks, membership, node, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
-from tests.unit.test_addition_process import told
+from tests.unit.test_addition_process import process_result
 from tests.unit.test_removal_loop import Drive, begin, report, step
 from tests.unit.test_replaced_member import REMEMBERED
 from tests.unit.test_replacement_loop import DEAD, FOUR, WITHOUT_IT, ends
@@ -48,18 +48,18 @@ LEFT_ALONE = did(StepOutcome.FAILED, ANOTHERS, error=ANOTHERS, left_alone=True)
 
 def started() -> Drive:
     """An addition whose learner its node's worker has started, and that was cancelled then."""
-    addition = adding().do(PreflightMember, told(facts=True))
+    addition = adding().do(PreflightMember, process_result(facts=True))
     addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
-    gives_turn_up(addition.do(StartMember, told(changed=True))).next(AwaitSync)
+    gives_turn_up(addition.do(StartMember, process_result(changed=True))).next(AwaitSync)
     return cancelled(addition).do(to.Observe, observed(UNSTARTED))
 
 
 @pytest.mark.parametrize(("attempts", "needs_data"), [(1, True), (2, False)])
 def test_etcd_that_ran_already_is_stopped_only_on_the_learners_data(attempts: int, *, needs_data: bool) -> None:
     """It may be somebody else's; but a second attempt may find what the first one has started."""
-    addition = adding().do(PreflightMember, told(facts=True))
+    addition = adding().do(PreflightMember, process_result(facts=True))
     addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
-    ran = told(changed=False)
+    ran = process_result(changed=False)
     ran = ran.model_copy(update={"step": ran.step.model_copy(update={"attempts": attempts})})
     gives_turn_up(addition.do(StartMember, ran)).next(AwaitSync)
     addition = cancelled(addition).do(to.Observe, observed(UNSTARTED))
@@ -75,8 +75,8 @@ def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> No
     addition.result(STOPPED)
     assert addition.next(ArchiveMember).ask.member_id == D
     addition.result(ARCHIVED).next(to.Cancel)
-    said = f"its learner {D} is out again; on node3: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
-    assert said in addition.state.doing
+    note = f"its learner {D} is out again; on node3: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+    assert note in addition.state.doing
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_learner_that_is_not_out_is_not_stopped() -> None:
 
 def test_node_without_a_command_is_not_asked_again() -> None:
     """A person has started etcd there, and stops it."""
-    addition = adding().do(PreflightMember, told(command=False))
+    addition = adding().do(PreflightMember, process_result(command=False))
     addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     gives_turn_up(addition).next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED))
@@ -201,8 +201,8 @@ def test_nobody_is_told_to_stop_another_member_on_that_node(answers: list[Any], 
         change.do(kind, answer)
     looks(change, nodes(0, 1, 3))
     looks(records(change, 3, joined=True), nodes(0, 1, 3))
-    told = ends(change).parts[0].process
-    assert told == f"{done}: {ANOTHERS}. If the etcd of node2 ({C}) still runs somewhere, stop that one"
+    process = ends(change).parts[0].process
+    assert process == f"{done}: {ANOTHERS}. If the etcd of node2 ({C}) still runs somewhere, stop that one"
 
 
 def test_answer_of_an_older_worker_can_be_read() -> None:

@@ -309,8 +309,8 @@ async def test_what_was_read_on_a_node_of_another_cluster_takes_no_order_back(
     async def watch() -> WatchMembersResult:
         return alone
 
-    async def look(_: str, meant: str) -> Any:
-        assert meant == VIEW.cluster_id
+    async def look(_: str, cluster_id: str) -> Any:
+        assert cluster_id == VIEW.cluster_id
         return SimpleNamespace(view=VIEW.model_copy(update={"cluster_id": listed}))
 
     async def tell(*_: object) -> None:

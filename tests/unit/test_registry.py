@@ -49,13 +49,13 @@ def test_every_call_of_an_activity_says_in_the_timeline_what_it_is_for() -> None
 
 
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("question", "says"),
     [
         (AskQueue(waits=True, wakes=False), "ask the queue of the cluster for the turn"),
         (AskQueue(waits=False, wakes=True), "give the turn back to the queue"),
         (AskQueue(waits=False, wakes=False, news=True), "tell the queue of the cluster that an approval is awaited"),
     ],
 )
-def test_timeline_tells_what_the_queue_is_asked(asked: AskQueue, says: str) -> None:
+def test_timeline_tells_what_the_queue_is_asked(question: AskQueue, says: str) -> None:
     """The activity is the same one, and its name says only that it is about turns."""
-    assert asked.summary == says
+    assert question.summary == says

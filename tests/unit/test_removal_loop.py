@@ -211,8 +211,8 @@ def test_removal_that_nobody_has_taken_was_not_proposed(*, tried: bool, pending:
 def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
     """The queue is told, the pause can be taken over by a new run, and everybody gets the full time to answer."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
-    asked = removal.next(to.AskQueue)
-    assert (asked.waits, asked.wakes) == (False, True)
+    request = removal.next(to.AskQueue)
+    assert (request.waits, request.wakes) == (False, True)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     pause = removal.next(to.Wait)
     assert (pause.until, pause.resumable, pause.seconds) == (Until.RECHECK, True, 0.25)
@@ -373,8 +373,8 @@ def test_status_that_nobody_takes_is_tried_in_longer_calls_with_the_turn_given_b
     first = removal.next(to.WriteStatus)
     assert (first.most_seconds, first.resumable) == (time_limits.OPERATION.record_first_call_seconds, False)
     removal.result(FAILED, after=time_limits.OPERATION.record_first_call_seconds)
-    asked = removal.next(to.AskQueue)
-    assert (asked.waits, asked.wakes) == (False, False)
+    request = removal.next(to.AskQueue)
+    assert (request.waits, request.wakes) == (False, False)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False)))
     second = removal.next(to.WriteStatus)
     assert (second.most_seconds, second.resumable) == (time_limits.OPERATION.record_call_seconds, True)

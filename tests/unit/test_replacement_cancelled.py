@@ -27,7 +27,7 @@ from tests.unit.changes import (
     replacement,
     unstarted,
 )
-from tests.unit.test_addition_process import told
+from tests.unit.test_addition_process import process_result
 from tests.unit.test_process_end import did
 from tests.unit.test_removal_loop import Drive, report
 from tests.unit.test_replacement_loop import DEAD, FOUR, THREE, WITHOUT_IT, ends, removes_leader
@@ -74,10 +74,10 @@ def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None
 
 def put_off_on_a_node_with_a_command() -> tuple[Drive, ClusterView]:
     """The same; the new member's etcd was started by its node, and has not joined yet."""
-    change = looks(replacement(), THREE).turn().do(PreflightMember, told(facts=True))
+    change = looks(replacement(), THREE).turn().do(PreflightMember, process_result(facts=True))
     waiting = cluster(*THREE.members, unstarted(3))
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=D, proposed=True))
-    gives_turn_up(change.do(StartMember, told(changed=True)))
+    gives_turn_up(change.do(StartMember, process_result(changed=True)))
     view = cluster(*DEAD.members, unstarted(3))
     looks_again(change, view)
     return change, view
@@ -114,7 +114,7 @@ def test_addition_of_a_learner_that_somebody_has_removed_can_be_cancelled() -> N
     change.turn()
     removes(change, WITHOUT_IT, 0)
     records(change, 0, joined=False)
-    looks(change, WITHOUT_IT).do(PreflightMember, told(error="etcd runs there already"))
+    looks(change, WITHOUT_IT).do(PreflightMember, process_result(error="etcd runs there already"))
     gives_turn_up(change).next(to.Wait)
     change.state = ending.cancelled(change.state)
     looks(change, WITHOUT_IT)
@@ -144,10 +144,10 @@ def test_learner_of_the_running_part_is_the_one_whose_etcd_is_stopped() -> None:
     change.turn()
     removes(change, WITHOUT_IT, 0)
     records(change, 0, joined=False)
-    looks(change, WITHOUT_IT).do(PreflightMember, told(facts=True))
+    looks(change, WITHOUT_IT).do(PreflightMember, process_result(facts=True))
     again = cluster(*WITHOUT_IT.members, unstarted(3).model_copy(update={"id": E}))
     change.do(AddTarget, report(StepOutcome.ADDED, again, added_id=E, proposed=True))
-    gives_turn_up(change.do(StartMember, told(changed=True))).next(AwaitSync)
+    gives_turn_up(change.do(StartMember, process_result(changed=True))).next(AwaitSync)
     change.state = ending.cancelled(change.state)
     looks(change, again).do(TakeLearnerOut, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
     stop = change.next(StopMember)
@@ -161,17 +161,17 @@ def test_learner_of_the_running_part_is_the_one_whose_etcd_is_stopped() -> None:
 def test_etcd_of_a_learner_that_was_put_off_and_has_a_vote_by_now_runs_on() -> None:
     """Somebody has promoted it; another part's learner is the one that leaves."""
     change = looks(membership(1, 2, 3, 4), THREE)
-    change.turn().do(PreflightMember, told(facts=True))
+    change.turn().do(PreflightMember, process_result(facts=True))
     change.do(AddTarget, report(StepOutcome.ADDED, cluster(*THREE.members, unstarted(3)), added_id=D, proposed=True))
-    gives_turn_up(change.do(StartMember, told(changed=True)))
+    gives_turn_up(change.do(StartMember, process_result(changed=True)))
     looks_again(change, cluster(*DEAD.members, unstarted(3))).turn()
     promoted = cluster(*WITHOUT_IT.members, node(3, B))
     removes(change, promoted, 0)
     records(change, 0, joined=False)
-    looks(change, promoted).do(PreflightMember, told(facts=True))
+    looks(change, promoted).do(PreflightMember, process_result(facts=True))
     waiting = cluster(*promoted.members, unstarted(4))
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=E, proposed=True))
-    gives_turn_up(change.do(StartMember, told(changed=True))).next(AwaitSync)
+    gives_turn_up(change.do(StartMember, process_result(changed=True))).next(AwaitSync)
     change.state = ending.cancelled(change.state)
     looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, promoted, proposed=True))
     assert change.next(StopMember).ask.member_id == E

@@ -20,7 +20,7 @@ NAMED = cluster(member(A), member(B), member("a0b", name="a b"), member("c0ffee"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("name", "found"),
     [
         ("node0", A),
         (A, A),
@@ -34,19 +34,19 @@ NAMED = cluster(member(A), member(B), member("a0b", name="a b"), member("c0ffee"
         ("a0b", "a0b"),
     ],
 )
-def test_member_is_found_by_name_or_id(wanted: str, found: str) -> None:
+def test_member_is_found_by_name_or_id(name: str, found: str) -> None:
     """A name as it is written; an ID in either case, with or without 0x and leading zeros."""
-    answer = resolve(NAMED, wanted)
+    answer = resolve(NAMED, name)
     assert isinstance(answer, MemberView)
     assert answer.id == found
 
 
 @pytest.mark.parametrize(
-    "wanted", ["node9", "NODE 0", "node", "1234", "0x", "0", "c0ffee0", f"0{A}0", "-c0ffee", "", " ", "9" * 5_000]
+    "name", ["node9", "NODE 0", "node", "1234", "0x", "0", "c0ffee0", f"0{A}0", "-c0ffee", "", " ", "9" * 5_000]
 )
-def test_unknown_member_is_not_found(wanted: str) -> None:
+def test_unknown_member_is_not_found(name: str) -> None:
     """Nothing is guessed, and the members that there are get named, the nameless by ID alone."""
-    answer = resolve(cluster(member(A), member("c0ffee")), wanted)
+    answer = resolve(cluster(member(A), member("c0ffee")), name)
     assert answer == NotFound((f"node0 ({A})", "c0ffee (c0ffee)"))
 
 
@@ -58,21 +58,19 @@ def test_two_members_of_one_name_are_ambiguous() -> None:
     assert resolve(view, "twin") == Ambiguous(twins)
 
 
-@pytest.mark.parametrize("wanted", ["10.0.0.2:2380", "[fd00::2]:2380"])
-def test_member_is_found_by_host_and_port_of_a_peer_url(wanted: str) -> None:
+@pytest.mark.parametrize("name", ["10.0.0.2:2380", "[fd00::2]:2380"])
+def test_member_is_found_by_host_and_port_of_a_peer_url(name: str) -> None:
     """Where name and ID of two members are each other's, the peer URL still tells them apart."""
     peers = ("http://10.0.0.2:2380", "https://[fd00::2]:2380")
-    answer = resolve(
-        cluster(member(A, name=B, peer_urls=("http://10.0.0.1:2380",)), member(B, peer_urls=peers)), wanted
-    )
+    answer = resolve(cluster(member(A, name=B, peer_urls=("http://10.0.0.1:2380",)), member(B, peer_urls=peers)), name)
     assert isinstance(answer, MemberView)
     assert answer.id == B
 
 
-@pytest.mark.parametrize("wanted", ["NODE0", "Node0", "node0 ", " node0"])
-def test_name_in_other_letter_case_is_found(wanted: str) -> None:
+@pytest.mark.parametrize("name", ["NODE0", "Node0", "node0 ", " node0"])
+def test_name_in_other_letter_case_is_found(name: str) -> None:
     """Names of EtcdMembers are lower case, and so are taken for the member's."""
-    answer = resolve(cluster(member(A), member(B)), wanted)
+    answer = resolve(cluster(member(A), member(B)), name)
     assert isinstance(answer, MemberView)
     assert answer.id == A
 

@@ -44,18 +44,18 @@ class Runs:
     """A client of a Temporal in which one operation runs.
 
     Attributes:
-        asked: Runs whose history was read.
+        requested: Runs whose history was read.
     """
 
     data_converter = data_converter
 
     def __init__(self, *given: object, error: Exception | None = None) -> None:
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self._given, self._error = given, error
 
     def get_workflow_handle(self, workflow_id: str, run_id: str) -> Any:  # noqa: ARG002
         """Its history begins with its input."""
-        self.asked.append(run_id)
+        self.requested.append(run_id)
         return SimpleNamespace(fetch_history_events=self._events)
 
     async def _events(self, page_size: int) -> AsyncGenerator[HistoryEvent]:  # noqa: ARG002
@@ -75,7 +75,7 @@ async def start(request: OperationRequest, runs: Runs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("running", "asked"),
+    ("running", "wish"),
     [
         (addition("http://a:2380"), addition("http://b:2380")),
         (addition("http://a:2380", "http://b:2380"), addition("http://a:2380")),
@@ -86,17 +86,17 @@ async def start(request: OperationRequest, runs: Runs) -> None:
     ],
 )
 async def test_operation_that_wants_something_else_is_not_attached_to(
-    running: OperationRequest, asked: OperationRequest
+    running: OperationRequest, wish: OperationRequest
 ) -> None:
     """Its end would be taken for the end of what was asked for."""
-    assert running.start_id == asked.start_id
-    with pytest.raises(RunsAlreadyError, match=f"{asked.start_id} runs already") as raised:
-        await start(asked, Runs(running))
-    assert f"`etcd-handoff cancel {asked.start_id}`" in str(raised.value)
+    assert running.start_id == wish.start_id
+    with pytest.raises(RunsAlreadyError, match=f"{wish.start_id} runs already") as raised:
+        await start(wish, Runs(running))
+    assert f"`etcd-handoff cancel {wish.start_id}`" in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("running", "asked"),
+    ("running", "wish"),
     [
         (addition("http://a:2380", "http://b:2380"), addition("http://B:2380", "http://a:2380", snapshot=True)),
         (replacement("node4"), replacement("node4")),
@@ -104,12 +104,12 @@ async def test_operation_that_wants_something_else_is_not_attached_to(
     ],
 )
 async def test_the_same_wish_in_other_words_and_with_other_options_is_attached_to(
-    running: OperationRequest, asked: OperationRequest
+    running: OperationRequest, wish: OperationRequest
 ) -> None:
     """A script that was killed is started again in the same way."""
     runs = Runs(running)
-    await start(asked, runs)
-    assert runs.asked == ["run-2"]  # the first one may be past its retention
+    await start(wish, runs)
+    assert runs.requested == ["run-2"]  # the first one may be past its retention
 
 
 @pytest.mark.parametrize(
@@ -124,4 +124,4 @@ async def test_removal_is_for_the_member_that_its_workflow_id_names() -> None:
     """So nothing is read."""
     runs = Runs(RemovalRequest(cluster="prod", member="node2"))
     await start(RemovalRequest(cluster="prod", member="node2"), runs)
-    assert runs.asked == []
+    assert runs.requested == []

@@ -23,15 +23,15 @@ def activation(starter: str = "", **updates: str) -> WorkflowActivation:
     """What a worker is told at once: the start, and updates by their IDs."""
     jobs = [WorkflowActivationJob(initialize_workflow=InitializeWorkflow(identity=starter))] if starter else []
     for update, identity in updates.items():
-        told = DoUpdate(id=update, name="approve")
-        told.meta.identity = identity
-        jobs.append(WorkflowActivationJob(do_update=told))
+        job = DoUpdate(id=update, name="approve")
+        job.meta.identity = identity
+        jobs.append(WorkflowActivationJob(do_update=job))
     return WorkflowActivation(jobs=jobs)
 
 
 def test_each_update_has_its_own_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two updates in one task; the starter is known in later tasks too, and nobody outside of a run."""
-    current, said = ["first"], list[tuple[str, str]]()
+    current, seen = ["first"], list[tuple[str, str]]()
 
     def updated() -> workflow.UpdateInfo:
         return workflow.UpdateInfo(id=current[0], name="approve")
@@ -39,12 +39,12 @@ def test_each_update_has_its_own_sender(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(workflow, "current_update_info", updated)
 
     def run(_: WorkflowActivation) -> None:
-        said.append((senders.of_start(), senders.of_update()))
+        seen.append((senders.of_start(), senders.of_update()))
 
     one, other = (partial(senders._activate, run, senders.Senders()) for _ in range(2))
     one(activation("ann@a", first="bob@b", second="eve@c"))
     current[0] = "second"
     one(activation(third="dan@d"))
     other(activation("zoe@z"))
-    assert said == [("ann@a", "bob@b"), ("ann@a", "eve@c"), ("zoe@z", "")]
+    assert seen == [("ann@a", "bob@b"), ("ann@a", "eve@c"), ("zoe@z", "")]
     assert (senders.of_start(), senders.of_update()) == ("", "")

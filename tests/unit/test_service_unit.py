@@ -83,8 +83,8 @@ def test_unit_in_deploy_is_the_one_that_is_written_on_a_k0s_controller() -> None
 def test_systemd_finds_nothing_wrong(unit: Path) -> None:
     """All keys are known, their values can be parsed, and the program is there."""
     checked = run(need("systemd-analyze"), "verify", "--man=no", str(unit))
-    said = [line for line in checked.stderr.splitlines() if line and not any(f"'{key}'" in line for key in NEWER)]
-    assert (checked.returncode, said) == (0, [])
+    complaints = [line for line in checked.stderr.splitlines() if line and not any(f"'{key}'" in line for key in NEWER)]
+    assert (checked.returncode, complaints) == (0, [])
 
 
 def test_service_can_do_little(unit: Path) -> None:
@@ -265,8 +265,8 @@ async def test_worker_tells_that_it_is_ready_alive_and_stopping(manager: socket.
     heard = [await asyncio.to_thread(manager.recv, 200) for _ in range(3)]
     stop.set()
     await keeping
-    told = b"STATUS=not ready: the worker is starting: UNAVAILABLE: tcp connect error"
-    assert [*heard, manager.recv(100)] == [b"READY=1", b"WATCHDOG=1", told, b"STOPPING=1"]
+    status = b"STATUS=not ready: the worker is starting: UNAVAILABLE: tcp connect error"
+    assert [*heard, manager.recv(100)] == [b"READY=1", b"WATCHDOG=1", status, b"STOPPING=1"]
 
 
 @pytest.mark.parametrize("address", ["", "relative", "/nobody/listens/here"])

@@ -149,17 +149,17 @@ async def test_flag_that_the_schema_does_not_allow_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kubernetes", "extra", "told"),
+    ("kubernetes", "extra", "sets_leave"),
     [({"sets_leave": True}, {}, True), ({}, {}, False), ({}, {"remover": "k0s"}, False), (None, {}, False)],
 )
 def test_profile_says_whether_the_flag_is_set(
-    kubernetes: dict[str, Any] | None, extra: dict[str, Any], *, told: bool
+    kubernetes: dict[str, Any] | None, extra: dict[str, Any], *, sets_leave: bool
 ) -> None:
     """And k0s's profile makes no EtcdMembers, since k0s does."""
     tables = {"kubernetes": kubernetes} if kubernetes is not None else {}
     config = Config.model_validate({"clusters": {"prod": {**PROFILE, **tables, **extra}}})
-    assert WorkerActivities(config, search_attributes=True).traits("prod").sets_leave is told
-    is_k0s = told or bool(extra)
+    assert WorkerActivities(config, search_attributes=True).traits("prod").sets_leave is sets_leave
+    is_k0s = sets_leave or bool(extra)
     assert config.clusters["prod"].is_k0s is is_k0s
     assert config.clusters["prod"].manages_resources is (kubernetes is not None and not is_k0s)
 
@@ -296,7 +296,7 @@ MESSAGE: dict[str, Any] = {"f:status": {"f:message": {}}}
 
 
 @pytest.mark.parametrize(
-    ("message", "said", "by", "ours", "written"),
+    ("message", "hour", "by", "ours", "written"),
     [
         ("Waiting for another controller to take over", "11", "k0s", WAITS, False),
         ("Waiting for another controller to take over", "09", "k0s", WAITS, True),
@@ -305,11 +305,11 @@ MESSAGE: dict[str, Any] = {"f:status": {"f:message": {}}}
         ("Waiting for another controller to take over", "11", "k0s", "Blocked: QuorumAtRisk: x", True),
     ],
 )
-async def test_k0s_own_words_on_the_request_stay(message: str, said: str, by: str, ours: str, *, written: bool) -> None:
+async def test_k0s_own_words_on_the_request_stay(message: str, hour: str, by: str, ours: str, *, written: bool) -> None:
     """That we wait for it is told as an Event; why it waits itself is worth more."""
     one = resource()
     one["status"]["message"] = message
-    fields = [("kubectl", "10", FLAG), (by, said, MESSAGE)]
+    fields = [("kubectl", "10", FLAG), (by, hour, MESSAGE)]
     one["metadata"]["managedFields"] = [
         {"manager": who, "time": f"2026-01-01T{at}:00:00Z", "fieldsV1": what} for who, at, what in fields
     ]

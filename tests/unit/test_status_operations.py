@@ -103,8 +103,8 @@ def test_operation_that_says_nothing_says_why() -> None:
 def test_approver_of_an_operation_that_has_ended_is_told() -> None:
     """As its result has it; where it has none, as its history does."""
     approved = replace(LAST, result={"approved_by": "bob@laptop"})
-    told = temporal_lines(replace(PARTS, last=(approved,)))
-    assert "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    bob@laptop   -" in told
+    lines = temporal_lines(replace(PARTS, last=(approved,)))
+    assert "dry run (removal)  node3   planned  2026-01-01 00:00:00  ann@laptop    bob@laptop   -" in lines
     assert temporal_object(replace(PARTS, last=(approved,)))["last"][0]["approved_by"] == "bob@laptop"
 
 
@@ -130,9 +130,9 @@ def test_certificates_that_end_soon_are_marked() -> None:
     """Where, and which profile's; in JSON too."""
     soon = replace(PARTS, workers=(WORKERS[0]._replace(expiring=("prod",)), WORKERS[1]))
     assert temporal_lines(soon)[-1] == "! a certificate of prod on node0 ends on 2027-11-28: renew it there"
-    told = temporal_object(soon)["workers"]
-    assert (told[0]["certificates"], told[0]["expiring"]) == ({"prod": "2027-11-28"}, ("prod",))
-    assert told[1]["expiring"] == ()
+    workers = temporal_object(soon)["workers"]
+    assert (workers[0]["certificates"], workers[0]["expiring"]) == ({"prod": "2027-11-28"}, ("prod",))
+    assert workers[1]["expiring"] == ()
 
 
 def test_workers_with_other_settings_are_marked() -> None:
@@ -184,12 +184,12 @@ def test_watcher_in_one_line(health: WatcherHealth, line: str) -> None:
 
 def test_json_has_each_part() -> None:
     """With the commands, and dry runs told apart."""
-    told = temporal_object(PARTS)
+    printed = temporal_object(PARTS)
     assert as_printed(StatusOutput, status_object(StatusReport("prod", None, None, PARTS, {"etcd": "no answer"})))
-    assert (told["operations"][1]["reason"], told["operations"][1]["approved_by"]) == ("new disk", "bob@laptop")
-    assert told["operations"][1]["next"] == ("to look again now: etcd-handoff recheck node2 -c prod",)
-    assert (told["last"][0]["dry_run"], told["last"][0]["outcome"]) == (True, "planned")
-    assert [worker["node"] for worker in told["workers"]] == ["node0", "node1"]
+    assert (printed["operations"][1]["reason"], printed["operations"][1]["approved_by"]) == ("new disk", "bob@laptop")
+    assert printed["operations"][1]["next"] == ("to look again now: etcd-handoff recheck node2 -c prod",)
+    assert (printed["last"][0]["dry_run"], printed["last"][0]["outcome"]) == (True, "planned")
+    assert [worker["node"] for worker in printed["workers"]] == ["node0", "node1"]
 
 
 def test_identity_of_a_worker_tells_node_and_version() -> None:
@@ -212,6 +212,6 @@ def test_identity_of_a_worker_keeps_within_its_bounds() -> None:
 
 def test_identity_tells_when_certificates_end() -> None:
     """By profile; an older worker tells none."""
-    told = parsed("etcd-handoff-worker/0.1.0+c0ffee00+prod=20271128,test:node1:7@host")
-    assert (told.profiles, told.ends) == (("prod", "test"), (("prod", "2027-11-28"),))
+    parts = parsed("etcd-handoff-worker/0.1.0+c0ffee00+prod=20271128,test:node1:7@host")
+    assert (parts.profiles, parts.ends) == (("prod", "test"), (("prod", "2027-11-28"),))
     assert parsed("etcd-handoff-worker/0.1.0+c0ffee00+prod:node1:7@host").ends == ()

@@ -55,12 +55,12 @@ def gateways_to(fake: FakeKubernetes) -> FakeGateways:
 async def sync(fake: FakeKubernetes) -> SyncMembersResult:
     """What `sync_members` answers for the cluster of all three."""
     answer: SyncMembersResult = await ActivityEnvironment().run(
-        EtcdMemberActivities(gateways_to(fake)).sync_members, asked(fake)
+        EtcdMemberActivities(gateways_to(fake)).sync_members, input_of(fake)
     )
     return answer
 
 
-def asked(fake: FakeKubernetes) -> SyncMembersInput:
+def input_of(fake: FakeKubernetes) -> SyncMembersInput:
     """The request: all three are members, and nothing has been said since."""
     digests = {r["metadata"]["name"]: to_member_resource(r).status_digest for r in fake.resources.values()}
     view = cluster(member(A), member(B), member(C))
@@ -90,7 +90,7 @@ async def test_list_that_has_waited_for_a_worker_is_read_again(
     async def listed(*_: str) -> tuple[frozenset[str] | None, str]:
         return members, "no quorum"
 
-    run = ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake), listed).sync_members, asked(fake))
+    run = ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake), listed).sync_members, input_of(fake))
     if members is None:
         with pytest.raises(ApplicationError, match="could not be read again: no quorum") as raised:
             await run
@@ -112,7 +112,7 @@ async def test_message_that_is_forbidden_does_not_stop_the_others(error: Kuberne
     fake, held = all_wrong(error), Hold(doubt("TooManyAbsent")[0], ("node0",))
     for resource in fake.resources.values():
         resource["status"] = {**resource["status"], "conditions": [{"type": "Joined", "status": "True"}]}
-    request = asked(fake)
+    request = input_of(fake)
     for resource in fake.resources.values():
         await note_held_back(fake, resource, request, held)
     assert fake.patched == ["node1", "node2"]
@@ -122,10 +122,10 @@ async def test_message_that_is_forbidden_does_not_stop_the_others(error: Kuberne
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "is_shown"),
     [("true", True), ("false", False), (A, False), ("", False)],
 )
-async def test_message_on_a_request_is_about_the_annotation_that_was_seen(value: str, *, told: bool) -> None:
+async def test_message_on_a_request_is_about_the_annotation_that_was_seen(value: str, *, is_shown: bool) -> None:
     """One that was taken away or changed since gets no message; the next round knows better."""
     annotated = {"annotations": {LEAVE_ANNOTATION: value}}
     one = {
@@ -134,9 +134,9 @@ async def test_message_on_a_request_is_about_the_annotation_that_was_seen(value:
     }
     fake = FakeKubernetes(one)
     standing = {"node0": StandingMessage(generation=1, annotation="true", message=old_annotation("b2"))}
-    request = asked(fake).model_copy(update={"standing": standing})
+    request = input_of(fake).model_copy(update={"standing": standing})
     await ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake)).sync_members, request)
-    assert (fake.resources["node0"]["status"].get("message") == old_annotation("b2")) is told
+    assert (fake.resources["node0"]["status"].get("message") == old_annotation("b2")) is is_shown
 
 
 async def test_question_without_time_to_watch_is_answered_at_once() -> None:

@@ -39,8 +39,8 @@ def test_missing_packages_are_named_at_once(config_file: Path, capsys: pytest.Ca
     """With the remedy, before anything is connected."""
     config_file.write_text(GOOD_HTTP)
     assert worker.run(worker.parser().parse_args(["--config", str(config_file), "--traces", "otlp"])) == 2
-    said = "--traces otlp: packages are missing; install etcd-handoff[otel], that is opentelemetry-sdk and"
-    assert capsys.readouterr().err.startswith(said)
+    words = "--traces otlp: packages are missing; install etcd-handoff[otel], that is opentelemetry-sdk and"
+    assert capsys.readouterr().err.startswith(words)
 
 
 @pytest.mark.usefixtures("without_packages")
@@ -52,17 +52,17 @@ def test_nobody_needs_the_packages_who_wants_no_traces(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "words"),
     [
         (TRACES_VARIABLE, "jaeger", "'jaeger' is nothing that traces can be; give one of none, otlp"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf"),
     ],
 )
-def test_wrong_variable_is_named(variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_variable_is_named(variable: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what there is."""
     monkeypatch.setenv(TRACES_VARIABLE, "otlp")
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=words):
         chosen_tracing(None, "node0")
 
 

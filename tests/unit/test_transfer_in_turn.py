@@ -59,11 +59,11 @@ async def moved(etcd: FakeEtcd, ask: StepInput | MoveLeaderInTurnInput, **worker
     return answer
 
 
-def answering(result: TakeTurnResult | None, asked: list[TakeTurnInput]) -> Any:
+def answering(result: TakeTurnResult | None, requests: list[TakeTurnInput]) -> Any:
     """A queue that answers this."""
 
     async def take_turn(turn: TakeTurnInput) -> TakeTurnResult | None:
-        asked.append(turn)
+        requests.append(turn)
         return result
 
     return take_turn
@@ -71,9 +71,9 @@ def answering(result: TakeTurnResult | None, asked: list[TakeTurnInput]) -> Any:
 
 async def test_leadership_moves_once_the_turn_is_granted() -> None:
     """One activity does both."""
-    etcd, asked = FakeEtcd(MEMBERS), list[TakeTurnInput]()
-    answer = await moved(etcd, ASK, take_turn=answering(position(granted=True), asked))
-    assert (answer.step.outcome, answer.turn, asked) == (StepOutcome.MOVED, position(granted=True), [ASK.turn])
+    etcd, requests = FakeEtcd(MEMBERS), list[TakeTurnInput]()
+    answer = await moved(etcd, ASK, take_turn=answering(position(granted=True), requests))
+    assert (answer.step.outcome, answer.turn, requests) == (StepOutcome.MOVED, position(granted=True), [ASK.turn])
     assert "move_leader 1" in etcd.calls
 
 
@@ -112,9 +112,9 @@ async def test_worker_that_cannot_ask_the_queue_moves_nothing() -> None:
 
 async def test_transfer_of_an_operation_that_has_the_turn_asks_for_none() -> None:
     """It had to wait for it before."""
-    etcd, asked = FakeEtcd(MEMBERS), list[TakeTurnInput]()
-    answer = await moved(etcd, ASK.transfer, take_turn=answering(position(granted=True), asked))
-    assert (answer.step.outcome, answer.turn, asked) == (StepOutcome.MOVED, None, [])
+    etcd, requests = FakeEtcd(MEMBERS), list[TakeTurnInput]()
+    answer = await moved(etcd, ASK.transfer, take_turn=answering(position(granted=True), requests))
+    assert (answer.step.outcome, answer.turn, requests) == (StepOutcome.MOVED, None, [])
 
 
 async def test_turn_is_told_although_no_transfer_is_needed_any_more() -> None:
@@ -182,8 +182,8 @@ def test_answer_of_a_queue_that_is_gone_counts_no_more(silent: str) -> None:
     taken = TakeTurnResult(turn=granted, silent=silent)
     since = queue_requests.rejoined(state)
     assert queue_requests.unless_asked_since(state, state.turn_request, taken) is taken
-    told = queue_requests.unless_asked_since(since, state.turn_request, taken)
-    after = apply(since, command, told, now)
+    counted = queue_requests.unless_asked_since(since, state.turn_request, taken)
+    after = apply(since, command, counted, now)
     assert (after.turn_request, after.holds_turn, after.queueing) == (since.turn_request, False, True)
     granted = granted.model_copy(update={"request": since.turn_request})
     assert queue_requests.position_received(after, granted).holds_turn

@@ -278,10 +278,10 @@ async def test_list_that_may_be_another_clusters_says_nothing_of_a_late_record(*
     record = UNSURE.model_copy(
         update={"late": True, "joined": joined, "cluster_id": "c1", "members": ("a1", "b1", OURS)}
     )
-    asked = list[tuple[str, str]]()
+    queried = list[tuple[str, str]]()
 
     async def members(cluster: str, cluster_id: str) -> tuple[frozenset[str] | None, str]:
-        asked.append((cluster, cluster_id))
+        queried.append((cluster, cluster_id))
         return frozenset({"a1"}), ""
 
     fake = FakeKubernetes(resource())
@@ -293,7 +293,7 @@ async def test_list_that_may_be_another_clusters_says_nothing_of_a_late_record(*
     else:
         assert (await run).recorded
         assert fake.resources["node2"]["status"]["conditions"][0]["status"] == "Unknown"
-    assert set(asked) == {("prod", "c1")}
+    assert set(queried) == {("prod", "c1")}
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -420,17 +420,17 @@ async def test_events_are_sent_after_the_answer_few_at_once() -> None:
 
 async def test_event_says_who_approved() -> None:
     """On the resource, where kubectl shows it; none where nobody has."""
-    for approver, told in (("ann", ["approved by ann"]), ("", [])):
+    for approver, notes in (("ann", ["approved by ann"]), ("", [])):
         fake = FakeKubernetes(resource())
         gateways = gateways_to(fake)
         record = RECORD.model_copy(update={"approved_by": approver})
         await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
         await gateways.close()
-        assert [event["note"] for event in fake.events if event["reason"] == "Approved"] == told
+        assert [event["note"] for event in fake.events if event["reason"] == "Approved"] == notes
 
 
 @pytest.mark.parametrize(
-    ("asked_by", "reason", "told"),
+    ("asked_by", "reason", "notes"),
     [
         ("ann", "new disk", ["asked for by ann: new disk"]),
         ("ann", "", ["asked for by ann"]),
@@ -438,7 +438,7 @@ async def test_event_says_who_approved() -> None:
         ("", "", []),
     ],
 )
-async def test_event_says_who_asked_and_why(asked_by: str, reason: str, told: list[str]) -> None:
+async def test_event_says_who_asked_and_why(asked_by: str, reason: str, notes: list[str]) -> None:
     """The first of the Events; the same one when the status is written again."""
     fake = FakeKubernetes(resource())
     gateways = gateways_to(fake)
@@ -448,9 +448,9 @@ async def test_event_says_who_asked_and_why(asked_by: str, reason: str, told: li
         await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
     await gateways.close()
     events = [event for event in fake.events if event["reason"] == "Requested"]
-    assert [event["note"] for event in events[:1]] == told
-    assert len({event["metadata"]["name"] for event in events}) == len(told)
-    assert not told or fake.events[0] == events[0]
+    assert [event["note"] for event in events[:1]] == notes
+    assert len({event["metadata"]["name"] for event in events}) == len(notes)
+    assert not notes or fake.events[0] == events[0]
 
 
 async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:

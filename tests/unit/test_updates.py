@@ -27,7 +27,7 @@ class Handle:
 
     def __init__(self, *reasons: str, due: int = 0) -> None:
         self._reasons, self.due = list(reasons), due
-        self.asked: list[tuple[Any, ...]] = []
+        self.sent: list[tuple[Any, ...]] = []
 
     async def describe(self) -> SimpleNamespace:
         """Whether it has taken in what has happened."""
@@ -39,7 +39,7 @@ class Handle:
 
     async def execute_update(self, *arguments: Any, **_: Any) -> str:
         """Answer, or refuse."""
-        self.asked.append(arguments)
+        self.sent.append(arguments)
         if self._reasons:
             raise WorkflowUpdateFailedError(ApplicationError("no", type=self._reasons.pop(0)))
         return "taken"
@@ -55,7 +55,7 @@ async def test_update_that_no_worker_has_looked_at_is_asked_again(monkeypatch: p
     monkeypatch.setattr(time_limits, "COMMANDS", AT_ONCE)
     handle = Handle(updates.UNPROCESSED, updates.UNPROCESSED)
     assert await updated(handle) == "taken"
-    assert handle.asked == [("recheck", {"reason": "now"})] * 3
+    assert handle.sent == [("recheck", {"reason": "now"})] * 3
 
 
 @pytest.mark.parametrize(("due", "left"), [(0, 0), (3, 0), (10_000, 10_000 - updates.TAKEN_IN_TRIES)])
@@ -66,7 +66,7 @@ async def test_update_waits_a_moment_until_the_workflow_has_taken_in_what_has_ha
     monkeypatch.setattr(time_limits, "COMMANDS", AT_ONCE)
     handle = Handle(due=due)
     assert await updated(handle) == "taken"
-    assert (handle.due, len(handle.asked)) == (left, 1)
+    assert (handle.due, len(handle.sent)) == (left, 1)
 
 
 async def test_refusal_of_the_workflow_is_told() -> None:
@@ -74,4 +74,4 @@ async def test_refusal_of_the_workflow_is_told() -> None:
     handle = Handle("InvalidInput")
     with pytest.raises(WorkflowUpdateFailedError):
         await updated(handle)
-    assert len(handle.asked) == 1
+    assert len(handle.sent) == 1

@@ -40,7 +40,7 @@ def order(**fields: object) -> dict[str, LeaveOrder]:
 
 
 @pytest.mark.parametrize(
-    ("known", "resource", "told"),
+    ("known", "resource", "is_noted"),
     [
         ({}, asking(), True),
         ({}, asking(leave=False, annotation="true"), True),
@@ -59,11 +59,11 @@ def order(**fields: object) -> dict[str, LeaveOrder]:
     ],
 )
 def test_whoever_waits_for_a_removal_is_told_why(
-    known: dict[str, Any], resource: MemberResource, *, told: bool
+    known: dict[str, Any], resource: MemberResource, *, is_noted: bool
 ) -> None:
     """And nobody else: what a message says is often all that a new watcher knows."""
     notes = waiting_notes("prod", FAILED.model_copy(update=known), [resource])
-    assert bool(notes) is told
+    assert bool(notes) is is_noted
     for note in notes:
         assert (note.cluster, note.resource, note.member_id, note.failed) == ("prod", "node1", B, False)
         assert note.message == f"{NOT_STARTED}{TROUBLE}"
@@ -71,11 +71,11 @@ def test_whoever_waits_for_a_removal_is_told_why(
 
 async def test_each_reason_is_told_once_and_until_it_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     """A round that fails every minute for a day writes one message, and a new flag is told again."""
-    told, answers = list[str](), [False, True, True, True]
+    messages, answers = list[str](), [False, True, True, True]
 
     async def note(note: NoteProgressInput, *_: object, **__: object) -> bool:
-        told.append(note.message.removeprefix(NOT_STARTED))
-        return answers[len(told) - 1]
+        messages.append(note.message.removeprefix(NOT_STARTED))
+        return answers[len(messages) - 1]
 
     monkeypatch.setattr(patches, "is_on", lambda _: True)
     monkeypatch.setattr(waiting_orders, "note_progress", note)
@@ -91,10 +91,10 @@ async def test_each_reason_is_told_once_and_until_it_has_arrived(monkeypatch: py
     ]
     for state, leave in rounds:
         await waiting.tell("prod", state, [asking(leave=leave)])
-    assert told == [TROUBLE, TROUBLE, "other", "other"]
+    assert messages == [TROUBLE, TROUBLE, "other", "other"]
     monkeypatch.setattr(patches, "is_on", lambda _: False)
     await WaitingOrders().tell("prod", FAILED, [asking()])
-    assert len(told) == 4
+    assert len(messages) == 4
 
 
 def stored(message: str) -> FakeKubernetes:

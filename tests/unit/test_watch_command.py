@@ -145,8 +145,8 @@ def test_watcher_on_k0s_says_how_to_ask_with_kubectl(
 ) -> None:
     """k0s acts on `spec.leave` itself, so that the annotation is the way."""
     assert watching(None, "start", more=more)[0] == EXIT_DONE
-    said = capsys.readouterr().out
-    assert (f"{LEAVE_ANNOTATION}=true" in said, "before leadership has moved" in said) == (warned, warned)
+    output = capsys.readouterr().out
+    assert (f"{LEAVE_ANNOTATION}=true" in output, "before leadership has moved" in output) == (warned, warned)
 
 
 @pytest.mark.parametrize(

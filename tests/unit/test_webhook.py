@@ -56,16 +56,16 @@ def test_event_is_signed_over_id_timestamp_and_body(receiver: Receiver, secret_f
 def test_signature_is_that_of_the_specification() -> None:
     """The example of Standard Webhooks (its `spec/standard-webhooks.md` and libraries)."""
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    told = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
-    assert told == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    signed = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 async def test_failed_attempt_is_repeated_with_the_same_body_and_id(receiver: Receiver, secret_file: Path) -> None:
     """Each answer but 2xx is a failure that Temporal retries; a redirect is not followed."""
     receiver.answers += [503, 302, 200]
     send = NoticeActivities(NotificationsProfile(url=receiver.url, secret_file=secret_file)).send_notice
-    for said in ("the webhook answers 503", "the webhook answers 302"):
-        with pytest.raises(ApplicationError, match=f"^NotDelivered: {said}$") as caught:
+    for words in ("the webhook answers 503", "the webhook answers 302"):
+        with pytest.raises(ApplicationError, match=f"^NotDelivered: {words}$") as caught:
             await ActivityEnvironment().run(send, NOTICE)
         assert not caught.value.non_retryable
     assert await ActivityEnvironment().run(send, NOTICE) == 200
@@ -85,9 +85,9 @@ def test_server_that_is_silent_or_away_is_told_without_its_address(secret_file: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(None, "cannot be read: No such file or directory"), ("no PEM\n", "holds no certificate")]
+    ("text", "words"), [(None, "cannot be read: No such file or directory"), ("no PEM\n", "holds no certificate")]
 )
-def test_authority_that_cannot_be_used_any_more_is_named(secret_file: Path, text: str | None, said: str) -> None:
+def test_authority_that_cannot_be_used_any_more_is_named(secret_file: Path, text: str | None, words: str) -> None:
     """The file was there when the worker started; the webhook has nothing to do with it."""
     file = secret_file.with_name("ca.pem")
     if text is not None:
@@ -95,11 +95,11 @@ def test_authority_that_cannot_be_used_any_more_is_named(secret_file: Path, text
     with pytest.raises(DeliveryError) as caught:
         deliver(NotificationsProfile(url="https://127.0.0.1:1/", secret_file=secret_file, ca_file=file), NOTICE)
     remedy = "name a PEM file with the receiver's certificate authority"
-    assert str(caught.value) == f"notifications.ca_file: {said}; {remedy}"
+    assert str(caught.value) == f"notifications.ca_file: {words}; {remedy}"
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         (None, "cannot be read: No such file"),
         ("short\n", "less than 16 bytes in its first line; make it longer"),
@@ -107,14 +107,14 @@ def test_authority_that_cannot_be_used_any_more_is_named(secret_file: Path, text
         ("whsec_ÄÖÜäöüÄÖÜäöü\n", "what follows whsec_ is no base64"),
     ],
 )
-def test_secret_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, said: str) -> None:
+def test_secret_that_cannot_be_used_is_named(tmp_path: Path, text: str | None, words: str) -> None:
     """Without a word of it."""
     file = tmp_path / "secret"
     if text is not None:
         file.write_text(text, encoding="utf-8")
     with pytest.raises(DeliveryError, match=r"^notifications\.secret_file") as caught:
         read_secret(file)
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_secret_in_base64_is_decoded(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_wrong_setting_is_named(config_file: Path, lines: str, field: str, remed
 
 def test_secret_file_is_relative_to_the_configuration(config_file: Path) -> None:
     """As every other path."""
-    told = load(config_file, f'{GOOD}[notifications]\nurl = "https://x/"\nsecret_file = "s"\n').notifications
-    assert told is not None
-    assert told.secret_file == config_file.parent / "s"
-    assert told.events == ("blocked", "approval-wanted", "ended")
+    notifications = load(config_file, f'{GOOD}[notifications]\nurl = "https://x/"\nsecret_file = "s"\n').notifications
+    assert notifications is not None
+    assert notifications.secret_file == config_file.parent / "s"
+    assert notifications.events == ("blocked", "approval-wanted", "ended")

@@ -16,15 +16,15 @@ AGAIN_SECONDS = 5
 
 async def until_healthy(handoff: Handoff, cluster: str, member: str) -> None:
     """Returns when a removal of this member would have to wait for nothing."""
-    told = ""
+    reason = ""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             plan = await (await handoff.remove(cluster, member, dry_run=True)).result()
             if not plan.blocked_by:
                 return
-            if plan.blocked_by != told:
-                told = plan.blocked_by
-                print(f"{member} has to wait: {told}")
+            if plan.blocked_by != reason:
+                reason = plan.blocked_by
+                print(f"{member} has to wait: {reason}")
             await asyncio.sleep(AGAIN_SECONDS)
 
 
