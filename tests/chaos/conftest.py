@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from bench.source import product_hash
 from etcd_handoff.lab import forks
 from etcd_handoff.lab.binaries.catalog import ETCD_CHOICE
-from tests.chaos import cases, changes, judges
+from tests.chaos import cases, changes, checks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -44,7 +44,7 @@ class Finding:
         seconds: From the strike until the operation had ended.
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
-        failure: What a judge said, when it is broken; `said` in the stored files.
+        failure: What a check said, when it is broken; `said` in the stored files.
         product: Which version of the product it was, as `product_hash` has it.
         idle_gap_ms: Longest time between two acknowledged writes while nothing was changed, where that was measured.
     """
@@ -70,10 +70,10 @@ async def recorded(name: str) -> AsyncIterator[Finding]:
     finding = Finding(name)
     if forks.AVAILABLE:
         forks.fork_server()  # it goes on with this process
-    before = judges.children()
+    before = checks.children()
     try:
         yield finding
-        judges.nothing_is_left(before)
+        checks.nothing_is_left(before)
     except BaseException as error:  # a case that hangs ends as one that is stopped: by a cancellation
         finding.ended, finding.failure = "broken", f"{type(error).__name__}: {error}"[:500]
         raise

@@ -17,7 +17,7 @@ from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.lab import ProcessError, Role
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.temporal.updates import execute_update
-from tests.chaos import by_hand, changes, judges
+from tests.chaos import by_hand, changes, checks
 from tests.chaos.conftest import recorded
 from tests.integration import additions
 from tests.integration.conftest import open_bench
@@ -117,7 +117,7 @@ class Scene:
         self.finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
         report = await self.writer.stop()
         self.finding.counts(report)
-        await judges.change_is_right(
+        await checks.change_is_right(
             self.b.lab,
             self.b.client,
             voters=voters,
@@ -197,7 +197,7 @@ async def voter_dies(point: str, folder: Path, finding: Finding) -> None:
         if point not in changes.VOTE_ASKED_FOR:
             await says(s.addition, "Blocked", "QuorumAtRisk")
             learners = [] if point == "add_learner.before" else [await s.learner_id()]
-            judges.membership_is(await s.b.lab.members(), s.before, learners)
+            checks.membership_is(await s.b.lab.members(), s.before, learners)
         await s.b.lab.start(Role.ETCD, dies)
         await execute_update(s.addition, "recheck")
         if not s.started:
@@ -230,7 +230,7 @@ async def foreign_learner_added(point: str, folder: Path, finding: Finding) -> N
         learner = await by_hand.add(s.b.lab, replace(s.node, peer_port=1).peer_url)  # nobody listens there
         s.b.release(point)
         await says(s.addition, "Blocked", "LearnerInTheWay")
-        judges.membership_is(await s.b.lab.members(), s.before, [learner])
+        checks.membership_is(await s.b.lab.members(), s.before, [learner])
         await by_hand.remove(s.b.lab, learner)
         await execute_update(s.addition, "recheck")
         await s.start()
@@ -318,6 +318,6 @@ FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {
 @pytest.mark.integration
 @pytest.mark.slow
 async def test_addition_is_struck(addition: Change, tmp_path: Path) -> None:
-    """It ends as the case's own function says, and the judge of all changes agrees."""
+    """It ends as the case's own function says, and the check of all changes agrees."""
     async with recorded(addition.name) as finding:
         await FAULTS[addition.fault](addition.point, tmp_path, finding)

@@ -18,7 +18,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
 from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.temporal.client import connect, start_removal, start_replacement
-from tests.chaos import by_hand, changes, judges
+from tests.chaos import by_hand, changes, checks
 from tests.chaos.conftest import recorded
 from tests.integration.progress import progress_of, says
 
@@ -172,7 +172,7 @@ async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: 
             finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
             report = await writer.stop()
         finding.counts(report)
-        await judges.change_is_right(lab, client, voters=voters, reports=[report])
+        await checks.change_is_right(lab, client, voters=voters, reports=[report])
         finding.ended = _ended(s)
 
 

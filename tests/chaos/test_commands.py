@@ -10,7 +10,7 @@ import pytest
 
 from etcd_handoff.data_directory import Identity, identity
 from etcd_handoff.lab import Role
-from tests.chaos import judges
+from tests.chaos import checks
 from tests.chaos.conftest import recorded
 from tests.integration import additions
 from tests.integration.conftest import open_bench
@@ -66,5 +66,5 @@ async def test_worker_with_a_command_dies(command: Change, tmp_path: Path) -> No
         assert len(etcd_on(data)) == 1
         report = await writer.stop()
         finding.counts(report)
-        await judges.change_is_right(b.lab, b.client, voters={*before, new_id}, reports=[report])
+        await checks.change_is_right(b.lab, b.client, voters={*before, new_id}, reports=[report])
         finding.ended = "well"

@@ -22,7 +22,7 @@ from etcd_handoff.lab.writer import OpenLoopWriter
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
 from etcd_handoff.temporal.client import connect, start_removal, start_watch
 from etcd_handoff.temporal.search_attributes import STATE_KEY
-from tests.chaos import judges
+from tests.chaos import checks
 from tests.chaos.cases import FLAGGED, NARROW, WATCHED
 from tests.chaos.conftest import recorded
 from tests.chaos.faults import FAULTS, Scene
@@ -51,7 +51,7 @@ ASK_SECONDS: Final = 0.2
 @pytest.mark.integration
 @pytest.mark.slow
 async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held at its moment, struck, let go: the removal ends, and all judges agree."""
+    """Held at its moment, struck, let go: the removal ends, and all checks hold."""
     if case.isolated:
         require_isolation()
     async with recorded(case.name) as finding:
@@ -80,19 +80,19 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         memory = None
         if case.fault in WATCHED:
             await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
-            memory = await stack.enter_async_context(judges.Memory(lab, writer_node))
+            memory = await stack.enter_async_context(checks.Memory(lab, writer_node))
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder, forked=True) as writer:
             removal = await _begin(case, lab, client, target, writer_node)
             scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
             writer_url = lab.node(writer_node).etcd_url
             if case.proposed:  # what strikes afterwards may take the quorum itself
-                await judges.quorum_is_kept(writer_url, target)
+                await checks.quorum_is_kept(writer_url, target)
             struck = time.monotonic()
             await fault.inject(scene)
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
             done = await _left_alone(case, removal, ending)
-            await judges.nothing_is_stopped(case, writer_url, target, done=done)
+            await checks.nothing_is_stopped(case, writer_url, target, done=done)
             await fault.heal(scene)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
             finding.seconds = round(time.monotonic() - struck, 2)
@@ -100,14 +100,14 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         finding.counts(report)
         refused = isinstance(result, ApplicationError)
         ended = "refused safely" if refused else "well" if done else "after healing"
-        judges.ended_rightly(ended, case.right_ends)
+        checks.ended_rightly(ended, case.right_ends)
         await _judge(case, scene, before, result, report)
-        await judges.writes_go_on(writer_url, folder)
-        await judges.no_lock_is_left(writer_url)
+        await checks.writes_go_on(writer_url, folder)
+        await checks.no_lock_is_left(writer_url)
         if memory is not None:
             memory.nobody_was_denied()
             await client.get_workflow_handle(watch_id(lab.cluster)).cancel()
-        await judges.nothing_runs(client)
+        await checks.nothing_runs(client)
         finding.ended = ended
 
 
@@ -179,30 +179,30 @@ async def _judge(
     listed = [m.name for m in members]
     denied = case.refused and isinstance(result, ApplicationError)
     if denied:
-        judges.membership_is(members, [m.id for m in before])
+        checks.membership_is(members, [m.id for m in before])
     else:
-        judges.members_are(members, before, target, returns=case.fault in FLAGGED)
+        checks.members_are(members, before, target, returns=case.fault in FLAGGED)
     if isinstance(result, ApplicationError) and denied:
-        judges.refused_for_rights(result.type, result.message)
+        checks.refused_for_rights(result.type, result.message)
     elif isinstance(result, ApplicationError):
-        judges.refused_truly(result.type, result.message, has_resource=target in resources)
+        checks.refused_truly(result.type, result.message, has_resource=target in resources)
     else:
-        judges.ended_well(result.outcome)
-        judges.recorded_or_said(
+        checks.ended_well(result.outcome)
+        checks.recorded_or_said(
             recorded=result.status_recorded, has_resource=target in resources, note=result.status_note
         )
         if not result.status_recorded or case.fault in FLAGGED:  # it comes by itself
-            await judges.resources_come_to_agree(
-                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), judges.RECORDED_SECONDS
+            await checks.resources_come_to_agree(
+                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), checks.RECORDED_SECONDS
             )
             resources = await lab.etcdmembers(scene.writer)
-    judges.resources_agree(members, resources)
+    checks.resources_agree(members, resources)
     left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
     assert len(left) == len(listed), "a member that stays was not healed"
-    await judges.writes_are_there(report, left)
-    judges.revisions_go_forward(report)
-    await judges.revisions_are_kept(report, left)
-    await judges.hashes_agree(left)
+    await checks.writes_are_there(report, left)
+    checks.revisions_go_forward(report)
+    await checks.revisions_are_kept(report, left)
+    await checks.hashes_agree(left)
 
 
 async def _result(removal: Removal) -> RemovalResult | ApplicationError:

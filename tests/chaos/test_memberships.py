@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from etcd_handoff.lab import Role
-from tests.chaos import judges
+from tests.chaos import checks
 from tests.chaos.conftest import recorded
 from tests.integration import additions
 from tests.integration.conftest import open_bench
@@ -44,7 +44,7 @@ async def brought_to(b: Bench, *nodes: Node) -> None:
     after = await ids_of(b)
     assert set(after) == {node.name for node in nodes}
     stay = {name: member_id for name, member_id in before.items() if name in after}
-    await judges.change_is_right(b.lab, b.client, voters={**after, **stay}.values())
+    await checks.change_is_right(b.lab, b.client, voters={**after, **stay}.values())
     for name in before.keys() - after.keys():
         await additions.wiped(b.lab, name)
 
@@ -59,7 +59,7 @@ async def replaced(b: Bench, leaving: str, node: Node, through: Node) -> WriteRe
     assert str(result.outcome) == "replaced"
     report = await writer.stop()
     voters = {*before.values(), result.new_member_id} - {before[leaving]}
-    await judges.change_is_right(b.lab, b.client, voters=voters, reports=[report])
+    await checks.change_is_right(b.lab, b.client, voters=voters, reports=[report])
     return report
 
 
@@ -79,7 +79,7 @@ async def two_additions_at_once(folder: Path, finding: Finding) -> None:
         added = await asyncio.gather(grown(0), grown(1))
         report = await writer.stop()
         finding.counts(report)
-        await judges.change_is_right(b.lab, b.client, voters={first_id, *added}, reports=[report])
+        await checks.change_is_right(b.lab, b.client, voters={first_id, *added}, reports=[report])
 
 
 async def one_three_five_three_one(folder: Path, finding: Finding) -> None:
@@ -94,7 +94,7 @@ async def one_three_five_three_one(folder: Path, finding: Finding) -> None:
         report = await writer.stop()
         finding.counts(report)
         voters = [await b.lab.member_id(first.name)]
-        await judges.change_is_right(b.lab, b.client, voters=voters, reports=[report])
+        await checks.change_is_right(b.lab, b.client, voters=voters, reports=[report])
 
 
 async def each_of_three_in_turn(folder: Path, finding: Finding) -> None:

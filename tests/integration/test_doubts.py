@@ -13,7 +13,7 @@ from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, workflow_id
 from etcd_handoff.lab import Role, backups, disasters, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.temporal.updates import execute_update
-from tests.chaos import judges
+from tests.chaos import checks
 from tests.integration.conftest import FrontDoor, ends, in_state, start_watch
 from workflows.remove_member import ASKED_BY_MEMO
 
@@ -59,7 +59,7 @@ async def nobody_is_denied(b: Bench, via: str) -> None:
     """The EtcdMembers of all members say Joined=True and their IDs, and nobody else has one."""
     members = await b.lab.members(via)
     resources = await b.lab.etcdmembers(via)
-    judges.resources_agree(members, resources)
+    checks.resources_agree(members, resources)
     assert {m.name for m in members} <= set(resources)
 
 
@@ -92,7 +92,7 @@ async def says_joined(b: Bench, node: str, member_id: str, via: str) -> None:
 
     async def so() -> bool:
         resource = (await b.lab.etcdmembers(via))[node]
-        return judges.said_id(resource) == member_id and await b.lab.joined(node, via) == "True"
+        return checks.said_id(resource) == member_id and await b.lab.joined(node, via) == "True"
 
     await wait_until(so, f"EtcdMember {node} says Joined=True of {member_id}", 60)
 
@@ -114,7 +114,7 @@ async def test_foreign_endpoint_makes_no_etcdmember_lie(bench: MakeBench, place:
         foreign = [stranger.etcd_url]
         use_endpoints(b.lab, foreign + ours if place == "first" else ours + foreign)
         await b.lab.start_worker("node0")
-        async with judges.Memory(b.lab, "node0") as memory:
+        async with checks.Memory(b.lab, "node0") as memory:
             door = await watched(b)
             await in_trouble(door, "MixedClusters", "ResourcesDisagree")
             await resynced(door)
@@ -141,7 +141,7 @@ async def test_wiped_node_that_answers_alone_convinces_nobody(bench: MakeBench) 
         await disasters.become_foreign(b.lab, node)
         await b.lab.restart(Role.APISERVER, node)
         await b.lab.start_worker(node)
-        async with judges.Memory(b.lab, leader) as memory:
+        async with checks.Memory(b.lab, leader) as memory:
             door = await watched(b)
             await in_trouble(door, "MixedClusters", "ResourcesDisagree", "UnlistedMember")
             await resynced(door)
@@ -158,7 +158,7 @@ async def test_half_that_was_forced_apart_blocks_and_denies_nobody(bench: MakeBe
     async with bench() as b:
         leader = await b.lab.leader()
         node, other = (n.name for n in b.lab.others(leader))
-        async with judges.Memory(b.lab, leader) as memory:
+        async with checks.Memory(b.lab, leader) as memory:
             door = await watched(b)
             await door.sees_all()
             await disasters.force_new_cluster(b.lab, node)
@@ -209,7 +209,7 @@ async def test_two_leave_a_full_cluster_and_are_recorded_once_it_takes_writes(be
         await disasters.disarm(b.lab, leader)
         for removal in removals:
             assert (await removal.result()).outcome == "removed"
-        await judges.resources_come_to_agree(
+        await checks.resources_come_to_agree(
             lambda: b.lab.members(leader), lambda: b.lab.etcdmembers(leader), seconds=90
         )
         await b.judge({first, second})
@@ -268,7 +268,7 @@ async def test_node_that_joins_again_under_a_standing_flag_stays(front_door: Mak
             await write_joined(b.lab.kubectl, leader, target, new)
         await says_joined(b, target, new, via=leader)
         await door.says(target, old, via=leader)
-        async with judges.Memory(b.lab, leader) as memory:
+        async with checks.Memory(b.lab, leader) as memory:
             await resynced(door)
         memory.nobody_was_denied()
         assert await b.lab.member_id(target) == new
@@ -292,7 +292,7 @@ async def test_record_of_a_removal_leaves_the_node_that_joined_again_alone(bench
         b.release("update_status.before")
         assert (await removal.result()).outcome == "removed"
         resource = (await b.lab.etcdmembers(leader))[target]
-        assert (judges.said_id(resource), await b.lab.joined(target, leader)) == (new, "True")
+        assert (checks.said_id(resource), await b.lab.joined(target, leader)) == (new, "True")
         await nobody_is_denied(b, leader)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.lab import disasters
 from etcd_handoff.lab.writer import PUT_TIMEOUT_SECONDS
-from tests.chaos import judges
+from tests.chaos import checks
 from tests.integration import additions
 from tests.integration.conftest import ends, in_state
 from tests.integration.progress import says
@@ -31,7 +31,7 @@ async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
         assert sick in text
         status, text = await ends(b.lab, "remove", target, *BRIEFLY)
         assert (status, "VoterHangs" in text) == (3, True), text
-        await judges.writes_are_acknowledged(b.lab.node(leader).etcd_url)
+        await checks.writes_are_acknowledged(b.lab.node(leader).etcd_url)
         assert {m.name for m in await b.lab.members(leader)} == {leader, sick, target}
         removal = await b.start(target)
         await in_state(removal, "Blocked")
@@ -49,7 +49,7 @@ async def test_voter_whose_disk_hangs_can_leave_itself(bench: MakeBench) -> None
         sick = b.lab.others(leader)[0].name
         disasters.hang_disk(b.lab, sick)
         assert (await b.remove(sick)).outcome == "removed"
-        await judges.writes_are_acknowledged(b.lab.node(leader).etcd_url)
+        await checks.writes_are_acknowledged(b.lab.node(leader).etcd_url)
 
 
 async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: MakeBench) -> None:
@@ -59,7 +59,7 @@ async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: Ma
         via = b.lab.others(leader)[0].name
         disasters.hang_disk(b.lab, leader)
         assert (await b.remove(leader)).outcome == "removed"
-        await judges.writes_are_acknowledged(b.lab.node(via).etcd_url)
+        await checks.writes_are_acknowledged(b.lab.node(via).etcd_url)
 
 
 async def test_learner_whose_disk_hangs_does_not_become_the_second_voter(bench: MakeBench) -> None:
@@ -76,7 +76,7 @@ async def test_learner_whose_disk_hangs_does_not_become_the_second_voter(bench: 
         # It does not follow; once it is a tenth behind, it lags.
         waits = (f"{node.name} has not followed a committed entry", "LearnerLags")
         await says(addition, node.name, so=lambda progress: any(text in progress.doing for text in waits))
-        await judges.writes_are_acknowledged(b.lab.node(stays).etcd_url)
+        await checks.writes_are_acknowledged(b.lab.node(stays).etcd_url)
         assert len((await additions.seen(b.lab)).voters) == 1
         disasters.heal_disk(b.lab, node.name)
         await additions.joined(b, addition, 2)

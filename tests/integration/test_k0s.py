@@ -17,7 +17,7 @@ from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.lab import Role, disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
-from tests.chaos import judges
+from tests.chaos import checks
 from tests.integration.conftest import FrontDoor, ends, start_watch, start_workers_of_k0s
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import changes, says
@@ -108,7 +108,7 @@ async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_me
             assert status == 0, text
 
             async def described() -> bool:
-                return judges.said_id((await b.lab.etcdmembers(leader))[target]) == new
+                return checks.said_id((await b.lab.etcdmembers(leader))[target]) == new
 
             await wait_until(described, "the EtcdMember describes the new member", 30)
             assert not await asks_to_leave(b, target, leader)

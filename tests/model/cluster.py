@@ -3,7 +3,7 @@
 Real are the workflows, the activities, the planner and Temporal; a model stands for what lies behind the gateways. It
 counts every call, and at some of them something happens, as its script says (`tests.model.faults`). After the script's
 last entry everything is healed, so that progress is possible wherever etcd allows any. Each change is judged at the
-moment of its effect (`tests.model.judge`).
+moment of its effect (`tests.model.invariants`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.etcdmember import joined_condition, member_id_of
 from etcd_handoff.etcdmember_matching import claim_of
 from tests.model import faults, looks
-from tests.model.judge import Judge
+from tests.model.invariants import Invariants
 from tests.model.members import Member, Standing, most
 from tests.model.resources import Resources
 from tests.model.trouble import Trouble
@@ -95,7 +95,7 @@ class Cluster(Resources):
         calls: Calls so far.
         removed: IDs that we removed, of those that are meant.
         states: Different states that calls have met.
-        judge: Says what is wrong.
+        invariants: Say what is wrong.
     """
 
     number: int
@@ -119,7 +119,7 @@ class Cluster(Resources):
     calls: int = 0
     removed: list[str] = field(default_factory=list)
     states: set[str] = field(default_factory=set)
-    judge: Judge = field(default_factory=Judge)
+    invariants: Invariants = field(default_factory=Invariants)
     _late: tuple[str, int] | None = None
     _born: int = 0
     _crashes: bool = False
@@ -138,7 +138,7 @@ class Cluster(Resources):
     @property
     def wrong(self) -> list[str]:
         """Invariants that were broken, in words."""
-        return self.judge.wrong
+        return self.invariants.wrong
 
     @property
     def removal_is_late(self) -> bool:
@@ -173,7 +173,7 @@ class Cluster(Resources):
         """What a look shows to an activity; the first true one that can be believed pins the target."""
         trouble = self.call()
         if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             raise UnreachableError(trouble)
         self.crash_at(trouble)
         if self.lists in (Trouble.FOREIGN_LIST, Trouble.FOREIGN_ALONE):
@@ -185,7 +185,7 @@ class Cluster(Resources):
             ):
                 msg = "nothing would tell the other cluster from this one"
                 raise UnreachableError(msg)
-            self.judge.misled = self.judge.misled or alone
+            self.invariants.misled = self.invariants.misled or alone
             return looks.foreign_look(self, alone=alone)
         self._needs("well")
         lone = self.members.get(self.lone) if self.lists is Trouble.LISTS_DIFFER else None
@@ -193,16 +193,16 @@ class Cluster(Resources):
             return looks.half_a_look(self, lone)
         if self.target_ids is None and self.is_told_apart:
             named = frozenset(m.id for m in self.members.values() if m.name == self.target)
-            self.judge.named = bool(named)
-            remembered = member_id_of(self.resources.get(self.target, {})) or self.judge.claimed
+            self.invariants.named = bool(named)
+            remembered = member_id_of(self.resources.get(self.target, {})) or self.invariants.claimed
             self.target_ids = named or frozenset(filter(None, [remembered]))
-        self.judge.note_look(self, who)
+        self.invariants.note_look(self, who)
         return looks.true_look(self)
 
     def claims(self) -> tuple[ResourceClaim, ...]:
         """What the EtcdMembers say while an activity looks; it is no step of the script."""
         claims = tuple(map(claim_of, self.resources.values()))
-        self.judge.claimed = next((claim.member_id for claim in claims if claim.name == self.target), "")
+        self.invariants.claimed = next((claim.member_id for claim in claims if claim.name == self.target), "")
         return claims
 
     def status_of(self, member_id: str) -> tuple[str | None, int]:
@@ -221,7 +221,7 @@ class Cluster(Resources):
         """Hash of a member's data, and its revision; the gate is passed when all are the same."""
         self._reach(member_id)
         found = int(self.members[member_id].diverged)
-        if self.judge.same_hashes(who, member_id, found):
+        if self.invariants.same_hashes(who, member_id, found):
             self.passed.add("hash")
         return found, REVISION
 
@@ -236,8 +236,8 @@ class Cluster(Resources):
     def move_leader(self, who: str, leader_id: str, transferee_id: str) -> None:
         """Leadership goes to the transferee."""
         trouble = self.call()
-        self.judge.judge_gates(self)
-        if who not in self.judge.looks:
+        self.invariants.check_gates(self)
+        if who not in self.invariants.looks:
             self.wrong.append("leadership was moved without a look before")
         leader = self.members.get(leader_id)
         if trouble is Trouble.NO_EFFECT or (leader is not None and not leader.well):
@@ -245,7 +245,7 @@ class Cluster(Resources):
         if self.leader != leader_id:
             msg = "not leader"
             raise NotLeaderError(msg)
-        self.judge.judge_transfer(self, who, leader_id, transferee_id)
+        self.invariants.check_transfer(self, who, leader_id, transferee_id)
         transferee = self.members.get(transferee_id)
         if transferee is not None and transferee.voter and transferee.writes:
             self.elect(transferee)
@@ -257,7 +257,7 @@ class Cluster(Resources):
             self.call()
             return ""
         trouble = self._write(via_id)
-        self.judge.wrote.add(who)
+        self.invariants.wrote.add(who)
         other = self.take_lock(who, holder, label)
         self._lost_at(trouble)
         return other
@@ -266,23 +266,23 @@ class Cluster(Resources):
         """The lock is the holder's, or the label of who has it."""
         if self.lock is not None and self.lock.holder != holder:
             self._found_locked += 1
-            if not (self.lock.ours and self.judge.lock_left and self._found_locked > STALE_AFTER):
+            if not (self.lock.ours and self.invariants.lock_left and self._found_locked > STALE_AFTER):
                 return self.lock.label
-        self.lock, self.judge.lock_left, self._found_locked = Lock(holder, label), False, 0
-        self.judge.locked[who] = holder
+        self.lock, self.invariants.lock_left, self._found_locked = Lock(holder, label), False, 0
+        self.invariants.locked[who] = holder
         return ""
 
     def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is not the holder's; an entry is written either way."""
         trouble = self._write(via_id)
         if self.lock is not None and self.lock.holder == holder:
-            self.lock, self.judge.lock_left = None, False
+            self.lock, self.invariants.lock_left = None, False
         self._lost_at(trouble)
 
     def commit_probe(self, who: str, via_id: str) -> None:
         """An entry is written that changes nothing."""
         trouble = self._write(via_id or next((m.id for m in self.members.values() if m.writes), ""))
-        self.judge.wrote.add(who)
+        self.invariants.wrote.add(who)
         self._lost_at(trouble)
 
     def remove_member(self, who: str, member_id: str, via_id: str) -> None:
@@ -290,19 +290,19 @@ class Cluster(Resources):
         trouble = self.call()
         if via_id in looks.FOREIGN_IDS:
             self.wrong.append(f"identity: {member_id} of another cluster was to be removed")
-        self.judge.judge_gates(self)
-        self.judge.judge_proposal(self, who, member_id)
+        self.invariants.check_gates(self)
+        self.invariants.check_proposal(self, who, member_id)
         if trouble is Trouble.REFUSED:
             raise UnhealthyClusterError(trouble)
         via = self.members.get(via_id)
         if trouble is Trouble.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
         if member_id not in self.members:
             msg = "member not found"
             raise MemberNotFoundError(msg)
-        self.judge.judge_removal(self, who, member_id, via_id)
+        self.invariants.check_removal(self, who, member_id, via_id)
         if trouble is Trouble.LATE:
             self._late = (member_id, self.calls + LATE_CALLS)
         else:
@@ -314,7 +314,9 @@ class Cluster(Resources):
     def aim(self, target: str) -> None:
         """The next removal is another one; what is late takes place before, as nobody would mean it then."""
         self.target, self.target_ids, self.removed, self.restored = target, None, [], False
-        self.judge = Judge(wrong=self.judge.wrong, lock_left=self.judge.lock_left, early=self.judge.early)
+        self.invariants = Invariants(
+            wrong=self.invariants.wrong, lock_left=self.invariants.lock_left, early=self.invariants.early
+        )
 
     def inject(self, trouble: Trouble) -> None:
         """It happens now, as far as it can."""
@@ -347,12 +349,12 @@ class Cluster(Resources):
         """A voter leads, at a higher term, where there is a quorum; a leader begins with an entry of its own."""
         if member is not None and most(self.members.values(), "writes"):
             self.leader, self.term = member.id, self.term + 1
-            self.judge.fresh.clear()
+            self.invariants.fresh.clear()
             self.commit()
 
     def lose(self, lost: Member, *, elect_anew: bool = False) -> None:
         """The others vote again, where that one led or somebody is to notice that it was left behind."""
-        self.judge.fresh.clear()
+        self.invariants.fresh.clear()
         leader = self.members.get(self.leader)
         if self.leader == lost.id or elect_anew:
             self.leader = ""
@@ -380,16 +382,16 @@ class Cluster(Resources):
         self._born += 1
         member = Member(f"{kind}{self.number:x}{self._born:02x}", name, voter=voter, alive=alive)
         self.members[member.id] = member
-        self.judge.fresh.clear()
+        self.invariants.fresh.clear()
 
     def restore(self, term: int, index: int) -> None:
         """The log begins anew, and what was under way never takes place; cluster and members keep their IDs."""
         self.term, self.index, self._late, self.lock = term, index, None, None
-        self.restored = self.restored or self.judge.led
+        self.restored = self.restored or self.invariants.led
         for member in self.members.values():
             if member.alive:
                 member.heal()
-        self.judge.fresh.clear()
+        self.invariants.fresh.clear()
 
     def take_lock_for_another(self) -> None:
         """Somebody who shares this etcd cluster, and no Temporal namespace, has the lock."""
@@ -400,7 +402,7 @@ class Cluster(Resources):
 
     def _needs(self, quality: str) -> None:
         if not most(self.members.values(), quality):
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             msg = "no quorum"
             raise UnreachableError(msg)
 
@@ -408,7 +410,7 @@ class Cluster(Resources):
         """An entry is written through a member, or there is no definite answer."""
         trouble, via = self.call(), self.members.get(via_id)
         if trouble is Trouble.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
         self.commit()
@@ -417,14 +419,14 @@ class Cluster(Resources):
     def _lost_at(self, trouble: Trouble | None) -> None:
         """The effect has taken place; its answer may not arrive."""
         if trouble is Trouble.ANSWER_LOST:
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             raise UnknownOutcomeError(trouble)
         self.crash_at(trouble)
 
     def crash_at(self, trouble: Trouble | None) -> None:
         """The worker dies, where that is what happens."""
         if trouble is Trouble.CRASH:
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             raise CrashError(trouble)
 
     def _reach(self, member_id: str, *, breaks: bool = True) -> Trouble | None:
@@ -445,10 +447,10 @@ class Cluster(Resources):
             self.drop(self.members[member_id])
             self.commit()
 
-    def judge_write(self, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    def check_write(self, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         """An activity is about to write an EtcdMember."""
-        self.judge.judge_status(self, activity, before, after)
+        self.invariants.check_status(self, activity, before, after)
 
-    def judge_end(self, outcome: str, text: str, *, recorded: bool) -> list[str]:
-        """What is not true at the end; see `Judge.judge_end`."""
-        return self.judge.judge_end(self, outcome, text, recorded=recorded)
+    def check_end(self, outcome: str, text: str, *, recorded: bool) -> list[str]:
+        """What is not true at the end; see `Invariants.check_end`."""
+        return self.invariants.check_end(self, outcome, text, recorded=recorded)

@@ -32,14 +32,14 @@ def inject(cluster: Cluster, trouble: Trouble) -> None:
     elif most(cluster.members.values(), "writes"):
         CHANGES[trouble](cluster)
         cluster.commit()
-        cluster.judge.fresh.clear()
+        cluster.invariants.fresh.clear()
 
 
 def heal(cluster: Cluster) -> None:
     """Everybody is well, somebody leads, and whoever interfered is gone."""
     sick = [member.heal() for member in cluster.members.values()]
     if any(sick):
-        cluster.judge.fresh.clear()
+        cluster.invariants.fresh.clear()
     _be_known(cluster)
     cluster.lists, cluster.runs_on = None, False
     cluster.running_on.clear()
@@ -68,7 +68,7 @@ def _leader_moves(cluster: Cluster) -> None:
 
 def _no_leader(cluster: Cluster) -> None:
     cluster.leader, cluster.term = "", cluster.term + 1
-    cluster.judge.fresh.clear()
+    cluster.invariants.fresh.clear()
 
 
 def _target_dies(cluster: Cluster) -> None:
@@ -93,12 +93,12 @@ def _lock_held(cluster: Cluster) -> None:
 
 def _foreign(cluster: Cluster) -> None:
     cluster.lists = Trouble.FOREIGN_LIST
-    cluster.judge.fresh.clear()
+    cluster.invariants.fresh.clear()
 
 
 def _foreign_alone(cluster: Cluster) -> None:
     cluster.lists = Trouble.FOREIGN_ALONE
-    cluster.judge.fresh.clear()
+    cluster.invariants.fresh.clear()
 
 
 WITHOUT_QUORUM: Final[dict[Trouble, Callable[[Cluster], None]]] = {
@@ -133,7 +133,7 @@ def _hangs(cluster: Cluster, other: Member) -> None:
 
 def _would_hang(cluster: Cluster, other: Member) -> None:
     other.doomed = True
-    cluster.judge.fresh.clear()
+    cluster.invariants.fresh.clear()
 
 
 def _lags(cluster: Cluster, other: Member) -> None:
@@ -147,7 +147,7 @@ def _diverges(_cluster: Cluster, other: Member) -> None:
 
 def _lists_differ(cluster: Cluster, other: Member) -> None:
     cluster.lists, cluster.lone = Trouble.LISTS_DIFFER, other.id
-    cluster.judge.fresh.clear()
+    cluster.invariants.fresh.clear()
 
 
 ON_OTHERS: Final[dict[Trouble, Callable[[Cluster, Member], None]]] = {

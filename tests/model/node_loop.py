@@ -76,11 +76,11 @@ class NodeLoop(Loop):
         state, command = super()._to_an_activity(state)
         if state.pinned is not None:
             self._cluster.note_pinned(state.pinned.member_id, present=state.pinned.present)
-        self._cluster.judge.led = state.binding.term > 0
+        self._cluster.invariants.led = state.binding.term > 0
         return state, command
 
     async def _run(self, command: Activity | LookThroughNodes | HashThroughNodes) -> Any:
-        judge = self._cluster.judge
+        invariants = self._cluster.invariants
         if isinstance(command, LookThroughNodes):
             return tuple([await self._through(look) for look in command.looks])
         if isinstance(command, HashThroughNodes):
@@ -94,13 +94,13 @@ class NodeLoop(Loop):
             return StepFailure(CALLS[type(command)].method.__name__, "", text, taken=False, tried=tried)
         late, self._cluster.late = self._cluster.late, False
         if isinstance(command, Observe):
-            judge.begin_look()
-        judge.stale = not isinstance(command, Observe) and (late or self._attempt > 1)
+            invariants.begin_look()
+        invariants.stale = not isinstance(command, Observe) and (late or self._attempt > 1)
         node = command.node or self._dice.choice(self._cluster.nodes or sorted(self._cluster.names))
         try:
             return await self._on(node, command, **({"scheduled_time": STARTED - LATE} if late else {}))
         finally:
-            judge.stale = False
+            invariants.stale = False
 
     async def _through(self, command: Observe | CheckHash) -> Any:
         """What a node's worker sees, or why it does not answer."""

@@ -1,7 +1,7 @@
 """The model where each worker reaches its own node's member alone, as on stock k0s.
 
-A member runs on the node of its name. What a worker cannot see it cannot be blamed for: the judge holds against a step
-only what the looks have shown that it stands on.
+A member runs on the node of its name. What a worker cannot see it cannot be blamed for: the invariants hold against a
+step only what the looks have shown that it stands on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from etcd_handoff.etcdmember import member_id_of
 from etcd_handoff.planning import Reason
 from tests.model import looks
 from tests.model.cluster import Cluster
-from tests.model.judge import Judge
+from tests.model.invariants import Invariants
 from tests.model.members import resource
 from tests.model.trouble import Trouble
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class NodeJudge(Judge):
-    """The judge of a cluster whose members are seen one by one.
+class NodeInvariants(Invariants):
+    """The invariants of a cluster whose members are seen one by one.
 
     Attributes:
         well: Whether a member was well when its node looked, in the last look through all nodes.
@@ -99,7 +99,7 @@ class NodeCluster(Cluster):
         foreign_on: Nodes on which another cluster's member answers.
         names: Everybody who ever had a name: a node stays when its member has left.
         bore: IDs of members that have had the target's name.
-        judge: Says what is wrong.
+        invariants: Say what is wrong.
     """
 
     idle: set[str] = field(default_factory=set)
@@ -107,7 +107,7 @@ class NodeCluster(Cluster):
     foreign_on: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     bore: set[str] = field(default_factory=set)
-    judge: NodeJudge = field(default_factory=NodeJudge)
+    invariants: NodeInvariants = field(default_factory=NodeInvariants)
 
     def __post_init__(self) -> None:
         self._note_names()
@@ -134,28 +134,28 @@ class NodeCluster(Cluster):
         """
         trouble = self.call()
         if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             raise UnreachableError(trouble)
         self.crash_at(trouble)
         if node in self.foreign_on:
-            self.judge.misled = True
-            self.judge.everywhere = self.foreign_on >= set(self.nodes)
+            self.invariants.misled = True
+            self.invariants.everywhere = self.foreign_on >= set(self.nodes)
             view = looks.foreign_look(self, alone=True)
             return _seen_alone(view, looks.FOREIGN_IDS[0])
         own = self.member_on(node)
         if own is not None and own.id == self.lone and self.lists is Trouble.LISTS_DIFFER and self._contradicted(own):
             return looks.lone_look(self, own)
         if own is None or not own.well or not own.voter or not self.has_quorum:
-            self.judge.lock_left = True
+            self.invariants.lock_left = True
             msg = "it gives no list"
             raise UnreachableError(msg)
-        self.judge.note_part(self, who, own)
+        self.invariants.note_part(self, who, own)
         return _seen_alone(looks.true_look(self, from_id=own.id), own.id)
 
     def aim(self, target: str) -> None:
         """The next removal is another one."""
         super().aim(target)
-        self.judge = NodeJudge(wrong=self.judge.wrong, lock_left=self.judge.lock_left)
+        self.invariants = NodeInvariants(wrong=self.invariants.wrong, lock_left=self.invariants.lock_left)
         self.bore = set()
         self._note_names()
 
@@ -163,8 +163,8 @@ class NodeCluster(Cluster):
         """The removal knows whom it means from now on; one that is to be out already may have joined meanwhile."""
         if self.target_ids is None and (present or member_id not in self.members):
             known = self.bore | self._described()
-            no_witness = member_id in looks.FOREIGN_IDS and (self.judge.everywhere or not self._described())
-            self.judge.unwitnessed = no_witness
+            no_witness = member_id in looks.FOREIGN_IDS and (self.invariants.everywhere or not self._described())
+            self.invariants.unwitnessed = no_witness
             if member_id not in known and not no_witness:
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")
             self.target_ids = frozenset({member_id})
@@ -199,12 +199,12 @@ class NodeCluster(Cluster):
     def restore(self, term: int, index: int) -> None:
         """The log begins anew."""
         super().restore(term, index)
-        self.judge.set_back = self.judge.set_back or self.judge.shown
+        self.invariants.set_back = self.invariants.set_back or self.invariants.shown
 
     def commit(self) -> None:
         """An entry is written."""
         super().commit()
-        self.judge.entry = True
+        self.invariants.entry = True
 
     @property
     def has_quorum(self) -> bool:

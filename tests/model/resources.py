@@ -30,7 +30,7 @@ class Resources(ABC):
         """The worker dies, where that is what happens."""
 
     @abstractmethod
-    def judge_write(self, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    def check_write(self, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         """An activity is about to write an EtcdMember."""
 
     @property
@@ -77,7 +77,7 @@ class Resources(ABC):
             msg = "it has changed"
             raise ConflictError(msg)
         written = {**stored, "status": {**status_of(stored), **status}}
-        self.judge_write(activity, stored, written)
+        self.check_write(activity, stored, written)
         self.resources[name] = written
         self.touch(name)
         return self._stored(name, trouble)

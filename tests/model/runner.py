@@ -136,7 +136,7 @@ class Found:
         self.ends[outcome] += 1
         self.calls += cluster.calls
         self.states |= cluster.states
-        self.early += cluster.judge.early
+        self.early += cluster.invariants.early
 
     def tell(self, what: str) -> None:
         """One line in the test's output."""
@@ -199,7 +199,7 @@ class Runner:
                     outcome, message, recorded = await _end(removal)
                     approving.cancel()
                 found.count(cluster, outcome)
-                wrong = cluster.judge_end(outcome, message, recorded=recorded)
+                wrong = cluster.check_end(outcome, message, recorded=recorded)
                 found.wrong += [f"{scenario}: {text}" for text in wrong]
                 if outcome not in ENDS:
                     found.wrong.append(f"{scenario}: it ended as {outcome}")

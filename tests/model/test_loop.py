@@ -20,7 +20,7 @@ from activities.record_ahead import RecordAhead
 from etcd_handoff.contract import FailureType
 from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.change_queue import start_delay
-from tests.model.judge import OUT
+from tests.model.invariants import OUT
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 from tests.model.test_pairs import HARD

@@ -140,7 +140,7 @@ class Removals(RuleBasedStateMachine):
         self.nothing_is_wrong()
         if ended := self.removal.outcome:
             self.found.ends[ended] += 1
-            assert self.cluster.judge_end(ended, self.removal.message, recorded=self.removal.recorded) == []
+            assert self.cluster.check_end(ended, self.removal.message, recorded=self.removal.recorded) == []
 
 
 class RemovalsInRuns(Removals):

@@ -59,7 +59,7 @@ def removal(rolled: Rolled, runner: asyncio.Runner, found: Found) -> list[str]:
         found.count(cluster, "unsettled")
         return [f"{rolled}: {text}" for text in cluster.wrong]
     found.count(cluster, loop.outcome or "nothing within its steps")
-    wrong = cluster.judge_end(loop.outcome, loop.message, recorded=loop.recorded)
+    wrong = cluster.check_end(loop.outcome, loop.message, recorded=loop.recorded)
     return [f"{rolled}: {text}" for text in (wrong if loop.outcome else [*wrong, f"it does not end: {loop.doing}"])]
 
 

@@ -39,7 +39,7 @@ def removal(scenario: Scenario, runner: asyncio.Runner, found: Found) -> list[st
         if loop.outcome:
             break
     found.count(cluster, loop.outcome or "nothing within its steps")
-    wrong = cluster.judge_end(loop.outcome, loop.message, recorded=loop.recorded)
+    wrong = cluster.check_end(loop.outcome, loop.message, recorded=loop.recorded)
     return [f"{scenario}: {text}" for text in (wrong if loop.outcome else [*wrong, "it does not end"])]
 
 

@@ -18,7 +18,7 @@ from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.planning import Reason
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_watch
-from tests.model.judge import lies, untold
+from tests.model.invariants import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
 from tests.model.trouble import TO_CLUSTERS, Trouble
 

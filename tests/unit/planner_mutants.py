@@ -1,4 +1,4 @@
-"""The planner, broken on purpose: each fault breaks a rule that the judge must miss."""
+"""The planner, broken on purpose: each fault breaks a rule that the oracle must miss."""
 
 from __future__ import annotations
 

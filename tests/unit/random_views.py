@@ -6,7 +6,7 @@ import itertools
 from typing import Final
 
 from etcd_handoff.cluster_view import Alarm, Doubt, MemberView
-from tests.unit.planner_judge import CAUGHT_UP
+from tests.unit.planner_oracle import CAUGHT_UP
 
 IDS: Final = ("1", "f", "10", "8211f1d0f64f3269", "91bc3c398fb3c146", "fd422379fda50e48", "ffffffffffffffff")
 WELL, LEARNER, SILENT, HANGING, FORMER_TERM, NO_LEADER, OTHER_LEADER, NOSPACE, CORRUPTED = range(9)

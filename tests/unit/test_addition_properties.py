@@ -25,9 +25,9 @@ from etcd_handoff.planning import (
     Refused,
     plan,
 )
-from tests.unit.addition_judge import judge
 from tests.unit.addition_mutants import IN_LARGER_WORLDS, MUTANTS, ON_GENERATED_VIEWS
-from tests.unit.planner_judge import CAUGHT_UP
+from tests.unit.addition_oracle import judge
+from tests.unit.planner_oracle import CAUGHT_UP
 from tests.unit.random_views import (
     AILMENTS,
     IDS,

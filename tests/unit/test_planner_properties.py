@@ -1,6 +1,6 @@
 """What the planner never does: random views, every small cluster, and planners broken on purpose.
 
-The judge is trusted because it catches each of `MUTANTS`.
+The oracle is trusted because it catches each of `MUTANTS`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hypothesis.errors import NoSuchExample
 from etcd_handoff import planning
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.planning import Blocked, Decision, Done, MemberAbsent, Reason, Refused, Remove, Transfer
-from tests.unit.planner_judge import CAUGHT_UP, judge
 from tests.unit.planner_mutants import IN_SMALL_WORLDS, MUTANTS
+from tests.unit.planner_oracle import CAUGHT_UP, judge
 from tests.unit.random_views import IDS, KINDS, LEARNER, OF_THE_PAST, SEEN, WHOLE_CLUSTER, ailing_member, doubts_about
 
 if TYPE_CHECKING:

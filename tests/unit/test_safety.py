@@ -26,7 +26,7 @@ from etcd_handoff.planning import (
     safety,
 )
 from etcd_handoff.planning.projection import after
-from tests.unit import addition_judge, planner_judge
+from tests.unit import addition_oracle, planner_oracle
 from tests.unit.builders import CLUSTER, INDEX, A, B, C, cluster, down, hangs, member
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ VIEWS: Final = tuple(clusters())
 def harm(strategy: ModuleType, *chosen: Decision) -> str:
     """The first step that is not safe and leaves the planner when the strategy answers each of `chosen` everywhere."""
     goal = GOALS[strategy]
-    unsafe: Any = planner_judge.unsafe if isinstance(goal, MemberAbsent) else addition_judge.unsafe
+    unsafe: Any = planner_oracle.unsafe if isinstance(goal, MemberAbsent) else addition_oracle.unsafe
     with pytest.MonkeyPatch.context() as patch:
         for decision in chosen:
             patch.setattr(strategy, "plan", lambda *_, answer=decision: answer)
@@ -129,7 +129,7 @@ def test_wrong_strategy_changes_nothing(strategy: ModuleType) -> None:
 def test_without_the_check_each_wrong_answer_does_harm(
     strategy: ModuleType, choice: Decision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So it is the check that stops them, and the judge sees what it stops."""
+    """So it is the check that stops them, and the oracle sees what it stops."""
     monkeypatch.setattr(safety, "check", lambda _view, _goal, decision: decision)
     assert harm(strategy, choice)
 

@@ -1,4 +1,4 @@
-"""Each judge catches the fault that it is there for."""
+"""Each check catches the fault that it is there for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from etcd_handoff.lab import Lab, LabOptions, ListedMember, Role, disasters, htt
 from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.lab.writer import OpenLoopWriter, Put, WriteReport
 from etcd_handoff.temporal.client import connect
-from tests.chaos import cases, changes, faults, judges
+from tests.chaos import cases, changes, checks, faults
 from tests.chaos import conftest as results
 from tests.chaos.conftest import Finding, all_names
 
@@ -117,25 +117,25 @@ def test_a_removal_that_goes_through_where_it_must_wait_is_caught() -> None:
     def right(name: str) -> tuple[str, ...]:
         return case_of(name).right_ends
 
-    judges.ended_rightly("after healing", right("follower/remove_member.before/hang-disk-other"))
+    checks.ended_rightly("after healing", right("follower/remove_member.before/hang-disk-other"))
     for unsafe in ("well", "refused safely"):
         with pytest.raises(AssertionError, match=f"it ended {unsafe}, and after healing would be right"):
-            judges.ended_rightly(unsafe, right("follower/remove_member.before/hang-disk-other"))
-    judges.ended_rightly("well", right("follower/update_status.before/hang-disk-other"))
-    judges.ended_rightly("well", right("learner/remove_member.before/hang-disk-other"))
+            checks.ended_rightly(unsafe, right("follower/remove_member.before/hang-disk-other"))
+    checks.ended_rightly("well", right("follower/update_status.before/hang-disk-other"))
+    checks.ended_rightly("well", right("learner/remove_member.before/hang-disk-other"))
 
 
 def test_a_wrong_membership_is_caught() -> None:
     """Somebody else gone, the target still there, a stranger; a node that returns under its old ID, or not at all."""
     before = listed(a="1", b="2", c="3")
-    judges.members_are(listed(a="1", b="2"), before, "c")
-    judges.members_are(listed(a="1", b="2", c="4"), before, "c", returns=True)
+    checks.members_are(listed(a="1", b="2"), before, "c")
+    checks.members_are(listed(a="1", b="2", c="4"), before, "c", returns=True)
     for wrong in (listed(a="1", c="3"), before, listed(a="1", b="2", d="4"), listed(a="1"), listed(a="1", b="4")):
         with pytest.raises(AssertionError, match="members are"):
-            judges.members_are(wrong, before, "c")
+            checks.members_are(wrong, before, "c")
     for wrong in (listed(a="1", b="2"), before, listed(a="1", b="2", d="4"), listed(a="1", c="4")):
         with pytest.raises(AssertionError, match="members are"):
-            judges.members_are(wrong, before, "c", returns=True)
+            checks.members_are(wrong, before, "c", returns=True)
 
 
 def learner(name: str, member_id: str) -> ListedMember:
@@ -146,7 +146,7 @@ def learner(name: str, member_id: str) -> ListedMember:
 def test_a_wrong_change_is_caught() -> None:
     """A member of another ID under the right name, a voter or a learner too few or too many, a vote not asked for."""
     right = [*listed(a="1", b="2"), learner("", "9")]
-    judges.membership_is(right, voters={"2", "1"}, learners={"9"})
+    checks.membership_is(right, voters={"2", "1"}, learners={"9"})
     for wrong in (
         [*listed(a="1", b="3"), learner("", "9")],
         listed(a="1", b="2"),
@@ -157,21 +157,21 @@ def test_a_wrong_change_is_caught() -> None:
         listed(a="1", b="2", c="9"),
     ):
         with pytest.raises(AssertionError, match="would be right"):
-            judges.membership_is(wrong, voters={"1", "2"}, learners={"9"})
+            checks.membership_is(wrong, voters={"1", "2"}, learners={"9"})
 
 
 def test_a_learner_that_is_promoted_while_it_is_down_is_caught() -> None:
     """One that had its vote before, or that was never in the list as a learner, is no such thing."""
     before, after = [*listed(a="1"), learner("b", "2")], listed(a="1", b="2")
-    judges.nobody_down_got_a_vote([before, before, listed(a="1"), after])
-    judges.nobody_down_got_a_vote([after, after])
+    checks.nobody_down_got_a_vote([before, before, listed(a="1"), after])
+    checks.nobody_down_got_a_vote([after, after])
     with pytest.raises(AssertionError, match=r"promoted while it was down: \['2'\]"):
-        judges.nobody_down_got_a_vote([before, before, after])
+        checks.nobody_down_got_a_vote([before, before, after])
 
 
 @pytest.mark.integration
 async def test_what_is_wrong_after_a_change_is_caught(tmp_path: Path) -> None:
-    """Each judge is asked: a stranger that is gone, a promotion while down, a lost write, an EtcdMember, the lock."""
+    """Each check is made: a stranger that is gone, a promotion while down, a lost write, an EtcdMember, the lock."""
     options = LabOptions(nodes=1, temporal=False, directory=tmp_path / "lab")
     async with Lab(options) as lab:
         node = lab.nodes[0]
@@ -179,31 +179,31 @@ async def test_what_is_wrong_after_a_change_is_caught(tmp_path: Path) -> None:
         (member,) = await lab.members()
         async with OpenLoopWriter(node.etcd_url, tmp_path, forked=True) as writer:
             report = await writer.stop()
-        judge = partial(judges.change_is_right, lab, None, voters=[member.id])
-        await judge(reports=[report])
+        check = partial(checks.change_is_right, lab, None, voters=[member.id])
+        await check(reports=[report])
         with pytest.raises(AssertionError, match="would be right"):
-            await judge(learners=["9"])
+            await check(learners=["9"])
         with pytest.raises(AssertionError, match="promoted while it was down"):
-            await judge(down=[[learner("", "9")], listed(b="9")])
+            await check(down=[[learner("", "9")], listed(b="9")])
         with pytest.raises(AssertionError, match="missing"):
-            await judge(reports=[WriteReport((*report.puts, Put(10**9, 0.0, 0.0)), report.prefix)])
-        lock = {"key": base64.b64encode(judges.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
+            await check(reports=[WriteReport((*report.puts, Put(10**9, 0.0, 0.0)), report.prefix)])
+        lock = {"key": base64.b64encode(checks.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
         await http.post(f"{node.etcd_url}/v3/kv/put", lock)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(judges.no_lock_is_left, "__defaults__", (1.0,))
+            patch.setattr(checks.no_lock_is_left, "__defaults__", (1.0,))
             with pytest.raises(AssertionError, match=r"is gone.*me"):
-                await judge()
+                await check()
         await write_joined(lab.kubectl, node.name, node.name, "beef")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(judges, "RECORDED_SECONDS", 1.0)
+            patch.setattr(checks, "RECORDED_SECONDS", 1.0)
             with pytest.raises(AssertionError, match="EtcdMembers say"):
-                await judge()
+                await check()
 
 
 def test_a_resource_that_lies_is_caught() -> None:
     """Joined of an absent member, not joined of a present one, a wrong ID, a stranger's EtcdMember."""
     members = listed(a="1")
-    judges.resources_agree(members, {"a": says("True", "1"), "b": says("False", "2")})
+    checks.resources_agree(members, {"a": says("True", "1"), "b": says("False", "2")})
     lies: list[dict[str, dict[str, object]]] = [
         {"b": says("True", "2")},
         {"a": says("False", "1")},
@@ -214,7 +214,7 @@ def test_a_resource_that_lies_is_caught() -> None:
     ]
     for lie in lies:
         with pytest.raises(AssertionError, match="EtcdMembers say"):
-            judges.resources_agree(members, lie)
+            checks.resources_agree(members, lie)
 
 
 async def test_a_lie_that_stays_is_caught_and_one_that_is_mended_is_not() -> None:
@@ -230,42 +230,42 @@ async def test_a_lie_that_stays_is_caught_and_one_that_is_mended_is_not() -> Non
     async def lies() -> dict[str, dict[str, object]]:
         return {"b": says("True", "2")}
 
-    await judges.resources_come_to_agree(members, healed, seconds=5)
+    await checks.resources_come_to_agree(members, healed, seconds=5)
     with pytest.raises(AssertionError, match=r"what is so.*EtcdMembers say"):
-        await judges.resources_come_to_agree(members, lies, seconds=0.2)
+        await checks.resources_come_to_agree(members, lies, seconds=0.2)
 
 
 def test_a_lie_in_passing_is_caught() -> None:
     """Of a member that is in the list before and after; one that has just left or come is nobody's lie."""
     resources = {"a": says("False", "1"), "b": says("False", "2"), "c": says("True", "3"), "d": says("False", "4")}
     present = listed(a="1", b="2", c="3")
-    assert judges.denied(present, resources, listed(a="1", c="3", d="4")) == {"a": "1"}
+    assert checks.denied(present, resources, listed(a="1", c="3", d="4")) == {"a": "1"}
     with pytest.raises(AssertionError, match="never be read"):
-        judges.never_denied(0, {})
-    judges.never_denied(1, {})
+        checks.never_denied(0, {})
+    checks.never_denied(1, {})
     with pytest.raises(AssertionError, match="Joined=False of members that were present"):
-        judges.never_denied(1, {"a": "1"})
+        checks.never_denied(1, {"a": "1"})
 
 
 def test_a_removal_that_does_not_end_well_is_caught() -> None:
     """Another outcome, or a status that was not recorded although there is a resource, without a word on it."""
     for good in ("removed", "already-absent"):
-        judges.ended_well(good)
+        checks.ended_well(good)
     with pytest.raises(AssertionError):
-        judges.ended_well("planned")
+        checks.ended_well("planned")
     for recorded, has_resource, note in ((True, True, ""), (False, False, ""), (False, True, "API servers are away")):
-        judges.recorded_or_said(recorded=recorded, has_resource=has_resource, note=note)
+        checks.recorded_or_said(recorded=recorded, has_resource=has_resource, note=note)
     with pytest.raises(AssertionError, match="does not say why"):
-        judges.recorded_or_said(recorded=False, has_resource=True, note="")
+        checks.recorded_or_said(recorded=False, has_resource=True, note="")
 
 
 def test_revisions_that_go_back_are_caught() -> None:
     """A later put at an earlier revision, or at the same; puts under way at once may come in any order."""
     first, at_once = Put(0, sent=1.0, answered=2.0, revision=7), Put(1, sent=1.5, answered=3.0, revision=6)
-    judges.revisions_go_forward(WriteReport((first, at_once, Put(2, 2.5, 4.0, "failed"), Put(3, 3.5, 4.0, "", 8)), ""))
+    checks.revisions_go_forward(WriteReport((first, at_once, Put(2, 2.5, 4.0, "failed"), Put(3, 3.5, 4.0, "", 8)), ""))
     for revision in (5, 7):
         with pytest.raises(AssertionError, match=f"put 2 has revision {revision}, and 7 was known"):
-            judges.revisions_go_forward(WriteReport((first, at_once, Put(2, 2.5, 4.0, "", revision)), ""))
+            checks.revisions_go_forward(WriteReport((first, at_once, Put(2, 2.5, 4.0, "", revision)), ""))
 
 
 @pytest.mark.integration
@@ -276,56 +276,56 @@ async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None
         url = lab.nodes[0].etcd_url
         async with OpenLoopWriter(url, tmp_path) as writer:
             report = await writer.stop()
-        await judges.writes_are_there(report, [url])
+        await checks.writes_are_there(report, [url])
         invented = WriteReport((*report.puts, Put(10**9, 0.0, 0.0)), report.prefix)
         with pytest.raises(AssertionError, match="missing"):
-            await judges.writes_are_there(invented, [url])
+            await checks.writes_are_there(invented, [url])
         with pytest.raises(AssertionError, match="no write was acknowledged"):
-            await judges.writes_are_there(WriteReport((), report.prefix), [url])
-        judges.revisions_go_forward(report)
-        await judges.revisions_are_kept(report, [url])
+            await checks.writes_are_there(WriteReport((), report.prefix), [url])
+        checks.revisions_go_forward(report)
+        await checks.revisions_are_kept(report, [url])
         with pytest.raises(AssertionError, match="was acknowledged, and members are at"):
-            await judges.revisions_are_kept(report, [url, stranger.nodes[0].etcd_url])
-        await judges.hashes_agree([url, url])
+            await checks.revisions_are_kept(report, [url, stranger.nodes[0].etcd_url])
+        await checks.hashes_agree([url, url])
         async with OpenLoopWriter(stranger.nodes[0].etcd_url, tmp_path) as writer:
             await writer.stop()
         with pytest.raises(AssertionError, match="differ"):
-            await judges.hashes_agree([url, stranger.nodes[0].etcd_url])
-        await judges.writes_go_on(url, tmp_path)
-        await judges.writes_are_acknowledged(url)
-        await judges.no_lock_is_left(url)
-        lock = {"key": base64.b64encode(judges.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
+            await checks.hashes_agree([url, stranger.nodes[0].etcd_url])
+        await checks.writes_go_on(url, tmp_path)
+        await checks.writes_are_acknowledged(url)
+        await checks.no_lock_is_left(url)
+        lock = {"key": base64.b64encode(checks.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
         await http.post(f"{url}/v3/kv/put", lock)
         with pytest.raises(AssertionError, match=r"is gone.*me"):
-            await judges.no_lock_is_left(url, seconds=1)
+            await checks.no_lock_is_left(url, seconds=1)
         await disasters.raise_alarm(lab, "node0", "NOSPACE", await lab.member_id("node0"))
         with pytest.raises(AssertionError, match="before anything is healed"):
-            await judges.writes_are_acknowledged(url, seconds=1)
+            await checks.writes_are_acknowledged(url, seconds=1)
     with pytest.raises(AssertionError, match="no further write"):
-        await judges.writes_go_on(url, tmp_path)
+        await checks.writes_go_on(url, tmp_path)
 
 
 def test_refusal_of_a_known_member_is_no_safe_one() -> None:
     """Only somebody unknown may be refused, and only as long as no EtcdMember remembers it."""
-    judges.refused_truly("UnknownMember", "no such member", has_resource=False)
+    checks.refused_truly("UnknownMember", "no such member", has_resource=False)
     with pytest.raises(AssertionError, match="knows it"):
-        judges.refused_truly("UnknownMember", "no such member", has_resource=True)
+        checks.refused_truly("UnknownMember", "no such member", has_resource=True)
     with pytest.raises(AssertionError, match="BlockedTooLong: no quorum"):
-        judges.refused_truly("BlockedTooLong", "no quorum", has_resource=False)
+        checks.refused_truly("BlockedTooLong", "no quorum", has_resource=False)
 
 
 def test_removal_without_rights_must_not_go_through_and_say_why() -> None:
     """Not before it has them again, and with no other failure; once proposed, it needs the rights no more."""
     before = case_of("leader/check_leader.before/rights-taken")
     for right in ("refused safely", "after healing"):
-        judges.ended_rightly(right, before.right_ends)
+        checks.ended_rightly(right, before.right_ends)
     with pytest.raises(AssertionError, match="refused safely or after healing would be right"):
-        judges.ended_rightly("well", before.right_ends)
-    judges.ended_rightly("well", case_of("leader/update_status.before/rights-taken").right_ends)
-    judges.refused_for_rights("PermissionDenied", "give the profile a user with the root role")
+        checks.ended_rightly("well", before.right_ends)
+    checks.ended_rightly("well", case_of("leader/update_status.before/rights-taken").right_ends)
+    checks.refused_for_rights("PermissionDenied", "give the profile a user with the root role")
     for kind, message in (("PermissionDenied", "no"), ("UnknownMember", "give the profile a user with the root role")):
         with pytest.raises(AssertionError, match=f"{kind}: {message}"):
-            judges.refused_for_rights(kind, message)
+            checks.refused_for_rights(kind, message)
 
 
 @pytest.mark.integration
@@ -344,10 +344,10 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
         url, target_id = lab.node(leader).etcd_url, await lab.member_id(target)
         async with OpenLoopWriter(url, tmp_path):  # data that changes does not differ
             for _ in range(10):
-                await judges.hashes_agree([node.etcd_url for node in lab.nodes])
+                await checks.hashes_agree([node.etcd_url for node in lab.nodes])
         await lab.kill(Role.ETCD, dead)
-        await judges.quorum_is_kept(url, target, seconds=5)
-        stopped = partial(judges.nothing_is_stopped, url=url, target=target, seconds=5)
+        await checks.quorum_is_kept(url, target, seconds=5)
+        stopped = partial(checks.nothing_is_stopped, url=url, target=target, seconds=5)
         proposed = [
             case_of(f"follower/{point}/kill-worker") for point in ("remove_member.after", "update_status.before")
         ]
@@ -355,7 +355,7 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
             await stopped(case, done=True)
         await observer.change_members(f"{url}/v3/cluster/member/remove", {"ID": str(int(target_id, 16))})
         with pytest.raises(AssertionError, match=f"without {target} have a quorum"):
-            await judges.quorum_is_kept(url, target, seconds=5)
+            await checks.quorum_is_kept(url, target, seconds=5)
         with pytest.raises(AssertionError, match=f"without {target} have a quorum"):
             await stopped(case_of("follower/remove_member.before/kill-worker"), done=True)
         for case in proposed:
@@ -364,18 +364,18 @@ async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
                     await stopped(case, done=done, seconds=1)
         await stopped(case_of("follower/update_status.before/kill-other-etcd"), done=True)
         await lab.start(Role.ETCD, dead)
-        await judges.quorum_is_kept(url, target)
+        await checks.quorum_is_kept(url, target)
 
 
 @pytest.mark.integration
 async def test_whatever_goes_on_running_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A workflow that nobody ends, and a process of the lab that lives on; nothing else does after the lab's end."""
-    before = judges.children()
+    before = checks.children()
     async with Lab(LabOptions(nodes=1, kubernetes=False, directory=tmp_path)) as lab:
         for name, value in lab.environment.items():
             monkeypatch.setitem(os.environ, name, value)
         client = await connect()
-        await judges.nothing_runs(client)
+        await checks.nothing_runs(client)
         forgotten = await client.start_workflow("ChangeQueue", id="forgotten", task_queue="nobody's")
 
         async def listed() -> bool:
@@ -383,9 +383,9 @@ async def test_whatever_goes_on_running_is_caught(tmp_path: Path, monkeypatch: p
 
         await wait_until(listed, "the list has the workflow", 30)  # Temporal writes it after the start's answer
         with pytest.raises(AssertionError, match="no workflow is open; \\['forgotten'\\]"):
-            await judges.nothing_runs(client, seconds=3)
+            await checks.nothing_runs(client, seconds=3)
         await forgotten.terminate()
-        await judges.nothing_runs(client)
+        await checks.nothing_runs(client)
         with pytest.raises(AssertionError, match=r"these run: .*etcd .*temporal "):
-            judges.nothing_is_left(before)
-    judges.nothing_is_left(before)
+            checks.nothing_is_left(before)
+    checks.nothing_is_left(before)

@@ -23,8 +23,8 @@ OUT: Final = "out, and it is there"
 
 
 @dataclass
-class Judge:
-    """The judge of one cluster.
+class Invariants:
+    """The invariants of one cluster.
 
     Attributes:
         wrong: Invariants that were broken, in words.
@@ -82,12 +82,12 @@ class Judge:
 
     # --- effects on etcd ------------------------------------------------------------------------------------------
 
-    def judge_gates(self, cluster: Cluster) -> None:
+    def check_gates(self, cluster: Cluster) -> None:
         """What was asked to happen before a change has happened."""
         if missing := sorted(cluster.gates - cluster.passed):
             self.wrong.append(f"gates: something was to be changed without {' and '.join(missing)}")
 
-    def judge_transfer(self, cluster: Cluster, who: str, leader_id: str, transferee_id: str) -> None:
+    def check_transfer(self, cluster: Cluster, who: str, leader_id: str, transferee_id: str) -> None:
         """Leadership is offered to somebody who can take it."""
         transferee = cluster.members.get(transferee_id)
         able = transferee is not None and transferee.voter and transferee.writes
@@ -96,7 +96,7 @@ class Judge:
         if transferee_id == leader_id:
             self.wrong.append("leadership was offered to the target")
 
-    def judge_proposal(self, cluster: Cluster, who: str, member_id: str) -> None:
+    def check_proposal(self, cluster: Cluster, who: str, member_id: str) -> None:
         """A removal is about to be proposed: after a look, and for somebody who has the lock."""
         seen = self.looks.pop(who, None)
         if seen is None:
@@ -107,7 +107,7 @@ class Judge:
         if who in self.fresh and self.locked.get(who) != holder:
             self.wrong.append("lock: a removal was proposed by somebody who does not hold it")
 
-    def judge_removal(self, cluster: Cluster, who: str, member_id: str, via_id: str) -> None:
+    def check_removal(self, cluster: Cluster, who: str, member_id: str, via_id: str) -> None:
         """A removal takes place; all but whom it means depends on nothing having happened since the look."""
         if member_id not in (cluster.target_ids or ()):
             self.wrong.append(f"identity: {member_id} was to be removed, and {cluster.target_ids} are meant")
@@ -135,7 +135,7 @@ class Judge:
 
     # --- effects on EtcdMembers -----------------------------------------------------------------------------------
 
-    def judge_status(self, cluster: Cluster, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    def check_status(self, cluster: Cluster, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
         """An EtcdMember that we write speaks of whom it spoke before, and calls nobody out who is in."""
         old_id, new_id = member_id_of(before), member_id_of(after)
         if activity == "remove_member":
@@ -151,7 +151,7 @@ class Judge:
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def judge_end(self, cluster: Cluster, outcome: str, text: str, *, recorded: bool) -> list[str]:
+    def check_end(self, cluster: Cluster, outcome: str, text: str, *, recorded: bool) -> list[str]:
         """What is not true at the end, beside what was wrong on the way.
 
         Args:

@@ -1,4 +1,4 @@
-"""What must be true after a case, whatever struck. Each judge raises AssertionError with what it saw."""
+"""What must be true after a case, whatever struck. Each check raises AssertionError with what it saw."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def nobody_down_got_a_vote(lists: Sequence[Iterable[ListedMember]]) -> None:
         assert not promoted, f"a learner was promoted while it was down: {promoted}"
 
 
-async def change_is_right(  # noqa: PLR0913  # each is a judge's
+async def change_is_right(  # noqa: PLR0913  # each is a check's
     lab: Lab,
     client: Client | None,
     *,

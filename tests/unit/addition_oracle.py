@@ -1,6 +1,6 @@
 """What is wrong with a decision about a member that is to be added.
 
-As in `planner_judge` everything is counted by hand from the members' own fields.
+As in `planner_oracle` everything is counted by hand from the members' own fields.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff import planning
 from etcd_handoff.planning import AddLearner, Blocked, Decision, Done, MemberPresent, PromoteLearner, Reason, Refused
-from tests.unit.planner_judge import CAUGHT_UP, believable, corrupt, count, lags
+from tests.unit.planner_oracle import CAUGHT_UP, believable, corrupt, count, lags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
