@@ -42,7 +42,7 @@ async def status(url: str) -> dict[str, Any]:
     return await http.post(f"{url}/v3/maintenance/status", {}, timeout_seconds=CALL_SECONDS)
 
 
-class Bench:
+class CatchUpBench:
     """Both ways, on one lab.
 
     Args:
@@ -123,7 +123,7 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], float]:
         leader = lab.node(await lab.leader())
         await lab_rounds.fill(leader.etcd_url, VALUES, VALUE_BYTES)
         size = int((await status(leader.etcd_url))["dbSize"]) / 1e6
-        bench = Bench(lab, client, spare)
+        bench = CatchUpBench(lab, client, spare)
         for number in range(rounds):
             await bench.etcd_alone()
             await bench.ours()

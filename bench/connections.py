@@ -61,7 +61,7 @@ async def _taken(doing: Awaitable[object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def tell(samples: dict[str, list[float]]) -> None:
+def print_results(samples: dict[str, list[float]]) -> None:
     """Store what was measured."""
     medians = {name: statistics.median(found) for name, found in samples.items()}
     saved = {w: medians[f"{w}, {FRESH}"] / medians[f"{w}, {KEPT}"] for w in ("read", "read and patch")}
@@ -76,4 +76,4 @@ def tell(samples: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 50)))
+    print_results(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 50)))

@@ -72,7 +72,7 @@ async def run(rounds: int) -> tuple[dict[str, list[float]], int]:
     return samples, lost
 
 
-def tell(samples: dict[str, list[float]], lost: int) -> None:
+def print_results(samples: dict[str, list[float]], lost: int) -> None:
     """Store what was measured."""
     medians = {name: statistics.median(found) for name, found in samples.items()}
     report.write(
@@ -89,4 +89,4 @@ def tell(samples: dict[str, list[float]], lost: int) -> None:
 
 
 if __name__ == "__main__":
-    tell(*asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 5)))
+    print_results(*asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 5)))

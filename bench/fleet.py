@@ -179,7 +179,7 @@ async def fleet_worker(server: DevServer, clusters: int, kind: str) -> AsyncIter
         await process.kill()
 
 
-def tell(rounds: int, clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None:
+def print_results(rounds: int, clusters: int, bursts: dict[str, list[Burst]], watch_kb: float) -> None:
     """Store what was measured."""
     last = {kind: statistics.median(found.ended[-1] for found in of_it) for kind, of_it in bursts.items()}
     report.write(
@@ -206,5 +206,5 @@ def tell(rounds: int, clusters: int, bursts: dict[str, list[Burst]], watch_kb: f
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[1:]]
     sizes = (numbers[0] if numbers else 2, numbers[1] if len(numbers) > 1 else 1000)
-    tell(*sizes, *asyncio.run(run(*sizes)))
+    print_results(*sizes, *asyncio.run(run(*sizes)))
     end_process(0)

@@ -90,7 +90,7 @@ async def measure(
             return recorded * 1000, written.longest_gap_ms(began), sum(map(len, lost.values()))
 
 
-def tell(samples: dict[str, list[float]], lost: int) -> None:
+def print_results(samples: dict[str, list[float]], lost: int) -> None:
     """Store what was measured."""
     medians = {name: statistics.median(found) for name, found in samples.items()}
     report.write(
@@ -108,4 +108,4 @@ def tell(samples: dict[str, list[float]], lost: int) -> None:
 
 
 if __name__ == "__main__":
-    tell(*asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10)))
+    print_results(*asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10)))

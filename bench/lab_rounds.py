@@ -52,7 +52,7 @@ class Roles:
     other: str
 
 
-class Watch:
+class KubectlWatch:
     """`kubectl get --watch` of one EtcdMember through the API server of one node.
 
     It asks for a list of one: of a single object kubectl throws the first event of its watch away, which it takes for
@@ -98,9 +98,9 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(lab: Lab, member: str, context: str) -> AsyncIterator[Watch]:
+async def watching(lab: Lab, member: str, context: str) -> AsyncIterator[KubectlWatch]:
     """A watch that ends with the block."""
-    watch = await Watch.of(lab, member, context)
+    watch = await KubectlWatch.of(lab, member, context)
     try:
         yield watch
     finally:

@@ -127,7 +127,7 @@ class Samples:
     unseen: int = 0
 
 
-class Bench:
+class RemovalBench:
     """The ways, on one lab.
 
     Args:
@@ -396,7 +396,7 @@ async def run(rounds: int, part: str = "") -> None:
         async with Lab(LabOptions(workers=("node0", "node1", "node2"))) as lab:
             with mock.patch.dict(os.environ, lab.environment):
                 client = await connect()
-                bench = Bench(lab, client, Samples(), part)
+                bench = RemovalBench(lab, client, Samples(), part)
                 async with our_worker(client, EMPTY, [trivial], [Trivial]):
                     await lab_rounds.settle(lab)
                     for number in range(-WARMING_ROUNDS, rounds):
@@ -404,21 +404,21 @@ async def run(rounds: int, part: str = "") -> None:
                             bench.samples = Samples()
                         await bench.round(number, Path(folder))
                         if number >= 0:
-                            tell(bench.samples, part)
+                            print_results(bench.samples, part)
                 await bench.close()
 
 
-def tell(samples: Samples, part: str) -> None:
+def print_results(samples: Samples, part: str) -> None:
     """Store what was measured."""
     if part in ("", APART):
-        tell_stall(samples, apart=part == APART)
+        print_stall(samples, apart=part == APART)
     if part in ("", ONLY_TIMES):
-        tell_times(samples)
+        print_times(samples)
     if part in ("", ONLY_STEPS):
-        tell_steps(samples)
+        print_steps(samples)
 
 
-def tell_stall(samples: Samples, *, apart: bool) -> None:
+def print_stall(samples: Samples, *, apart: bool) -> None:
     """Store how long writes stalled."""
     gaps = {way: statistics.median(found) for way, found in samples.gap.items()}
     where = "the members that stay and the writer on a core of their own" if apart else "everything on the same cores"
@@ -441,7 +441,7 @@ def tell_stall(samples: Samples, *, apart: bool) -> None:
     )
 
 
-def tell_times(samples: Samples) -> None:
+def print_times(samples: Samples) -> None:
     """Store how long removals took."""
     seen = {way: statistics.median(found) for way, found in samples.seen.items()}
     report.write(
@@ -459,7 +459,7 @@ def tell_times(samples: Samples) -> None:
     )
 
 
-def tell_steps(samples: Samples) -> None:
+def print_steps(samples: Samples) -> None:
     """Store how long the steps took."""
     steps = {way: statistics.median(found) for way, found in samples.steps.items()}
     report.write(

@@ -63,7 +63,7 @@ class Samples:
     lost: int = 0
 
 
-class Bench:
+class ReplaceBench:
     """The ways, on one lab of four nodes of which three are members.
 
     Args:
@@ -82,7 +82,7 @@ class Bench:
             IDLE: self.idle,
         }
 
-    async def turn(self, way: str, folder: Path) -> None:
+    async def measure(self, way: str, folder: Path) -> None:
         """The leader is replaced in this way while somebody writes; its node is the spare one afterwards."""
         leader = self.lab.node(await self.lab.leader())
         one, other = (node for node in self.lab.others(leader.name) if node != self.spare)
@@ -188,16 +188,16 @@ async def run(rounds: int) -> Samples:
             await lab_rounds.settle(lab)
             spare = lab.others(await lab.leader())[0]
             await (await start_removal(client, RemovalRequest(cluster=lab.cluster, member=spare.name))).result()
-            bench = Bench(lab, client, spare)
+            bench = ReplaceBench(lab, client, spare)
             await bench.free(spare)
             for number in range(rounds):
                 for way in (OURS, RUNBOOK, NAIVE, IDLE):
-                    await bench.turn(way, Path(name))
+                    await bench.measure(way, Path(name))
                     print(f"round {number}: {way}: {bench.samples.gap[way][-1]:.0f} ms", flush=True)
             return bench.samples
 
 
-def tell(samples: Samples) -> None:
+def print_results(samples: Samples) -> None:
     """Store what was measured."""
     ways = (OURS, RUNBOOK, NAIVE)
     report.write(
@@ -221,4 +221,4 @@ def tell(samples: Samples) -> None:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10)))
+    print_results(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 10)))

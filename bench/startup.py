@@ -57,7 +57,7 @@ async def _program(command: list[str], lab: Lab) -> None:
         raise RuntimeError(msg)
 
 
-def tell(samples: dict[str, list[float]]) -> None:
+def print_results(samples: dict[str, list[float]]) -> None:
     """Store what was measured."""
     medians = {name: statistics.median(found) for name, found in samples.items()}
     report.write(
@@ -71,4 +71,4 @@ def tell(samples: dict[str, list[float]]) -> None:
 
 
 if __name__ == "__main__":
-    tell(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 20)))
+    print_results(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 20)))

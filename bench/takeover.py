@@ -97,7 +97,7 @@ async def start_of(removal: WorkflowHandle[Any, Any], step: str) -> datetime:
     raise RuntimeError(msg)
 
 
-def tell(samples: dict[str, dict[str, list[float]]]) -> None:
+def print_results(samples: dict[str, dict[str, list[float]]]) -> None:
     """Store what was measured."""
     every = {kind: [ms for found in steps.values() for ms in found] for kind, steps in samples.items()}
     medians = {kind: statistics.median(found) for kind, found in every.items()}
@@ -117,4 +117,4 @@ def tell(samples: dict[str, dict[str, list[float]]]) -> None:
 
 if __name__ == "__main__":
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    tell(asyncio.run(run(count, min(count, 2))))
+    print_results(asyncio.run(run(count, min(count, 2))))
