@@ -20,7 +20,7 @@ from etcd_handoff.temporal.updates import execute_update
 from tests.chaos import by_hand, changes, checks
 from tests.chaos.conftest import recorded
 from tests.integration import additions
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 from tests.integration.progress import says
 from tests.integration.temporal_proxy import Door, door_to
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.writer import OpenLoopWriter
     from tests.chaos.changes import Change
     from tests.chaos.conftest import Finding
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 REMOVED: Final = "somebody has removed it"
 LOST_ANSWERS: Final = {"add_learner.before": "MemberAdd", "promote_member.before": "MemberPromote"}
@@ -60,7 +60,7 @@ class Scene:
         down: Member lists read while the new member is down.
     """
 
-    b: Bench
+    b: LiveCluster
     addition: WorkflowHandle[Any, AdditionResult]
     node: Node
     others: list[Node]
@@ -132,7 +132,7 @@ async def begun(
     point: str, folder: Path, finding: Finding, nodes: int, action: str = "hold", **options: Any
 ) -> AsyncIterator[Scene]:
     """One of the nodes is free, and is added again."""
-    async with open_bench(folder, nodes=nodes, failpoints=f"{point}={action}", kubernetes=False, **options) as b:
+    async with open_cluster(folder, nodes=nodes, failpoints=f"{point}={action}", kubernetes=False, **options) as b:
         leader = await b.lab.leader()
         first, *others = b.lab.others(leader)
         node = await additions.out(b.lab, first.name)

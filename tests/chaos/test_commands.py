@@ -13,7 +13,7 @@ from etcd_handoff.lab import Role
 from tests.chaos import checks
 from tests.chaos.conftest import recorded
 from tests.integration import additions
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 from tests.integration.member_hooks import etcd_on
 from tests.integration.test_member_command import archived, left_with_command
 from tests.integration.test_replace_member import replace
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from etcd_handoff.lab.nodes import Node
     from tests.chaos.changes import Change
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 
-async def worker_comes_back(b: Bench, node: Node, point: str) -> None:
+async def worker_comes_back(b: LiveCluster, node: Node, point: str) -> None:
     """The node's worker has died at the point, and its supervisor starts it again."""
     await b.reached(point)
     await b.lab.process(Role.WORKER, node.name).ended()
@@ -42,7 +42,7 @@ async def test_worker_with_a_command_dies(command: Change, tmp_path: Path) -> No
     """
     async with (
         recorded(command.name) as finding,
-        open_bench(tmp_path, failpoints=f"{command.point}=kill", kubernetes=False) as b,
+        open_cluster(tmp_path, failpoints=f"{command.point}=kill", kubernetes=False) as b,
     ):
         leader, node, member = await left_with_command(b, tmp_path)
         before, data = {m.id for m in await b.lab.members()}, member.data_dir

@@ -12,7 +12,7 @@ from etcd_handoff.lab import Role
 from tests.chaos import checks
 from tests.chaos.conftest import recorded
 from tests.integration import additions
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 from tests.integration.joining import started
 from tests.integration.test_replace_member import apply, replace
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from etcd_handoff.lab.writer import WriteReport
     from tests.chaos.changes import Change
     from tests.chaos.conftest import Finding
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 
-async def ids_of(b: Bench) -> dict[str, str]:
+async def ids_of(b: LiveCluster) -> dict[str, str]:
     """IDs of the members, by names."""
     return {member.name: member.id for member in await b.lab.members()}
 
 
-async def brought_to(b: Bench, *nodes: Node) -> None:
+async def brought_to(b: LiveCluster, *nodes: Node) -> None:
     """The members are these; those that join are started as they are waited for, and those that stay keep their IDs."""
     before = await ids_of(b)
     change = await apply(b, *nodes)
@@ -49,7 +49,7 @@ async def brought_to(b: Bench, *nodes: Node) -> None:
         await additions.wiped(b.lab, name)
 
 
-async def replaced(b: Bench, leaving: str, node: Node, through: Node) -> WriteReport:
+async def replaced(b: LiveCluster, leaving: str, node: Node, through: Node) -> WriteReport:
     """This node has taken the place of the member under writes; all others are as before."""
     before = await ids_of(b)
     writer = await b.writer(through.name)
@@ -65,7 +65,7 @@ async def replaced(b: Bench, leaving: str, node: Node, through: Node) -> WriteRe
 
 async def two_additions_at_once(folder: Path, finding: Finding) -> None:
     """One grows to three: one addition after the other, although both are asked for at once."""
-    async with open_bench(folder, nodes=3, kubernetes=False) as b:
+    async with open_cluster(folder, nodes=3, kubernetes=False) as b:
         leader = await b.lab.leader()
         nodes = [await additions.out(b.lab, node.name) for node in b.lab.others(leader)]
         (first_id,) = (await ids_of(b)).values()
@@ -84,7 +84,7 @@ async def two_additions_at_once(folder: Path, finding: Finding) -> None:
 
 async def one_three_five_three_one(folder: Path, finding: Finding) -> None:
     """Each size by one list of members; the first member stays and takes the writes."""
-    async with open_bench(folder, nodes=5, kubernetes=False) as b:
+    async with open_cluster(folder, nodes=5, kubernetes=False) as b:
         first = b.lab.node(await b.lab.leader())
         others = b.lab.others(first.name)
         await brought_to(b, first)
@@ -103,7 +103,7 @@ async def each_of_three_in_turn(folder: Path, finding: Finding) -> None:
     As long as that took, a writer writes afterwards while nothing is changed: how far apart its writes are is stored
     beside it, and says what this machine alone makes of it.
     """
-    async with open_bench(folder, nodes=4, kubernetes=False) as b:
+    async with open_cluster(folder, nodes=4, kubernetes=False) as b:
         spare = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
         first_ids, seconds = set((await ids_of(b)).values()), 0.0
         for leaving in [node for node in b.lab.nodes if node.name != spare.name]:
@@ -122,7 +122,7 @@ def dead_one_of(size: int, *, at_its_address: bool = False) -> Callable[[Path, F
     """A dead member is replaced: it leaves first, for with it nobody else may fail while another one joins."""
 
     async def case(folder: Path, finding: Finding) -> None:
-        async with open_bench(folder, nodes=size + (not at_its_address), kubernetes=False) as b:
+        async with open_cluster(folder, nodes=size + (not at_its_address), kubernetes=False) as b:
             leader = await b.lab.leader()
             dead, *others = b.lab.others(leader)
             node = dead

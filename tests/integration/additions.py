@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.lab import Lab
     from etcd_handoff.lab.nodes import Node
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 PATIENCE: Final = 120.0
 
 
-async def add(b: Bench, node: Node, **options: Any) -> WorkflowHandle[Any, AdditionResult]:
+async def add(b: LiveCluster, node: Node, **options: Any) -> WorkflowHandle[Any, AdditionResult]:
     """Start an addition."""
     given = {"cluster": b.lab.cluster, "name": node.name, "peer_urls": (node.peer_url,), **options}
     return await start_operation(b.client, AdditionRequest.model_validate(given), AdditionResult)
@@ -66,13 +66,13 @@ async def wiped(lab: Lab, name: str) -> Node:
     return lab.node(name)
 
 
-async def start(b: Bench, addition: WorkflowHandle[Any, AdditionResult], node: Node) -> None:
+async def start(b: LiveCluster, addition: WorkflowHandle[Any, AdditionResult], node: Node) -> None:
     """Start the member with what `progress` shows."""
     shown = await says(addition, so=lambda progress: bool(progress.join_configuration))
     await b.lab.start_etcd(node, InitialCluster.of(shown.join_configuration, b.lab.nodes))
 
 
-async def joined(b: Bench, addition: WorkflowHandle[Any, AdditionResult], voters: int) -> AdditionResult:
+async def joined(b: LiveCluster, addition: WorkflowHandle[Any, AdditionResult], voters: int) -> AdditionResult:
     """Its result, once it has ended well; its member is the only one of its name and URL, votes, and works."""
     result = await asyncio.wait_for(addition.result(), PATIENCE)
     views: list[ClusterView] = []

@@ -44,7 +44,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @dataclass
-class Bench:
+class LiveCluster:
     """A lab with workers, a Temporal client and a writer, and the judgement that all tests share.
 
     Attributes:
@@ -161,7 +161,7 @@ async def ends(lab: Lab, *arguments: str) -> tuple[int, str]:
     return status, shown + errors
 
 
-def removal_id(b: Bench, member: str) -> str:
+def removal_id(b: LiveCluster, member: str) -> str:
     """The workflow ID of its removal."""
     return workflow_id(b.lab.cluster, member)
 
@@ -182,7 +182,7 @@ async def in_state(removal: WorkflowHandle[Any, Any], state: str) -> None:
     await wait_until(shown, f"HandoffState is {state}", 60, lambda: f"it is {states[-1]}")
 
 
-async def another_run(b: Bench, name: str, who: str) -> None:
+async def another_run(b: LiveCluster, name: str, who: str) -> None:
     """The workflow has continued as new."""
     handle = b.client.get_workflow_handle(name)
     first = (await handle.describe()).run_id
@@ -193,14 +193,14 @@ async def another_run(b: Bench, name: str, who: str) -> None:
     await wait_until(changed, f"{who} continues as new", 60)
 
 
-MakeBench = Callable[..., AbstractAsyncContextManager[Bench]]
+MakeLiveCluster = Callable[..., AbstractAsyncContextManager[LiveCluster]]
 
 
 @asynccontextmanager
-async def open_bench(
+async def open_cluster(
     folder: Path, *, nodes: int = 3, failpoints: str = "", workers: tuple[str, ...] | None = None, **others: Any
-) -> AsyncIterator[Bench]:
-    """A bench whose lab lives in `folder`.
+) -> AsyncIterator[LiveCluster]:
+    """A cluster whose lab lives in `folder`.
 
     Args:
         folder: For everything that it writes.
@@ -226,16 +226,16 @@ async def open_bench(
             await lab.wait_for_health_interval()
             async with AsyncExitStack() as stack:
                 points = tuple(item.partition("=")[0] for item in failpoints.split(";") if item)
-                yield Bench(lab, await connect(), folder, stack, points)
+                yield LiveCluster(lab, await connect(), folder, stack, points)
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> MakeBench:
-    """What sets a bench up for one test: `async with` it, with what `open_bench` takes."""
-    return partial(open_bench, tmp_path)
+def live_cluster(tmp_path: Path) -> MakeLiveCluster:
+    """What sets a cluster up for one test: `async with` it, with what `open_cluster` takes."""
+    return partial(open_cluster, tmp_path)
 
 
-async def start_workers_of_k0s(b: Bench) -> None:
+async def start_workers_of_k0s(b: LiveCluster) -> None:
     """Workers on all nodes, with `sets_leave = true` in their profile, as k0s's preset has it."""
     own = {b.lab.environment_on(node.name).get("ETCD_HANDOFF_CONFIG", b.lab.config_path) for node in b.lab.nodes}
     for path in map(Path, own):
@@ -245,26 +245,26 @@ async def start_workers_of_k0s(b: Bench) -> None:
 
 
 @dataclass
-class FrontDoor:
-    """A bench with a watcher, as somebody uses it who knows kubectl alone."""
+class KubectlUser:
+    """A cluster with a watcher, as somebody uses it who knows kubectl alone."""
 
-    bench: Bench
+    cluster: LiveCluster
     watch: WorkflowHandle[object, object]
 
     async def flag(self, *members: str, via: str, leave: bool = True) -> None:
         """`kubectl patch` of `spec.leave`."""
         patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": leave}})]
-        await self.bench.lab.kubectl("patch", "etcdmember", *members, *patch, context=via)
+        await self.cluster.lab.kubectl("patch", "etcdmember", *members, *patch, context=via)
 
     async def out(self, *members: str, via: str, timeout: str = "120s") -> None:
         """`kubectl wait` until they have left."""
         condition = ["--for", "condition=Joined=False", f"--timeout={timeout}"]
         names = [f"etcdmember/{member}" for member in members]
-        await self.bench.lab.kubectl("wait", *names, *condition, context=via, timeout=timeout)
+        await self.cluster.lab.kubectl("wait", *names, *condition, context=via, timeout=timeout)
 
     async def status(self, member: str, via: str) -> dict[str, Any]:
         """The status of an EtcdMember."""
-        status: dict[str, Any] = (await self.bench.lab.etcdmembers(via))[member]["status"]
+        status: dict[str, Any] = (await self.cluster.lab.etcdmembers(via))[member]["status"]
         return status
 
     async def says(self, member: str, *words: str, via: str) -> str:
@@ -282,7 +282,7 @@ class FrontDoor:
         """The watcher has seen the EtcdMembers of all members."""
 
         async def seen() -> bool:
-            return len((await self.watching())["members"]) == len(self.bench.lab.nodes)
+            return len((await self.watching())["members"]) == len(self.cluster.lab.nodes)
 
         await wait_until(seen, "the watcher has seen all EtcdMembers", 60)
 
@@ -293,14 +293,14 @@ class FrontDoor:
 
 
 @pytest.fixture
-def front_door(bench: MakeBench) -> Callable[..., AbstractAsyncContextManager[FrontDoor]]:
-    """As `bench`, with a watcher; `first` happens before it starts."""
+def kubectl_user(live_cluster: MakeLiveCluster) -> Callable[..., AbstractAsyncContextManager[KubectlUser]]:
+    """As `live_cluster`, with a watcher; `first` happens before it starts."""
 
     @asynccontextmanager
     async def make(
-        *, resync_seconds: float = 300, first: Callable[[Bench], Awaitable[None]] | None = None, **options: Any
-    ) -> AsyncIterator[FrontDoor]:
-        async with bench(**options) as b:
+        *, resync_seconds: float = 300, first: Callable[[LiveCluster], Awaitable[None]] | None = None, **options: Any
+    ) -> AsyncIterator[KubectlUser]:
+        async with live_cluster(**options) as b:
             if first is not None:
                 await first(b)
             yield await watched(b, resync_seconds)
@@ -308,13 +308,13 @@ def front_door(bench: MakeBench) -> Callable[..., AbstractAsyncContextManager[Fr
     return make
 
 
-async def watched(b: Bench, resync_seconds: float = 300) -> FrontDoor:
-    """The bench with a watcher."""
-    return FrontDoor(b, await start_watch(b, resync_seconds))
+async def watched(b: LiveCluster, resync_seconds: float = 300) -> KubectlUser:
+    """The cluster with a watcher."""
+    return KubectlUser(b, await start_watch(b, resync_seconds))
 
 
-async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
-    """The watcher of the bench's cluster."""
+async def start_watch(b: LiveCluster, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
+    """The watcher of this cluster."""
     request = ReconcileEtcdMembersRequest(cluster=b.lab.cluster, resync_seconds=resync_seconds)
     handle: WorkflowHandle[object, object] = await b.client.start_workflow(
         "ReconcileEtcdMembers", request, id=watch_id(b.lab.cluster), task_queue=TASK_QUEUE
@@ -322,7 +322,7 @@ async def start_watch(b: Bench, resync_seconds: float = 300) -> WorkflowHandle[o
     return handle
 
 
-MakeFrontDoor = Callable[..., AbstractAsyncContextManager[FrontDoor]]
+MakeKubectlUser = Callable[..., AbstractAsyncContextManager[KubectlUser]]
 
 
 @pytest.fixture(scope="module")

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from etcd_handoff.lab.nodes import Node
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 
-async def leave(b: Bench, member: str) -> Node:
+async def leave(b: LiveCluster, member: str) -> Node:
     """The node of a member that has been taken out, without its process and its data."""
     assert (await b.remove(member)).outcome == "removed"
     return await wiped(b, member)
 
 
-async def wiped(b: Bench, member: str) -> Node:
+async def wiped(b: LiveCluster, member: str) -> Node:
     """The node of a member that has left, without its process and its data."""
     if b.lab.alive(Role.ETCD, member):
         await b.lab.kill(Role.ETCD, member)
@@ -31,7 +31,7 @@ async def wiped(b: Bench, member: str) -> Node:
     return b.lab.node(member)
 
 
-async def started(b: Bench, operation: WorkflowHandle[Any, Any], name: str = "") -> Node:
+async def started(b: LiveCluster, operation: WorkflowHandle[Any, Any], name: str = "") -> Node:
     """The node whose etcd an operation waits for, started with what `progress` shows and with nothing else."""
     settings = (
         await says(

@@ -15,17 +15,17 @@ from etcd_handoff.temporal.search_attributes import STATE_KEY
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 QUEUES: Final = "WorkflowType = 'ChangeQueue'"
 
 
-def removal_of(b: Bench, member: str) -> WorkflowHandle[object, RemovalResult]:
+def removal_of(b: LiveCluster, member: str) -> WorkflowHandle[object, RemovalResult]:
     """The removal of a member."""
     return b.client.get_workflow_handle(workflow_id(b.lab.cluster, member), result_type=RemovalResult)
 
 
-async def queue_of(b: Bench) -> WorkflowHandle[Any, Any]:
+async def queue_of(b: LiveCluster) -> WorkflowHandle[Any, Any]:
     """The cluster's queue, whichever run of it is the last."""
     newest = max([run async for run in b.client.list_workflows(QUEUES)], key=lambda run: run.start_time)
     return b.client.get_workflow_handle(newest.id)
@@ -37,7 +37,7 @@ async def entry_in(queue: WorkflowHandle[Any, Any], removal: WorkflowHandle[Any,
     return next(entry for entry in turns.entries if entry.workflow_id == removal.id)
 
 
-async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
+async def holds(b: LiveCluster, removal: WorkflowHandle[Any, Any]) -> None:
     """The queue that runs now gives the turn to this removal."""
 
     async def has_it() -> bool:
@@ -50,7 +50,7 @@ async def holds(b: Bench, removal: WorkflowHandle[Any, Any]) -> None:
     await wait_until(has_it, f"the queue knows that {removal.id} has the turn", 60)
 
 
-async def queued(b: Bench, member: str) -> None:
+async def queued(b: LiveCluster, member: str) -> None:
     """The search attribute says that the removal waits for its turn."""
 
     async def says_so() -> bool:

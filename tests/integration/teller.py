@@ -1,4 +1,4 @@
-"""Runs commands on a bench, and makes what they say alike from run to run: names, times, addresses, IDs.
+"""Runs commands on a cluster, and makes what they say alike from run to run: names, times, addresses, IDs.
 
 The folder `verdicts` has what is expected, a file for each part.
 """
@@ -19,7 +19,7 @@ from etcd_handoff.lab import ProcessError, wait_until
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 VERDICTS: Final = Path(__file__).with_name("verdicts")
 UPDATE: Final = "UPDATE_VERDICTS"
@@ -40,7 +40,7 @@ class Teller:
         nodes_told: What workers on other nodes say, and that there is none, is part of the situation.
     """
 
-    def __init__(self, b: Bench, part: str, text: str = "", node: str = "") -> None:
+    def __init__(self, b: LiveCluster, part: str, text: str = "", node: str = "") -> None:
         self._b = b
         self._file = VERDICTS / f"{part}.txt"
         self._node = node

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.activity_io import StepResult
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
-async def test_member_that_left_joins_again_with_what_the_command_line_writes(bench: MakeBench) -> None:
+async def test_member_that_left_joins_again_with_what_the_command_line_writes(live_cluster: MakeLiveCluster) -> None:
     """Added as a learner, started, promoted, recorded in a new EtcdMember; a second start changes nothing."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         name = b.lab.others(leader)[0].name
         assert (await b.remove(name)).outcome == "removed"
@@ -71,9 +71,9 @@ async def test_member_that_left_joins_again_with_what_the_command_line_writes(be
         assert (status, again["outcome"], again["member_id"]) == (0, "already-present", result.member_id)
 
 
-async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(bench: MakeBench) -> None:
+async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(live_cluster: MakeLiveCluster) -> None:
     """A failed one leaves its learner; another one goes on with it and, when it is cancelled, leaves it too."""
-    async with bench(nodes=1, workers=("node0",), kubernetes=False) as b:
+    async with live_cluster(nodes=1, workers=("node0",), kubernetes=False) as b:
         node = replace(b.lab.node("node0"), name="node9", peer_port=b.lab.node("node0").peer_port + 1)
         first = await additions.add(b, node)
         learner_id = (await says(first, "Blocked", "LearnerNotStarted")).member_id
@@ -107,10 +107,10 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(b
         assert (await b.remove(kept)).outcome == "removed"
 
 
-async def test_learner_that_dies_before_its_promotion_is_not_promoted(bench: MakeBench) -> None:
+async def test_learner_that_dies_before_its_promotion_is_not_promoted(live_cluster: MakeLiveCluster) -> None:
     """Etcd itself would do it. A worker that dies while it waits for the learner changes nothing."""
     points = "promote_member.before=hold;await_sync.during=kill"
-    async with bench(nodes=2, failpoints=points, kubernetes=False) as b:
+    async with live_cluster(nodes=2, failpoints=points, kubernetes=False) as b:
         node = await additions.out(b.lab, b.lab.others(await b.lab.leader())[0].name)
         addition = await additions.add(b, node)
         await additions.start(b, addition, node)

@@ -13,7 +13,7 @@ from temporalio.exceptions import CancelledError, TerminatedError
 from etcd_handoff.lab import Role, wait_until
 from etcd_handoff.lab.cluster import HEALTH_INTERVAL_SECONDS
 from etcd_handoff.temporal.search_attributes import STATE_KEY
-from tests.integration.conftest import in_state, open_bench
+from tests.integration.conftest import in_state, open_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 
 IN_TIME = ("move_leader.before", "move_leader.during", "move_leader.after")
@@ -51,7 +51,7 @@ async def ended_as_cancelled(removal: WorkflowHandle[Any, Any]) -> None:
     assert described.typed_search_attributes.get(STATE_KEY) == "Failed"
 
 
-async def untouched(b: Bench, ids: set[str], via: str) -> None:
+async def untouched(b: LiveCluster, ids: set[str], via: str) -> None:
     """All members are there, and every EtcdMember says so."""
 
     async def readable() -> bool:
@@ -65,12 +65,12 @@ async def untouched(b: Bench, ids: set[str], via: str) -> None:
     assert {await b.lab.joined(name, via) for name in present} == {"True"}
 
 
-async def test_cancelled_while_it_waits_for_approval(bench: MakeBench) -> None:
+async def test_cancelled_while_it_waits_for_approval(live_cluster: MakeLiveCluster) -> None:
     """Nothing has changed: members, leader, term, and no EtcdMember but the one that asks, in its message alone.
 
     Two starts for a member are one removal, and one cancellation ends both.
     """
-    async with bench() as b:
+    async with live_cluster() as b:
         leader, term = await b.lab.leader_and_term()
         before = await b.lab.etcdmembers(leader)
         ids = {m.id for m in await b.lab.members()}
@@ -88,9 +88,9 @@ async def test_cancelled_while_it_waits_for_approval(bench: MakeBench) -> None:
         assert after == before
 
 
-async def test_cancelled_while_it_is_blocked(bench: MakeBench) -> None:
+async def test_cancelled_while_it_is_blocked(live_cluster: MakeLiveCluster) -> None:
     """A removal that waits for a dead voter ends at once; the next start does what was asked then."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         ids = {m.id for m in await b.lab.members()}
@@ -105,9 +105,9 @@ async def test_cancelled_while_it_is_blocked(bench: MakeBench) -> None:
         await b.judge({target})
 
 
-async def test_terminated_after_the_removal(bench: MakeBench) -> None:
+async def test_terminated_after_the_removal(live_cluster: MakeLiveCluster) -> None:
     """The EtcdMember was being written already; asked again, the member is found absent."""
-    async with bench(failpoints="remove_member.after=hold") as b:
+    async with live_cluster(failpoints="remove_member.after=hold") as b:
         leader = await b.lab.leader()
         member_id, survivor = await b.lab.member_id(leader), b.lab.others(leader)[0].name
         removal = await b.start(leader)
@@ -129,13 +129,13 @@ async def test_terminated_after_the_removal(bench: MakeBench) -> None:
         await b.judge({leader})
 
 
-async def test_worker_that_wakes_up_after_the_cancellation_removes_nobody(bench: MakeBench) -> None:
+async def test_worker_that_wakes_up_after_the_cancellation_removes_nobody(live_cluster: MakeLiveCluster) -> None:
     """It was stopped with a look in hand; meanwhile its step was given up, and nothing came of the next one.
 
     A virtual machine that is moved, or whose disk hangs, goes on where it was: with the lock, another look, and a
     cluster that is well by then.
     """
-    async with bench(failpoints="remove_member.looked=hold", kubernetes=False) as b:
+    async with live_cluster(failpoints="remove_member.looked=hold", kubernetes=False) as b:
         leader = await b.lab.leader()
         target, other = (node.name for node in b.lab.others(leader))
         ids = {m.id for m in await b.lab.members()}
@@ -159,17 +159,17 @@ async def test_worker_that_wakes_up_after_the_cancellation_removes_nobody(bench:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(shared_path: Path) -> AsyncIterator[Bench]:
-    """One bench for cancellations at points of several removals, of which each takes the leader out in the end."""
+async def shared(shared_path: Path) -> AsyncIterator[LiveCluster]:
+    """One cluster for cancellations at points of several removals, of which each takes the leader out in the end."""
     failpoints = ";".join(f"{point}=hold" for point in (*IN_TIME, *TOO_LATE))
     workers = ("node0", "node1", "node2")
-    async with open_bench(shared_path, nodes=7, workers=workers, failpoints=failpoints) as b:
+    async with open_cluster(shared_path, nodes=7, workers=workers, failpoints=failpoints) as b:
         yield b
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("point", IN_TIME)
-async def test_cancelled_while_leadership_moves(shared: Bench, point: str) -> None:
+async def test_cancelled_while_leadership_moves(shared: LiveCluster, point: str) -> None:
     """Nothing but a moved leader is left behind, and the turn is free for the next removal."""
     b = shared
     b.arm(point)
@@ -188,7 +188,7 @@ async def test_cancelled_while_leadership_moves(shared: Bench, point: str) -> No
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("point", TOO_LATE)
-async def test_cancelled_too_late_rolls_forward(shared: Bench, point: str) -> None:
+async def test_cancelled_too_late_rolls_forward(shared: LiveCluster, point: str) -> None:
     """Once the removal may have been proposed, a cancellation changes nothing: it ends removed and recorded."""
     b = shared
     b.arm(point)

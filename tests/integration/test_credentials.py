@@ -10,13 +10,13 @@ from etcd_handoff.lab import Role, disasters, wait_until
 from tests.integration.conftest import PROMPT_TIMERS, ends
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
 @pytest.mark.timeout(300)
-async def test_renewed_credentials_are_read_by_a_living_worker(bench: MakeBench) -> None:
+async def test_renewed_credentials_are_read_by_a_living_worker(live_cluster: MakeLiveCluster) -> None:
     """A client certificate, then the servers' authority, then a token: a member leaves and is recorded each time."""
-    async with bench(nodes=4, workers=("node0",), tls=True, rbac=True) as b:
+    async with live_cluster(nodes=4, workers=("node0",), tls=True, rbac=True) as b:
         await b.lab.leader()
         gone: set[str] = set()
 
@@ -45,9 +45,9 @@ async def test_renewed_credentials_are_read_by_a_living_worker(bench: MakeBench)
         assert await b.lab.joined("node0", "node0") == "True"
 
 
-async def test_record_survives_api_servers_that_have_just_started(bench: MakeBench) -> None:
+async def test_record_survives_api_servers_that_have_just_started(live_cluster: MakeLiveCluster) -> None:
     """They answer an account's token with 401 and 403 for a moment; that is not the last word."""
-    async with bench(failpoints="update_status.before=hold", rbac=True) as b:
+    async with live_cluster(failpoints="update_status.before=hold", rbac=True) as b:
         target = b.lab.others(await b.lab.leader())[0].name
         removal = await b.start(target)
         await b.reached("update_status.before")
@@ -58,9 +58,9 @@ async def test_record_survives_api_servers_that_have_just_started(bench: MakeBen
 
 
 @pytest.mark.parametrize("user", ["reader", "stranger"])
-async def test_user_without_rights_is_told_at_once(bench: MakeBench, user: str) -> None:
+async def test_user_without_rights_is_told_at_once(live_cluster: MakeLiveCluster, user: str) -> None:
     """One that may only read, and a certificate that names no user: `doctor` says so, and `remove` fails at once."""
-    async with bench(workers=("node0",), tls=True, etcd_user=user, temporal_flags=PROMPT_TIMERS) as b:
+    async with live_cluster(workers=("node0",), tls=True, etcd_user=user, temporal_flags=PROMPT_TIMERS) as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         status, text = await ends(b.lab, "doctor")
@@ -72,9 +72,9 @@ async def test_user_without_rights_is_told_at_once(bench: MakeBench, user: str) 
         assert len(await b.lab.members()) == 3
 
 
-async def test_user_by_certificate_may_remove(bench: MakeBench) -> None:
+async def test_user_by_certificate_may_remove(live_cluster: MakeLiveCluster) -> None:
     """Etcd takes the common name for the user, whom it gave the root role."""
-    async with bench(workers=("node0",), tls=True, etcd_user="certificate") as b:
+    async with live_cluster(workers=("node0",), tls=True, etcd_user="certificate") as b:
         leader = await b.lab.leader()
         result = await b.remove(leader)
         assert (result.outcome, result.status_recorded) == ("removed", True), result.status_note

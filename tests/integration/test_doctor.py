@@ -14,7 +14,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
 async def checks(lab: Lab) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -24,9 +24,9 @@ async def checks(lab: Lab) -> tuple[int, dict[str, dict[str, Any]]]:
     return status, {finding["check"]: finding for finding in json.loads(shown)["checks"]}
 
 
-async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(bench: MakeBench) -> None:
+async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(live_cluster: MakeLiveCluster) -> None:
     """The node that left is switched off: its endpoint and its API server are hints, and all else is well."""
-    async with bench(workers=("node0", "node1")) as b:
+    async with live_cluster(workers=("node0", "node1")) as b:
         status, found = await checks(b.lab)
         assert (status, [name for name, f in found.items() if f["remedy"]]) == (0, []), found
         assert found["rights in etcd"]["ok"]
@@ -92,12 +92,12 @@ async def test_status_ends_with_4_when_any_server_is_away(tmp_path: Path) -> Non
         assert (await lab.handoff("status"))[0] == 4
 
 
-async def test_removal_never_takes_a_dry_run_for_itself(bench: MakeBench) -> None:
+async def test_removal_never_takes_a_dry_run_for_itself(live_cluster: MakeLiveCluster) -> None:
     """A dry run that somebody started by hand under the removal's ID is joined, and its end is a failure.
 
     One that our command line starts has an ID of its own, and is not joined at all.
     """
-    async with bench(workers=(), kubernetes=False) as b:
+    async with live_cluster(workers=(), kubernetes=False) as b:
         target = b.lab.others(await b.lab.leader())[0].name
         request = RemovalRequest(cluster=b.lab.cluster, member=target, dry_run=True)
         await b.client.start_workflow(
@@ -117,6 +117,6 @@ async def test_removal_never_takes_a_dry_run_for_itself(bench: MakeBench) -> Non
         assert len(await b.lab.members(await b.lab.leader())) == 2
 
 
-async def started(b: Any, name: str) -> bool:  # the bench
+async def started(b: Any, name: str) -> bool:  # the cluster
     """There is such a workflow."""
     return any([run.id == name async for run in b.client.list_workflows()])

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 SMALL_MEMO = ("--dynamic-config-value", "limit.memoSize.error=8192")
 OTHER_PROFILE = '[clusters.elsewhere.etcd]\nendpoints = ["http://127.0.0.1:1"]\n'
 
 
-async def test_worker_without_the_profile_is_waited_for_like_anything_else(bench: MakeBench, tmp_path: Path) -> None:
+async def test_worker_without_the_profile_is_waited_for_like_anything_else(
+    live_cluster: MakeLiveCluster, tmp_path: Path
+) -> None:
     """A removal that was under way is Blocked by name, and goes on as soon as a worker with the profile is back."""
-    async with bench(workers=("node0",), temporal_flags=PROMPT_TIMERS) as b:
+    async with live_cluster(workers=("node0",), temporal_flags=PROMPT_TIMERS) as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
@@ -51,7 +53,7 @@ async def test_worker_without_the_profile_is_waited_for_like_anything_else(bench
         await b.judge({target})
 
 
-async def ambiguous(b: Bench) -> tuple[WorkflowHandle[Any, Any], str, str, str]:
+async def ambiguous(b: LiveCluster) -> tuple[WorkflowHandle[Any, Any], str, str, str]:
     """A removal past the point of no return by an attempt that died unheard, and blocked: with target, down, leader."""
     leader = await b.lab.leader()
     target, down = (node.name for node in b.lab.others(leader))
@@ -67,18 +69,20 @@ async def ambiguous(b: Bench) -> tuple[WorkflowHandle[Any, Any], str, str, str]:
     return removal, target, down, leader
 
 
-async def test_removal_that_may_have_been_proposed_lets_the_one_pass_that_unblocks_it(bench: MakeBench) -> None:
+async def test_removal_that_may_have_been_proposed_lets_the_one_pass_that_unblocks_it(
+    live_cluster: MakeLiveCluster,
+) -> None:
     """Once an entry committed later shows that nothing is pending, its turn is free, and both members leave."""
-    async with bench(workers=("node1",), failpoints="remove_member.before=hold") as b:
+    async with live_cluster(workers=("node1",), failpoints="remove_member.before=hold") as b:
         removal, target, down, _ = await ambiguous(b)
         assert (await b.remove(down)).outcome == "removed"
         assert (await removal.result()).outcome == "removed"
         await b.judge({target, down})
 
 
-async def test_removal_of_which_nothing_came_can_be_cancelled_again(bench: MakeBench) -> None:
+async def test_removal_of_which_nothing_came_can_be_cancelled_again(live_cluster: MakeLiveCluster) -> None:
     """A cancellation that came while the proposal might have been pending takes effect when it cannot be any more."""
-    async with bench(workers=("node1",), failpoints="remove_member.before=hold") as b:
+    async with live_cluster(workers=("node1",), failpoints="remove_member.before=hold") as b:
         removal, _, _, leader = await ambiguous(b)
         ids = {m.id for m in await b.lab.members(leader)}
         await removal.cancel()
@@ -88,15 +92,15 @@ async def test_removal_of_which_nothing_came_can_be_cancelled_again(bench: MakeB
         assert {m.id for m in await b.lab.members(leader)} == ids
 
 
-async def recording(b: Bench, member: str) -> WorkflowHandle[Any, Any]:
+async def recording(b: LiveCluster, member: str) -> WorkflowHandle[Any, Any]:
     """The workflow that goes on writing the EtcdMember of a member, once it runs."""
     cluster, member_id = b.lab.cluster, await b.lab.member_id(member)
     return b.client.get_workflow_handle(record_id(cluster, member_id))
 
 
-async def test_record_goes_on_after_its_removal(bench: MakeBench) -> None:
+async def test_record_goes_on_after_its_removal(live_cluster: MakeLiveCluster) -> None:
     """No API server takes it: the removal ends and says who goes on, others have their turn, and at last it is true."""
-    async with bench(nodes=4, failpoints="update_status.before=hold") as b:
+    async with live_cluster(nodes=4, failpoints="update_status.before=hold") as b:
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader)[:2])
         goes_on = await recording(b, one)
@@ -121,9 +125,9 @@ async def test_record_goes_on_after_its_removal(bench: MakeBench) -> None:
         await b.judge({one, other})
 
 
-async def test_cancelled_while_recording_hands_the_record_over(bench: MakeBench) -> None:
+async def test_cancelled_while_recording_hands_the_record_over(live_cluster: MakeLiveCluster) -> None:
     """The member is out, so it ends as removed, at once, and the record goes on by itself."""
-    async with bench(failpoints="update_status.before=hold") as b:
+    async with live_cluster(failpoints="update_status.before=hold") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         goes_on = await recording(b, target)
@@ -141,9 +145,9 @@ async def test_cancelled_while_recording_hands_the_record_over(bench: MakeBench)
         await b.judge({target})
 
 
-async def test_record_of_an_addition_goes_on_too(bench: MakeBench) -> None:
+async def test_record_of_an_addition_goes_on_too(live_cluster: MakeLiveCluster) -> None:
     """The member has its vote, so it ends as added, at once, and the stale Joined=False does not stay."""
-    async with bench() as b:
+    async with live_cluster() as b:
         name = b.lab.others(await b.lab.leader())[0].name
         assert (await b.remove(name)).outcome == "removed"
         node = await additions.wiped(b.lab, name)
@@ -165,7 +169,7 @@ async def test_record_of_an_addition_goes_on_too(bench: MakeBench) -> None:
         await b.judge(set())
 
 
-async def _is_shown(b: Bench, workflow_id: str) -> bool:
+async def _is_shown(b: LiveCluster, workflow_id: str) -> bool:
     """Whether `status` lists the record that goes on, with what the API servers answer."""
     _, shown, _ = await b.lab.handoff("status", "-o", "json")
     return [workflow_id] == [
@@ -173,9 +177,9 @@ async def _is_shown(b: Bench, workflow_id: str) -> bool:
     ]
 
 
-async def test_queued_removal_goes_on_in_a_new_run_and_keeps_its_place(bench: MakeBench) -> None:
+async def test_queued_removal_goes_on_in_a_new_run_and_keeps_its_place(live_cluster: MakeLiveCluster) -> None:
     """Its history does not grow for as long as it waits, and whoever came later stays behind it."""
-    async with bench(
+    async with live_cluster(
         nodes=4, temporal_flags=(*SHORT_HISTORIES, *SMALL_MEMO), failpoints="remove_member.before=hold"
     ) as b:
         leader = await b.lab.leader()
@@ -207,9 +211,9 @@ async def test_queued_removal_goes_on_in_a_new_run_and_keeps_its_place(bench: Ma
         await b.judge({first, second, third})
 
 
-async def test_blocked_removal_with_a_long_story_fits_a_small_memo(bench: MakeBench) -> None:
+async def test_blocked_removal_with_a_long_story_fits_a_small_memo(live_cluster: MakeLiveCluster) -> None:
     """Temporal takes no more than 8 KB: it goes on in new runs all the same, and its end tells what was left out."""
-    async with bench(temporal_flags=(*SHORT_HISTORIES, *SMALL_MEMO)) as b:
+    async with live_cluster(temporal_flags=(*SHORT_HISTORIES, *SMALL_MEMO)) as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         removal = await b.start(target, require_approval=True)

@@ -22,12 +22,12 @@ from tests.integration.progress import changes
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 LEADER_STEPS = ["move_leader", "await_election", "remove_member", "update_status"]
 
 
-async def everything(b: Bench) -> dict[str, Any]:
+async def everything(b: LiveCluster) -> dict[str, Any]:
     """All that a removal could change: members, leader and term, and every EtcdMember to the last field."""
     via = b.lab.nodes[0].name
     return {
@@ -53,9 +53,9 @@ async def failure(removal: WorkflowHandle[Any, Any]) -> ApplicationError:
     return failed.value.cause
 
 
-async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None:
+async def test_approval_is_awaited_and_taken_only_then(live_cluster: MakeLiveCluster) -> None:
     """Too early, wrong or too late it is turned down in words; until it comes only the EtcdMember's message changes."""
-    async with bench(failpoints="check_leader.before=hold;move_leader.before=hold") as b:
+    async with live_cluster(failpoints="check_leader.before=hold;move_leader.before=hold") as b:
         leader = await b.lab.leader()
         before = await everything(b)
         soon = datetime.now(UTC) + timedelta(seconds=4)
@@ -85,9 +85,9 @@ async def test_approval_is_awaited_and_taken_only_then(bench: MakeBench) -> None
         await b.judge({leader})
 
 
-async def test_approval_outlives_a_long_wait(bench: MakeBench) -> None:
+async def test_approval_outlives_a_long_wait(live_cluster: MakeLiveCluster) -> None:
     """Approved while a voter is down, and blocked for so long that the history is begun anew: nobody is asked twice."""
-    async with bench(temporal_flags=SHORT_HISTORIES) as b:
+    async with live_cluster(temporal_flags=SHORT_HISTORIES) as b:
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         removal = await b.start(one, require_approval=True)
@@ -101,9 +101,9 @@ async def test_approval_outlives_a_long_wait(bench: MakeBench) -> None:
         await b.judge({one})
 
 
-async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> None:
+async def test_dry_run_plans_in_words_and_changes_nothing(live_cluster: MakeLiveCluster) -> None:
     """For a leader, a follower, and a removal that would have to wait: the steps in order, or what blocks them."""
-    async with bench(workers=("node0",)) as b:
+    async with live_cluster(workers=("node0",)) as b:
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         before = await everything(b)
@@ -130,7 +130,7 @@ async def test_dry_run_plans_in_words_and_changes_nothing(bench: MakeBench) -> N
         assert {m.name for m in await b.lab.members(leader)} == {n.name for n in b.lab.nodes}
 
 
-async def waits_for_its_time(b: Bench, member: str) -> None:
+async def waits_for_its_time(b: LiveCluster, member: str) -> None:
     """It says until when, looks when it is asked to, can be cancelled, and a dry run tells the same.
 
     Members and leader stay as they are; the EtcdMember says what it waits for.
@@ -152,9 +152,9 @@ async def waits_for_its_time(b: Bench, member: str) -> None:
     assert (now["members"], now["leader"]) == (before["members"], before["leader"])
 
 
-async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) -> None:
+async def test_snapshot_and_hash_check_come_before_any_change(live_cluster: MakeLiveCluster) -> None:
     """The file is an etcd snapshot whose checksum fits and which has the data; the hashes agree."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         key, value = "c25hcHNob3QtbWU=", "dGhpcyBtdXN0IGJlIGluIHRoZSBzbmFwc2hvdA=="  # snapshot-me: this must be ...
         await http.post(f"{b.lab.node(leader).etcd_url}/v3/kv/put", {"key": key, "value": value})
@@ -176,9 +176,9 @@ async def test_snapshot_and_hash_check_come_before_any_change(bench: MakeBench) 
         await b.judge({leader})
 
 
-async def test_data_that_differ_stop_a_removal_that_asked(bench: MakeBench) -> None:
+async def test_data_that_differ_stop_a_removal_that_asked(live_cluster: MakeLiveCluster) -> None:
     """A member with a byte changed on its disk is found by the hash check, and everything stays as it is."""
-    async with bench(workers=("node0",)) as b:
+    async with live_cluster(workers=("node0",)) as b:
         leader = await b.lab.leader()
         sick, target = (node.name for node in b.lab.others(leader))
         key, value = "a2V5", "dmFsdWUgQSB2YWx1ZSBBIHZhbHVlIEE="  # key: value A value A value A
@@ -205,9 +205,9 @@ async def test_data_that_differ_stop_a_removal_that_asked(bench: MakeBench) -> N
         assert {await b.lab.joined(n.name, leader) for n in b.lab.nodes} == {"True"}
 
 
-async def test_blocked_for_too_long_says_what_is_true(bench: MakeBench) -> None:
+async def test_blocked_for_too_long_says_what_is_true(live_cluster: MakeLiveCluster) -> None:
     """The failure and the EtcdMember say what was missing; the member is still in, and nothing was moved."""
-    async with bench(workers=("node0",)) as b:
+    async with live_cluster(workers=("node0",)) as b:
         leader, _ = led = await b.lab.leader_and_term()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
@@ -215,7 +215,7 @@ async def test_blocked_for_too_long_says_what_is_true(bench: MakeBench) -> None:
             await is_blocked_too_long(b, target, down, seconds, led)
 
 
-async def is_blocked_too_long(b: Bench, target: str, down: str, seconds: float, led: tuple[str, int]) -> None:
+async def is_blocked_too_long(b: LiveCluster, target: str, down: str, seconds: float, led: tuple[str, int]) -> None:
     """A removal that may wait for so long fails, and leadership stays as it is."""
     leader, term = led
     await b.lie(target, {"message": "", "reconcileStatus": ""}, via=leader)  # what a removal before this one has told
@@ -233,7 +233,7 @@ async def is_blocked_too_long(b: Bench, target: str, down: str, seconds: float, 
     assert await b.lab.leader_and_term() == (leader, term)
 
 
-async def test_lists_and_the_page_tell_where_a_removal_stands(bench: MakeBench) -> None:
+async def test_lists_and_the_page_tell_where_a_removal_stands(live_cluster: MakeLiveCluster) -> None:
     """The search attributes follow it from the first look to the end, and a list can be filtered by them.
 
     In the middle of it, its page tells what happens and why.
@@ -245,7 +245,7 @@ async def test_lists_and_the_page_tell_where_a_removal_stands(bench: MakeBench) 
         "remove_member.before": "Removing",
         "update_status.before": "Recording",
     }
-    async with bench(failpoints=";".join(f"{point}=hold" for point in points)) as b:
+    async with live_cluster(failpoints=";".join(f"{point}=hold" for point in points)) as b:
         leader = await b.lab.leader()
         removal = await b.start(leader, reason="disk is dying")
         for point, state in points.items():
@@ -269,7 +269,7 @@ async def test_lists_and_the_page_tell_where_a_removal_stands(bench: MakeBench) 
         await wait_until(listed, "the list has it as done", 30)
 
 
-async def page_tells(b: Bench, removal: WorkflowHandle[Any, Any], leader: str) -> None:
+async def page_tells(b: LiveCluster, removal: WorkflowHandle[Any, Any], leader: str) -> None:
     """The current details, as the Web UI and `temporal workflow metadata` get them, have state, members and steps."""
     status, output, errors = await b.lab.temporal("workflow", "metadata", "-w", removal.id, "-o", "json")
     assert status == 0, errors

@@ -12,16 +12,16 @@ from tests.integration.conftest import ends, in_state
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 BRIEFLY = ("--blocked-timeout", "1")
 ENTRIES = 500
 """In so long a log a learner that lacks the last few is ready by etcd's own rule: nine tenths of the leader's index."""
 
 
-async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
+async def test_voter_whose_disk_hangs_does_not_count(live_cluster: MakeLiveCluster) -> None:
     """It answers as if it were well; `plan` and `remove` say that it hangs, and writes go on until it is mended."""
-    async with bench(hanging_disks=True) as b:
+    async with live_cluster(hanging_disks=True) as b:
         leader = await b.lab.leader()
         sick, target = (n.name for n in b.lab.others(leader))
         writer = await b.writer(leader)
@@ -42,9 +42,9 @@ async def test_voter_whose_disk_hangs_does_not_count(bench: MakeBench) -> None:
         await b.judge({target}, report)
 
 
-async def test_voter_whose_disk_hangs_can_leave_itself(bench: MakeBench) -> None:
+async def test_voter_whose_disk_hangs_can_leave_itself(live_cluster: MakeLiveCluster) -> None:
     """Who is left are the two that work."""
-    async with bench(hanging_disks=True) as b:
+    async with live_cluster(hanging_disks=True) as b:
         leader = await b.lab.leader()
         sick = b.lab.others(leader)[0].name
         disasters.hang_disk(b.lab, sick)
@@ -52,9 +52,9 @@ async def test_voter_whose_disk_hangs_can_leave_itself(bench: MakeBench) -> None
         await checks.writes_are_acknowledged(b.lab.node(leader).etcd_url)
 
 
-async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: MakeBench) -> None:
+async def test_leader_with_a_hanging_disk_is_removed_after_an_election(live_cluster: MakeLiveCluster) -> None:
     """It neither hands over nor sends heartbeats; the others elect."""
-    async with bench(hanging_disks=True) as b:
+    async with live_cluster(hanging_disks=True) as b:
         leader = await b.lab.leader()
         via = b.lab.others(leader)[0].name
         disasters.hang_disk(b.lab, leader)
@@ -62,9 +62,11 @@ async def test_leader_with_a_hanging_disk_is_removed_after_an_election(bench: Ma
         await checks.writes_are_acknowledged(b.lab.node(via).etcd_url)
 
 
-async def test_learner_whose_disk_hangs_does_not_become_the_second_voter(bench: MakeBench) -> None:
+async def test_learner_whose_disk_hangs_does_not_become_the_second_voter(live_cluster: MakeLiveCluster) -> None:
     """It still answers, near the voter's index; with its vote nothing would be committed, not even its removal."""
-    async with bench(nodes=2, failpoints="promote_member.before=hold", hanging_disks=True, kubernetes=False) as b:
+    async with live_cluster(
+        nodes=2, failpoints="promote_member.before=hold", hanging_disks=True, kubernetes=False
+    ) as b:
         stays = await b.lab.leader()
         await disasters.load(b.lab, stays, ENTRIES)
         node = await additions.out(b.lab, b.lab.others(stays)[0].name)

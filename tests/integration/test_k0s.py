@@ -18,7 +18,7 @@ from etcd_handoff.lab import Role, disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.chaos import checks
-from tests.integration.conftest import FrontDoor, ends, start_watch, start_workers_of_k0s
+from tests.integration.conftest import KubectlUser, ends, start_watch, start_workers_of_k0s
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import changes, says
 
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 POLICY: Final = Path(__file__).parents[2] / "deploy" / "k0s-leave-policy.yaml"
 
 
 @contextlib.asynccontextmanager
-async def k0s_bench(bench: MakeBench, **options: Any) -> AsyncIterator[FrontDoor]:
-    """A bench with the usual profile of k0s, `sets_leave = true`, and a watcher."""
-    async with bench(workers=(), **options) as b:
+async def k0s_cluster(live_cluster: MakeLiveCluster, **options: Any) -> AsyncIterator[KubectlUser]:
+    """A cluster with the usual profile of k0s, `sets_leave = true`, and a watcher."""
+    async with live_cluster(workers=(), **options) as b:
         await start_workers_of_k0s(b)
-        door = FrontDoor(b, await start_watch(b))
-        await door.sees_all()
-        yield door
+        user = KubectlUser(b, await start_watch(b))
+        await user.sees_all()
+        yield user
 
 
-async def annotate(door: FrontDoor, member: str, via: str, value: str = "=true") -> str:
+async def annotate(user: KubectlUser, member: str, via: str, value: str = "=true") -> str:
     """`kubectl annotate`: what it printed."""
-    return await door.bench.lab.kubectl("annotate", "etcdmember", member, f"{LEAVE_ANNOTATION}{value}", context=via)
+    return await user.cluster.lab.kubectl("annotate", "etcdmember", member, f"{LEAVE_ANNOTATION}{value}", context=via)
 
 
-async def test_leader_leaves_and_its_flag_is_set_afterwards(bench: MakeBench) -> None:
+async def test_leader_leaves_and_its_flag_is_set_afterwards(live_cluster: MakeLiveCluster) -> None:
     """We remove it, k0s does not, no watcher takes the flag for a wish, and the operator is told what is left to do."""
-    async with k0s_bench(bench) as door, K0sStandIn(door.bench.lab, "v1.36") as k0s:
-        b = door.bench
+    async with k0s_cluster(live_cluster) as user, K0sStandIn(user.cluster.lab, "v1.36") as k0s:
+        b = user.cluster
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         writer = await b.writer(one)
@@ -61,7 +61,7 @@ async def test_leader_leaves_and_its_flag_is_set_afterwards(bench: MakeBench) ->
         assert (await b.lab.etcdmembers(one))[leader]["spec"]["leave"] is True
 
         async def seen() -> bool:
-            return any(m["leave"] for m in (await door.watching())["members"])
+            return any(m["leave"] for m in (await user.watching())["members"])
 
         await wait_until(seen, "the watcher has seen the flag", 20)
         await b.judge({leader}, await writer.stop())
@@ -74,15 +74,15 @@ async def test_leader_leaves_and_its_flag_is_set_afterwards(bench: MakeBench) ->
 
 
 @pytest.mark.parametrize("release", ["v1.31", "v1.36"])
-async def test_kubectl_alone_with_the_annotation(bench: MakeBench, release: Release) -> None:
+async def test_kubectl_alone_with_the_annotation(live_cluster: MakeLiveCluster, release: Release) -> None:
     """Leadership moves first, no write fails, k0s has nothing to remove; the annotation becomes the flag."""
-    async with k0s_bench(bench) as door, K0sStandIn(door.bench.lab, release) as k0s:
-        b = door.bench
+    async with k0s_cluster(live_cluster) as user, K0sStandIn(user.cluster.lab, release) as k0s:
+        b = user.cluster
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         writer = await b.writer(survivor)
-        assert await annotate(door, leader, survivor) == f"etcdmember.etcd.k0sproject.io/{leader} annotated\n"
-        await door.out(leader, via=survivor)
+        assert await annotate(user, leader, survivor) == f"etcdmember.etcd.k0sproject.io/{leader} annotated\n"
+        await user.out(leader, via=survivor)
         result = await b.client.get_workflow_handle(f"etcd-remove/{b.lab.cluster}/{leader}").result()
         moved = [step for step in result["steps"] if step["name"] == "move_leader"]
         assert (result["was_leader"], moved[-1]["outcome"]) == (True, "moved")
@@ -94,10 +94,12 @@ async def test_kubectl_alone_with_the_annotation(bench: MakeBench, release: Rele
         assert LEAVE_ANNOTATION not in resource["metadata"].get("annotations", {})
 
 
-async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_member(bench: MakeBench) -> None:
+async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_member(
+    live_cluster: MakeLiveCluster,
+) -> None:
     """k0s on the node clears it once its API server answers, and the lease holder follows it until then."""
-    async with k0s_bench(bench) as door:
-        b = door.bench
+    async with k0s_cluster(live_cluster) as user:
+        b = user.cluster
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         assert (await b.remove(target)).outcome == "removed"
@@ -117,27 +119,27 @@ async def test_node_that_joins_again_is_not_removed_by_the_flag_of_its_former_me
 
 
 @pytest.mark.parametrize("release", ["v1.31", "v1.36"])
-async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(bench: MakeBench, release: Release) -> None:
+async def test_kubectl_alone_with_the_flag_lets_k0s_act_first(live_cluster: MakeLiveCluster, release: Release) -> None:
     """Nothing holds k0s back, so it begins while the leader leads; the record is the truth all the same."""
-    async with k0s_bench(bench, failpoints="move_leader.before=hold") as door:
-        leader = await door.bench.lab.leader()
-        survivor = door.bench.lab.others(leader)[0].name
-        async with K0sStandIn(door.bench.lab, release, holder=survivor) as k0s:
-            await door.flag(leader, via=survivor)
+    async with k0s_cluster(live_cluster, failpoints="move_leader.before=hold") as user:
+        leader = await user.cluster.lab.leader()
+        survivor = user.cluster.lab.others(leader)[0].name
+        async with K0sStandIn(user.cluster.lab, release, holder=survivor) as k0s:
+            await user.flag(leader, via=survivor)
 
             async def begun() -> bool:
                 return k0s.removed == [leader]
 
             await wait_until(begun, "k0s has begun to remove the leader", 30)
-            door.bench.release("move_leader.before")
-            await door.out(leader, via=survivor)
+            user.cluster.release("move_leader.before")
+            await user.out(leader, via=survivor)
             assert k0s.removed == [leader]
-            await door.bench.judge({leader})
+            await user.cluster.judge({leader})
             if release == "v1.36":
-                await stopped_for_good(door.bench, k0s, leader)
+                await stopped_for_good(user.cluster, k0s, leader)
 
 
-async def stopped_for_good(b: Bench, k0s: K0sStandIn, node: str) -> None:
+async def stopped_for_good(b: LiveCluster, k0s: K0sStandIn, node: str) -> None:
     """k0s has stopped etcd and the API server of this node, and starts them no more."""
 
     async def ended() -> bool:
@@ -147,37 +149,37 @@ async def stopped_for_good(b: Bench, k0s: K0sStandIn, node: str) -> None:
     assert (k0s.stopped, k0s.respawned[node]) == ({node}, 0)
 
 
-async def test_annotation_taken_away_in_time_and_set_again(bench: MakeBench) -> None:
+async def test_annotation_taken_away_in_time_and_set_again(live_cluster: MakeLiveCluster) -> None:
     """The member stays and its EtcdMember says so; the next annotation is a new order."""
-    async with k0s_bench(bench, failpoints="move_leader.looked=hold") as door:
-        b = door.bench
+    async with k0s_cluster(live_cluster, failpoints="move_leader.looked=hold") as user:
+        b = user.cluster
         leader = await b.lab.leader()
         other = b.lab.others(leader)[0].name
-        await annotate(door, leader, other)
+        await annotate(user, leader, other)
         await b.reached("move_leader.looked")
-        await annotate(door, leader, other, "-")
-        await door.says(leader, "Leave was taken back", via=other)
+        await annotate(user, leader, other, "-")
+        await user.says(leader, "Leave was taken back", via=other)
         await b.judge(set())
-        await annotate(door, leader, other, f"={await b.lab.member_id(leader)}")
-        await door.out(leader, via=other)
+        await annotate(user, leader, other, f"={await b.lab.member_id(leader)}")
+        await user.out(leader, via=other)
         await b.judge({leader})
 
 
-async def test_annotation_with_a_wrong_value_says_what_to_write(bench: MakeBench) -> None:
+async def test_annotation_with_a_wrong_value_says_what_to_write(live_cluster: MakeLiveCluster) -> None:
     """And nobody leaves."""
-    async with k0s_bench(bench) as door:
-        leader = await door.bench.lab.leader()
-        await annotate(door, leader, leader, "=yes")
-        await door.says(leader, "Not started", "'yes'", await door.bench.lab.member_id(leader), via=leader)
-        await annotate(door, leader, leader, "-")
-        await door.says(leader, "Member joined", via=leader)
-        await door.bench.judge(set())
+    async with k0s_cluster(live_cluster) as user:
+        leader = await user.cluster.lab.leader()
+        await annotate(user, leader, leader, "=yes")
+        await user.says(leader, "Not started", "'yes'", await user.cluster.lab.member_id(leader), via=leader)
+        await annotate(user, leader, leader, "-")
+        await user.says(leader, "Member joined", via=leader)
+        await user.cluster.judge(set())
 
 
-async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench) -> None:
+async def test_policy_refuses_the_flag_and_names_the_annotation(live_cluster: MakeLiveCluster) -> None:
     """Kubectl prints the command that does it; k0s and the removal itself write what they have to."""
-    async with k0s_bench(bench) as door:
-        b = door.bench
+    async with k0s_cluster(live_cluster) as user:
+        b = user.cluster
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         await b.lab.kubectl("apply", "--server-side", "-f", str(POLICY), context=survivor)
@@ -200,8 +202,8 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
             f" {LEAVE_ANNOTATION}=true"
         ) in errors[-1]
         await b.lab.kubectl(*flag, "--dry-run=server", "--field-manager=etcd-handoff", context=survivor)
-        await annotate(door, leader, survivor)
-        await door.out(leader, via=survivor)
+        await annotate(user, leader, survivor)
+        await user.out(leader, via=survivor)
 
         async def flagged() -> bool:
             return await asks_to_leave(b, leader, survivor)
@@ -213,7 +215,9 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(bench: MakeBench
 
 
 @pytest.mark.parametrize(("release", "isolated"), [("v1.31", False), ("v1.36", False), ("v1.36", True)])
-async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, release: Release, *, isolated: bool) -> None:
+async def test_k0s_removes_a_leader_that_has_handed_over(
+    live_cluster: MakeLiveCluster, release: Release, *, isolated: bool
+) -> None:
     """Asked after the transfer, k0s removes a follower: no write fails, and what k0s cannot write is written.
 
     So it does where each worker reaches its own member alone. The flag is true in the end, also where a look while k0s
@@ -221,7 +225,7 @@ async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, relea
     """
     if isolated:
         require_isolation()
-    async with bench(remover="k0s", isolated=isolated, workers=()) as b, K0sStandIn(b.lab, release) as k0s:
+    async with live_cluster(remover="k0s", isolated=isolated, workers=()) as b, K0sStandIn(b.lab, release) as k0s:
         await start_workers_of_k0s(b)
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
@@ -236,9 +240,9 @@ async def test_k0s_removes_a_leader_that_has_handed_over(bench: MakeBench, relea
         await b.judge({leader}, report)
 
 
-async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench) -> None:
+async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(live_cluster: MakeLiveCluster) -> None:
     """Asked after the hand-over, its lease holder marks the node, and only then the member is removed by us."""
-    async with bench(remover="both") as b:
+    async with live_cluster(remover="both") as b:
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         label = ("label", "etcdmember", leader)
@@ -264,11 +268,13 @@ async def test_k0s_tells_the_node_to_stop_and_is_not_waited_for(bench: MakeBench
 
 
 @pytest.mark.parametrize("isolated", [False, True])
-async def test_k0s_stops_the_node_of_a_member_that_both_remove(bench: MakeBench, *, isolated: bool) -> None:
+async def test_k0s_stops_the_node_of_a_member_that_both_remove(
+    live_cluster: MakeLiveCluster, *, isolated: bool
+) -> None:
     """The flag stands while the member is listed, so the removed etcd is not started again."""
     if isolated:
         require_isolation()
-    async with bench(remover="both", isolated=isolated) as b:
+    async with live_cluster(remover="both", isolated=isolated) as b:
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         writer = await b.writer(survivor)
@@ -281,9 +287,9 @@ async def test_k0s_stops_the_node_of_a_member_that_both_remove(bench: MakeBench,
         await b.judge({leader}, await writer.stop())
 
 
-async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:
+async def test_k0s_of_old_alone_leaves_a_lie(live_cluster: MakeLiveCluster) -> None:
     """Without us the same stand-in shows the bug, so the test above can fail."""
-    async with bench(remover="k0s", workers=()) as b, K0sStandIn(b.lab, "v1.31") as k0s:
+    async with live_cluster(remover="k0s", workers=()) as b, K0sStandIn(b.lab, "v1.31") as k0s:
         leader = await b.lab.leader()
         survivor = b.lab.others(leader)[0].name
         patch = ("patch", "etcdmember", leader, "--type", "merge", "-p", '{"spec":{"leave":true}}')
@@ -297,7 +303,7 @@ async def test_k0s_of_old_alone_leaves_a_lie(bench: MakeBench) -> None:
         assert await b.lab.joined(leader, survivor) == "True"
 
 
-async def waits_for_k0s(b: Bench, member: str, via: str) -> WorkflowHandle[Any, Any]:
+async def waits_for_k0s(b: LiveCluster, member: str, via: str) -> WorkflowHandle[Any, Any]:
     """A removal that has asked k0s, which does not run, and waits for it."""
     removal = await b.start(member)
     waits = await says(removal, "Blocked", "AwaitingK0s")
@@ -306,20 +312,20 @@ async def waits_for_k0s(b: Bench, member: str, via: str) -> WorkflowHandle[Any, 
     return removal
 
 
-async def asks_to_leave(b: Bench, member: str, via: str) -> bool:
+async def asks_to_leave(b: LiveCluster, member: str, via: str) -> bool:
     """Whether the order stands."""
     return bool((await b.lab.etcdmembers(via))[member]["spec"]["leave"])
 
 
-async def take_back(b: Bench, member: str, via: str, manager: str) -> None:
+async def take_back(b: LiveCluster, member: str, via: str, manager: str) -> None:
     """`spec.leave` is false by the hand of this field manager."""
     patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": False}}), "--field-manager", manager]
     await b.lab.kubectl("patch", "etcdmember", member, *patch, context=via)
 
 
-async def test_order_that_somebody_takes_back_is_not_given_again(bench: MakeBench) -> None:
+async def test_order_that_somebody_takes_back_is_not_given_again(live_cluster: MakeLiveCluster) -> None:
     """The member stays, and the failure says whose word that was."""
-    async with bench(remover="k0s") as b:
+    async with live_cluster(remover="k0s") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         removal = await waits_for_k0s(b, target, leader)
@@ -333,9 +339,9 @@ async def test_order_that_somebody_takes_back_is_not_given_again(bench: MakeBenc
         await b.judge(set())
 
 
-async def test_order_that_k0s_loses_when_it_starts_is_given_again(bench: MakeBench) -> None:
+async def test_order_that_k0s_loses_when_it_starts_is_given_again(live_cluster: MakeLiveCluster) -> None:
     """Every controller that starts writes `spec.leave: false`; the member leaves all the same."""
-    async with bench(remover="k0s") as b:
+    async with live_cluster(remover="k0s") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         removal = await waits_for_k0s(b, target, leader)
@@ -351,9 +357,9 @@ async def test_order_that_k0s_loses_when_it_starts_is_given_again(bench: MakeBen
         await b.judge({target})
 
 
-async def test_cancelled_removal_takes_its_order_to_k0s_back(bench: MakeBench) -> None:
+async def test_cancelled_removal_takes_its_order_to_k0s_back(live_cluster: MakeLiveCluster) -> None:
     """Nobody removes the member later: neither the order nor the removal stands."""
-    async with bench(remover="k0s") as b:
+    async with live_cluster(remover="k0s") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         removal = await waits_for_k0s(b, target, leader)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from etcd_handoff.config import Config
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -363,7 +363,7 @@ async def test_every_call_of_the_gateway_is_allowed_from_within_a_pod(
     assert calls == tried, "a call of the gateway is not tried here"
 
 
-async def names_its_requester(b: Bench, member: str, kept: str, requester: str) -> None:
+async def names_its_requester(b: LiveCluster, member: str, kept: str, requester: str) -> None:
     """Result, Event, `history`, `status` and `describe` of its removal name who has set the flag."""
     (removal,) = [run async for run in b.client.list_workflows("WorkflowType = 'RemoveMember'")]
     result = await b.client.get_workflow_handle(removal.id, result_type=RemovalResult).result()
@@ -383,9 +383,11 @@ async def names_its_requester(b: Bench, member: str, kept: str, requester: str) 
         assert requester in shown, f"{command}: {shown}"
 
 
-async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_alone(bench: MakeBench) -> None:
+async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_alone(
+    live_cluster: MakeLiveCluster,
+) -> None:
     """Workers with the account's token: a flag by a user, a removal, its Events, and a resource that was missing."""
-    async with bench(workers=(), roles=True) as b:
+    async with live_cluster(workers=(), roles=True) as b:
         lab = b.lab
         for file in ("namespace.yaml", "rbac.yaml"):
             await lab.kubectl("apply", "--server-side", "-f", str(DEPLOY / file), context=NODE)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from etcd_handoff.config_member import MemberProfile
     from etcd_handoff.lab.nodes import Node
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 
-async def worker_with_command(b: Bench, node: Node, folder: Path) -> MemberProfile:
+async def worker_with_command(b: LiveCluster, node: Node, folder: Path) -> MemberProfile:
     """The node's worker runs, and its configuration names a command for etcd."""
     member = profile("lab", folder, node, "3.6.16")
     table = {**member.model_dump(mode="json", exclude={"environment"}), "data_dir": str(member.data_dir)}
@@ -40,7 +40,7 @@ async def worker_with_command(b: Bench, node: Node, folder: Path) -> MemberProfi
     return member
 
 
-async def left_with_command(b: Bench, tmp_path: Path) -> tuple[str, Node, MemberProfile]:
+async def left_with_command(b: LiveCluster, tmp_path: Path) -> tuple[str, Node, MemberProfile]:
     """The leader, and the node of a member that has left, whose worker now has a command for etcd."""
     b.stack.callback(end_all, tmp_path)
     leader = await b.lab.leader()
@@ -50,12 +50,14 @@ async def left_with_command(b: Bench, tmp_path: Path) -> tuple[str, Node, Member
     return leader, node, await worker_with_command(b, node, tmp_path / "hooked")
 
 
-async def test_member_joins_and_is_replaced_and_nobody_types_anything(bench: MakeBench, tmp_path: Path) -> None:
+async def test_member_joins_and_is_replaced_and_nobody_types_anything(
+    live_cluster: MakeLiveCluster, tmp_path: Path
+) -> None:
     """Looked at, added, started, promoted, recorded; a write through it works.
 
     Then an empty member takes its place at its address: what it leaves behind is out of the way before.
     """
-    async with bench() as b:
+    async with live_cluster() as b:
         _, node, member = await left_with_command(b, tmp_path)
         result = await (await add(b, node)).result()
         assert (result.outcome, result.status_recorded) == ("added", True)
@@ -89,12 +91,14 @@ def archived(member: MemberProfile, whose: Identity) -> Path:
     return archive_paths(member.data_dir, whose.member_id)[1]
 
 
-async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBench, tmp_path: Path) -> None:
+async def test_nothing_is_added_on_a_node_with_the_data_of_another(
+    live_cluster: MakeLiveCluster, tmp_path: Path
+) -> None:
     """It is said before anything is changed; once the data is gone, the member is added.
 
     Cancelled then, the addition leaves nothing behind that keeps the next one from joining.
     """
-    async with bench(failpoints="await_sync.during=hold") as b:
+    async with live_cluster(failpoints="await_sync.during=hold") as b:
         leader, node, member = await left_with_command(b, tmp_path)
         assert member.data_dir is not None
         written(member.data_dir, Identity("beef", "1"))
@@ -119,9 +123,11 @@ async def test_nothing_is_added_on_a_node_with_the_data_of_another(bench: MakeBe
 
 
 @pytest.mark.parametrize("point", ["start_member.before", "start_member.during", "start_member.after"])
-async def test_worker_that_dies_around_the_start_is_no_matter(bench: MakeBench, tmp_path: Path, point: str) -> None:
+async def test_worker_that_dies_around_the_start_is_no_matter(
+    live_cluster: MakeLiveCluster, tmp_path: Path, point: str
+) -> None:
     """The next one finds out whether etcd runs: there is one process, and one member."""
-    async with bench(failpoints=f"{point}=kill") as b:
+    async with live_cluster(failpoints=f"{point}=kill") as b:
         leader, node, member = await left_with_command(b, tmp_path)
         addition = await add(b, node)
         await b.reached(point)
@@ -137,9 +143,11 @@ async def test_worker_that_dies_around_the_start_is_no_matter(bench: MakeBench, 
 
 
 @pytest.mark.parametrize("point", ["stop_member.after", "archive_member.after"])
-async def test_worker_that_dies_around_the_end_is_no_matter(bench: MakeBench, tmp_path: Path, point: str) -> None:
+async def test_worker_that_dies_around_the_end_is_no_matter(
+    live_cluster: MakeLiveCluster, tmp_path: Path, point: str
+) -> None:
     """An empty member takes one's place at its address; what that leaves is stopped and put away once, and kept."""
-    async with bench(failpoints=f"{point}=kill") as b:
+    async with live_cluster(failpoints=f"{point}=kill") as b:
         leader, node, member = await left_with_command(b, tmp_path)
         old = (await (await add(b, node)).result()).member_id
         replacement = await replace(b, old, node)

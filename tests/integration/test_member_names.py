@@ -10,18 +10,18 @@ import pytest_asyncio
 
 from etcd_handoff.contract import TASK_QUEUE, RemovalRequest
 from etcd_handoff.lab import Role, http, wait_until
-from tests.integration.conftest import ends, open_bench
+from tests.integration.conftest import ends, open_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 
-async def test_name_takes_nobody_of_another_name(bench: MakeBench) -> None:
+async def test_name_takes_nobody_of_another_name(live_cluster: MakeLiveCluster) -> None:
     """An EtcdMember that carries a live member's ID does not give that member to whoever types the resource's name."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         victim, renamed = (n.name for n in b.lab.others(leader))
         await b.lie(renamed, {"memberID": await b.lab.member_id(victim)}, via=leader)
@@ -38,9 +38,9 @@ async def test_name_takes_nobody_of_another_name(bench: MakeBench) -> None:
         assert {m.name for m in await b.lab.members(leader)} == {leader, victim, "another"}
 
 
-async def test_dead_member_that_advertised_nonsense_can_leave(bench: MakeBench) -> None:
+async def test_dead_member_that_advertised_nonsense_can_leave(live_cluster: MakeLiveCluster) -> None:
     """A port beyond all ports in its client URL: nobody who looks falls over it, while it runs and when it is dead."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         odd = b.lab.others(leader)[0].name
         process = b.lab.process(Role.ETCD, odd)
@@ -60,9 +60,9 @@ async def test_dead_member_that_advertised_nonsense_can_leave(bench: MakeBench) 
         await b.judge({odd})
 
 
-async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> None:
+async def test_three_members_of_one_name_are_told_apart(live_cluster: MakeLiveCluster) -> None:
     """The text has ID, peer URL and state of each; the dead one leaves by its peer address."""
-    async with bench(kubernetes=False, workers=("node0",)) as b:
+    async with live_cluster(kubernetes=False, workers=("node0",)) as b:
         ids = {node.name: await b.lab.member_id(node.name) for node in b.lab.nodes}
         for node in b.lab.nodes:
             b.lab.process(Role.ETCD, node.name).command.append("--name=default")
@@ -93,14 +93,14 @@ async def test_three_members_of_one_name_are_told_apart(bench: MakeBench) -> Non
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def quiet(shared_path: Path) -> AsyncIterator[Bench]:
-    """One bench for what changes nothing."""
-    async with open_bench(shared_path, workers=("node0",)) as b:
+async def quiet(shared_path: Path) -> AsyncIterator[LiveCluster]:
+    """One cluster for what changes nothing."""
+    async with open_cluster(shared_path, workers=("node0",)) as b:
         yield b
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_dry_run_by_cron_starts_afresh_each_time(quiet: Bench) -> None:
+async def test_dry_run_by_cron_starts_afresh_each_time(quiet: LiveCluster) -> None:
     """Temporal itself continues such a workflow; each run looks for itself and ends as planned."""
     b = quiet
     target = b.lab.others(await b.lab.leader())[0].name
@@ -129,7 +129,7 @@ async def test_dry_run_by_cron_starts_afresh_each_time(quiet: Bench) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_decimal_id_is_answered_with_the_hex_one(quiet: Bench) -> None:
+async def test_decimal_id_is_answered_with_the_hex_one(quiet: LiveCluster) -> None:
     """As JSON and some tools print it: nobody is removed, and the text has what would have been right."""
     b = quiet
     target = b.lab.others(await b.lab.leader())[0].name

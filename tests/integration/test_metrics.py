@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from etcd_handoff.contract import RemovalResult
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 SECRET: Final = "a secret of sixteen bytes or more"  # noqa: S105  # of nobody
 NAME: Final = re.compile(r"etcd_handoff_\w+")
@@ -71,12 +71,12 @@ def expressions() -> Iterator[str]:
         yield from (target["expr"] for target in panel["targets"])
 
 
-async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench: MakeBench) -> None:
+async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(live_cluster: MakeLiveCluster) -> None:
     """A removal that is done and one that waits show in the numbers, with the labels that the rules group by.
 
     Each line of the log is an object that says what it is about; the webhook is told once, however often it is asked.
     """
-    async with bench(workers=(), tls=True) as b:
+    async with live_cluster(workers=(), tls=True) as b:
         ports = b.stack.enter_context(contextlib.closing(Ports("127.0.0.1")))
         (port,) = ports.take(1)
         address = f"127.0.0.1:{port}"
@@ -116,7 +116,7 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(bench
         dashboard_has_something_to_show(shown, b.folder)
 
 
-async def after_trouble(b: Bench, address: str, removed: str, receiver: Receiver) -> Exposition:
+async def after_trouble(b: LiveCluster, address: str, removed: str, receiver: Receiver) -> Exposition:
     """What is exported once an EtcdMember was wrong and a removal is blocked; the webhook is told of that."""
     stays, dies = b.others(removed)
     await start_watch(b)
@@ -176,7 +176,7 @@ def dashboard_has_something_to_show(shown: Exposition, folder: Path) -> None:
     assert (status, len(queries) >= 8) == (0, True), output
 
 
-def configure_webhook(b: Bench, receiver: Receiver) -> None:
+def configure_webhook(b: LiveCluster, receiver: Receiver) -> None:
     """The workers tell the receiver, which takes nothing at first."""
     secret = b.folder / "webhook-secret"
     secret.write_text(f"{SECRET}\n")
@@ -186,7 +186,7 @@ def configure_webhook(b: Bench, receiver: Receiver) -> None:
 
 
 async def all_is_told(
-    b: Bench, receiver: Receiver, removed: str, waiting: WorkflowHandle[object, RemovalResult]
+    b: LiveCluster, receiver: Receiver, removed: str, waiting: WorkflowHandle[object, RemovalResult]
 ) -> None:
     """Two ends and a wish for an approval, each with one ID, though the receiver did not take them at first.
 
@@ -228,7 +228,7 @@ async def innocent_history(handle: WorkflowHandle[Any, Any], receiver: Receiver)
     return history
 
 
-async def log_says_what_each_line_is_about(b: Bench) -> None:
+async def log_says_what_each_line_is_about(b: LiveCluster) -> None:
     """All lines are JSON; a step that fails is one line, and nothing of the SDK's repeats it."""
     nowhere = await start_removal(b.client, RemovalRequest(cluster="nowhere", member="node9"))
     with pytest.raises(WorkflowFailureError):
@@ -268,9 +268,9 @@ def labels_in(expression: str) -> Iterator[str]:
         yield from re.findall(r"(\w+)[!=]", selected)
 
 
-async def test_address_that_cannot_be_listened_at_is_told_at_once(bench: MakeBench) -> None:
+async def test_address_that_cannot_be_listened_at_is_told_at_once(live_cluster: MakeLiveCluster) -> None:
     """A worker must not go on without the metrics that somebody counts on."""
-    async with bench(workers=(), nodes=1, kubernetes=False) as b:
+    async with live_cluster(workers=(), nodes=1, kubernetes=False) as b:
         command = [sys.executable, str(ROOT / "worker.py"), "--metrics-address", b.lab.temporal_address]
         status, _, errors = await run(command, {**os.environ, **b.lab.environment}, ROOT)
         assert status == 2

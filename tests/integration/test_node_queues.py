@@ -24,7 +24,7 @@ from tests.integration.progress import says
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+    from tests.integration.conftest import LiveCluster, MakeKubectlUser, MakeLiveCluster
 
 LISTEN: Final = """
 import socket, time
@@ -45,7 +45,7 @@ def _isolation_is_possible() -> None:
     require_isolation()
 
 
-async def worker_has_died(b: Bench, point: str) -> str:
+async def worker_has_died(b: LiveCluster, point: str) -> str:
     """The node whose worker was killed at this failpoint."""
     await b.reached(point)
     dead = list[str]()
@@ -58,10 +58,10 @@ async def worker_has_died(b: Bench, point: str) -> str:
     return dead[0]
 
 
-async def test_leader_leaves_by_command_line_temporal_and_kubectl(front_door: MakeFrontDoor) -> None:
+async def test_leader_leaves_by_command_line_temporal_and_kubectl(kubectl_user: MakeKubectlUser) -> None:
     """4 -> 3 -> 2 -> 1, the leader each time, each step on the node whose member it needs, and no write is lost."""
-    async with front_door(nodes=4, isolated=True) as door:
-        b = door.bench
+    async with kubectl_user(nodes=4, isolated=True) as user:
+        b = user.cluster
         *leaving, last = (node.name for node in b.lab.nodes)
         writer = await b.writer(last)
         for way, target in zip(("command line", "temporal", "kubectl"), leaving, strict=True):
@@ -77,8 +77,8 @@ async def test_leader_leaves_by_command_line_temporal_and_kubectl(front_door: Ma
                 )
                 assert status == 0, errors
             else:
-                await door.flag(target, via=last)
-                await door.out(target, via=last)
+                await user.flag(target, via=last)
+                await user.out(target, via=last)
             check_steps(await b.client.get_workflow_handle(removal_id(b, target)).result(), target, b.others(target))
             await b.judge({target})
         await b.judge(set(), await writer.stop())
@@ -96,10 +96,10 @@ def check_steps(result: dict[str, Any], target: str, others: list[str]) -> None:
 
 
 @pytest.mark.parametrize("leader", ["node0", "node2"])
-async def test_leader_leaves_where_some_workers_reach_some_members(bench: MakeBench, leader: str) -> None:
+async def test_leader_leaves_where_some_workers_reach_some_members(live_cluster: MakeLiveCluster, leader: str) -> None:
     """The worker of node2 reaches all members, the others reach two: node2 leads, or one that all reach."""
     shared = ("node0", "node1")
-    async with bench(isolated=True, shared=shared) as b:
+    async with live_cluster(isolated=True, shared=shared) as b:
         await b.lead(leader)
         for node in b.lab.nodes:
             assert await reached_from(b, node.name) == ({*shared, "node2"} if node.name == "node2" else {*shared})
@@ -111,7 +111,7 @@ async def test_leader_leaves_where_some_workers_reach_some_members(bench: MakeBe
         await b.judge({leader}, await writer.stop())
 
 
-async def reached_from(b: Bench, node: str) -> set[str]:
+async def reached_from(b: LiveCluster, node: str) -> set[str]:
     """The members that a command on this node reaches, and so a worker there."""
     _, shown, errors = await b.lab.handoff("status", "-o", "json", node=node)
     assert shown, errors
@@ -119,9 +119,9 @@ async def reached_from(b: Bench, node: str) -> set[str]:
 
 
 @pytest.mark.parametrize("point", ["move_leader.before", "move_leader.after"])
-async def test_worker_of_the_leaving_node_is_killed(bench: MakeBench, point: str) -> None:
+async def test_worker_of_the_leaving_node_is_killed(live_cluster: MakeLiveCluster, point: str) -> None:
     """What only that node can do waits for its worker, by name; once leadership has moved, nothing does."""
-    async with bench(isolated=True, failpoints=f"{point}=kill") as b:
+    async with live_cluster(isolated=True, failpoints=f"{point}=kill") as b:
         leader = await b.lab.leader()
         writer = await b.writer(b.lab.others(leader)[0].name)
         removal = await b.start(leader)
@@ -137,9 +137,9 @@ async def test_worker_of_the_leaving_node_is_killed(bench: MakeBench, point: str
 @pytest.mark.parametrize(
     "point", ["await_election.during", "remove_member.before", "remove_member.during", "update_status.before"]
 )
-async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> None:
+async def test_worker_of_a_survivor_is_killed(live_cluster: MakeLiveCluster, point: str) -> None:
     """The removal says which worker it misses, and ends well when that is back."""
-    async with bench(isolated=True, failpoints=f"{point}=kill") as b:
+    async with live_cluster(isolated=True, failpoints=f"{point}=kill") as b:
         leader = await b.lab.leader()
         writer = await b.writer(b.lab.others(leader)[0].name)
         removal = await b.start(leader)
@@ -158,9 +158,9 @@ async def test_worker_of_a_survivor_is_killed(bench: MakeBench, point: str) -> N
         await b.judge({leader}, await writer.stop())
 
 
-async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBench) -> None:
+async def test_missing_worker_of_a_survivor_is_waited_for_by_name(live_cluster: MakeLiveCluster) -> None:
     """Nobody knows whether that voter is well, and without it the others would be no quorum."""
-    async with bench(isolated=True, workers=()) as b:
+    async with live_cluster(isolated=True, workers=()) as b:
         leader = await b.lab.leader()
         target, silent = (node.name for node in b.lab.others(leader))
         await b.lab.start_worker(leader)
@@ -174,9 +174,9 @@ async def test_missing_worker_of_a_survivor_is_waited_for_by_name(bench: MakeBen
         await b.judge({target})
 
 
-async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: MakeBench) -> None:
+async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(live_cluster: MakeLiveCluster) -> None:
     """Each worker of a survivor hashes its own member, and the hashes agree; nothing is changed before that."""
-    async with bench(isolated=True) as b:
+    async with live_cluster(isolated=True) as b:
         leader = await b.lab.leader()
         writer = await b.writer(b.lab.others(leader)[0].name)
         result = await b.remove(leader, snapshot=True, hash_check=True)
@@ -191,9 +191,9 @@ async def test_snapshot_and_hashes_come_from_the_nodes_that_have_them(bench: Mak
         await b.judge({leader}, await writer.stop())
 
 
-async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> None:
+async def test_five_members_need_no_worker_on_each_node(live_cluster: MakeLiveCluster) -> None:
     """Those that are seen are a quorum of what remains, so the leader leaves."""
-    async with bench(nodes=5, isolated=True, workers=()) as b:
+    async with live_cluster(nodes=5, isolated=True, workers=()) as b:
         leader = await b.lab.leader()
         *others, idle = (node.name for node in b.lab.others(leader))
         for name in (leader, *others):
@@ -211,9 +211,9 @@ async def test_five_members_need_no_worker_on_each_node(bench: MakeBench) -> Non
         await b.judge({leader}, await writer.stop())
 
 
-async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBench) -> None:
+async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(live_cluster: MakeLiveCluster) -> None:
     """The record is written through a survivor."""
-    async with bench(isolated=True, failpoints="update_status.before=hold") as b:
+    async with live_cluster(isolated=True, failpoints="update_status.before=hold") as b:
         leader = await b.lab.leader()
         removal = await b.start(leader)
         await b.reached("update_status.before")
@@ -226,10 +226,13 @@ async def test_leaving_node_dies_as_a_whole_once_its_member_is_out(bench: MakeBe
 
 @pytest.mark.parametrize(("runs_on", "words"), [(False, "its etcd has ended"), (True, "its etcd still runs")])
 async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
-    bench: MakeBench, words: str, *, runs_on: bool
+    live_cluster: MakeLiveCluster, words: str, *, runs_on: bool
 ) -> None:
     """By the worker on its node, on a profile of k0s; who listens at its port counts as its etcd."""
-    async with bench(isolated=True, workers=(), failpoints="update_status.before=hold") as b, AsyncExitStack() as stack:
+    async with (
+        live_cluster(isolated=True, workers=(), failpoints="update_status.before=hold") as b,
+        AsyncExitStack() as stack,
+    ):
         await start_workers_of_k0s(b)
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
@@ -247,7 +250,7 @@ async def test_operator_is_told_whether_the_etcd_that_left_still_runs(
 
 
 @asynccontextmanager
-async def somebody_listens(b: Bench, node: str) -> AsyncIterator[None]:
+async def somebody_listens(b: LiveCluster, node: str) -> AsyncIterator[None]:
     """On a node whose etcd has ended, at its client port."""
     command = [*b.lab.inside(node), sys.executable, "-I", "-c", LISTEN]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
@@ -260,10 +263,10 @@ async def somebody_listens(b: Bench, node: str) -> AsyncIterator[None]:
         await process.wait()
 
 
-async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
+async def test_nodes_are_named_unlike_their_members(live_cluster: MakeLiveCluster) -> None:
     """The profile's table leads from a member to its node."""
     names = ("ctl-a", "ctl-b", "ctl-c")
-    async with bench(isolated=True, node_names=names) as b:
+    async with live_cluster(isolated=True, node_names=names) as b:
         leader = await b.lab.leader()
         table = dict(zip(("node0", "node1", "node2"), names, strict=True))
         result = await b.remove(leader)
@@ -273,9 +276,9 @@ async def test_nodes_are_named_unlike_their_members(bench: MakeBench) -> None:
         await b.judge({leader})
 
 
-async def test_member_joins_that_its_own_node_alone_reaches(bench: MakeBench) -> None:
+async def test_member_joins_that_its_own_node_alone_reaches(live_cluster: MakeLiveCluster) -> None:
     """A learner gives no member list to anybody: its own node hears it, and the leader's node promotes it."""
-    async with bench(isolated=True) as b:
+    async with live_cluster(isolated=True) as b:
         leader = await b.lab.leader()
         name = b.lab.others(leader)[0].name
         assert (await b.remove(name)).outcome == Outcome.REMOVED
@@ -291,9 +294,9 @@ async def test_member_joins_that_its_own_node_alone_reaches(bench: MakeBench) ->
         await b.judge(set())
 
 
-async def test_cancelled_addition_takes_its_learner_out_at_the_leaders_node(bench: MakeBench) -> None:
+async def test_cancelled_addition_takes_its_learner_out_at_the_leaders_node(live_cluster: MakeLiveCluster) -> None:
     """Only the worker there reaches the member through which it leaves, whichever of the voters that is."""
-    async with bench(isolated=True) as b:
+    async with live_cluster(isolated=True) as b:
         ids = {await b.lab.member_id(node.name): node.name for node in b.lab.nodes}
         last = max(ids, key=lambda member_id: int(member_id, 16))
         if (leader := await b.lab.leader()) != ids[last]:

@@ -15,10 +15,10 @@ from tests.integration.progress import says
 if TYPE_CHECKING:
     import pytest
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 
-async def printed(b: Bench, *arguments: str) -> dict[str, Any]:
+async def printed(b: LiveCluster, *arguments: str) -> dict[str, Any]:
     """What a command prints as JSON."""
     status, shown, errors = await b.lab.handoff(*arguments, "-o", "json")
     assert status == 0, errors
@@ -26,12 +26,12 @@ async def printed(b: Bench, *arguments: str) -> dict[str, Any]:
     return answer
 
 
-async def test_one_day_of_an_operator(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_day_of_an_operator(live_cluster: MakeLiveCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """A removal is blocked, cancelled, asked for again, approved by somebody else, and told afterwards.
 
     All by our command line.
     """
-    async with bench(temporal_flags=SHORT_HISTORIES, policies=(("four_eyes", True),)) as b:
+    async with live_cluster(temporal_flags=SHORT_HISTORIES, policies=(("four_eyes", True),)) as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
 
@@ -79,9 +79,9 @@ async def test_one_day_of_an_operator(bench: MakeBench, monkeypatch: pytest.Monk
         await _refused(b)
 
 
-async def test_pause_counts_that_comes_before_a_worker_has_begun(bench: MakeBench) -> None:
+async def test_pause_counts_that_comes_before_a_worker_has_begun(live_cluster: MakeLiveCluster) -> None:
     """It was confirmed, so it holds; the approval that is wanted keeps the removal where a later one counts as well."""
-    async with bench(workers=()) as b:
+    async with live_cluster(workers=()) as b:
         removal = await b.start("node2", require_approval=True)
         pausing = asyncio.create_task(execute_update(removal, "pause", {"by": "ann"}))
         await b.lab.start_worker("node0")
@@ -91,7 +91,7 @@ async def test_pause_counts_that_comes_before_a_worker_has_begun(bench: MakeBenc
         await says(removal, "AwaitingApproval")
 
 
-async def _described_as_blocked(b: Bench, target: str) -> None:
+async def _described_as_blocked(b: LiveCluster, target: str) -> None:
     """The verdict first, what it waits for, and the command to type; between two looks it may be looking."""
     text = ""
 
@@ -109,7 +109,7 @@ async def _described_as_blocked(b: Bench, target: str) -> None:
     assert f"etcd-handoff recheck {target} -c {b.lab.cluster}" in text
 
 
-async def _afterwards(b: Bench, target: str) -> None:
+async def _afterwards(b: LiveCluster, target: str) -> None:
     """What the records say of the day."""
     listed: list[dict[str, Any]] = []
 
@@ -149,7 +149,7 @@ async def _afterwards(b: Bench, target: str) -> None:
     assert "remove_member" in page
 
 
-async def _refused(b: Bench) -> None:
+async def _refused(b: LiveCluster) -> None:
     """Temporal's own command line shows a refusal in words, with the remedy, and no trace."""
     status, text = await ends(b.lab, "remove", "nobody")
     assert (status, "UnknownMember" in text) == (2, True)

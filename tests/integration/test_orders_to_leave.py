@@ -1,4 +1,4 @@
-"""`spec.leave` through one front door: set twice, taken back, set again, and written beside by somebody else."""
+"""`spec.leave` by one user of kubectl: set twice, taken back, set again, and written beside by somebody else."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from etcd_handoff.change_windows import DAYS
 from etcd_handoff.contract import RemovalResult
 from etcd_handoff.lab import http, wait_until
 from etcd_handoff.lab.nodes import bearer
-from tests.integration.conftest import ends, joined_condition, open_bench, removal_id, watched
+from tests.integration.conftest import ends, joined_condition, open_cluster, removal_id, watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.integration.conftest import Bench, FrontDoor, MakeFrontDoor
+    from tests.integration.conftest import KubectlUser, LiveCluster, MakeKubectlUser
 
 
 HOLDS = ("move_leader.looked", "remove_member.after")
@@ -32,27 +32,27 @@ ENOUGH_SECONDS = 10.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(shared_path: Path) -> AsyncIterator[FrontDoor]:
-    """One front door for orders of several tests: each takes one member out, of six."""
+async def shared(shared_path: Path) -> AsyncIterator[KubectlUser]:
+    """One user of kubectl for orders of several tests: each takes one member out, of six."""
     failpoints = ";".join(f"{point}=hold" for point in HOLDS)
     workers = ("node0", "node1", "node2")
-    async with open_bench(shared_path, nodes=6, workers=workers, failpoints=failpoints) as b:
+    async with open_cluster(shared_path, nodes=6, workers=workers, failpoints=failpoints) as b:
         yield await watched(b)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_patched_leader_is_out_seen_through_another_api_server(shared: FrontDoor) -> None:
+async def test_patched_leader_is_out_seen_through_another_api_server(shared: KubectlUser) -> None:
     """One removal although it is flagged twice, no write fails, and kubectl tells what happened and when."""
-    door, b = shared, shared.bench
+    user, b = shared, shared.cluster
     b.arm()
     leader = await b.lab.leader()
     one, other = b.others(leader)[:2]
     before = (await b.lab.etcdmembers(one))[leader]["status"]["conditions"][0]["lastTransitionTime"]
     writer = await b.writer(one)
-    await asyncio.gather(door.flag(leader, via=one), door.flag(leader, via=leader))
-    await door.out(leader, via=other)
+    await asyncio.gather(user.flag(leader, via=one), user.flag(leader, via=leader))
+    await user.out(leader, via=other)
     await b.judge({leader}, await writer.stop())
-    status = await door.status(leader, other)
+    status = await user.status(leader, other)
     assert (status["message"], status["reconcileStatus"]) == ("Member removed from cluster", "Success")
     assert status["conditions"][0]["lastTransitionTime"] >= before
     runs = [run async for run in b.client.list_workflows(f"WorkflowId = '{removal_id(b, leader)}'")]
@@ -68,15 +68,15 @@ async def test_patched_leader_is_out_seen_through_another_api_server(shared: Fro
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_somebody_patches_the_same_resource_all_the_time(shared: FrontDoor) -> None:
+async def test_somebody_patches_the_same_resource_all_the_time(shared: KubectlUser) -> None:
     """Conflicts are read again: the leader is removed and told, and a lie is put right, while the writer goes on."""
-    door, b = shared, shared.bench
+    user, b = shared, shared.cluster
     b.arm()
     leader = await b.lab.leader()
     one, other = b.others(leader)[:2]
     async with patching(b, leader, one), patching(b, other, one):
-        await door.flag(leader, via=one)
-        await door.out(leader, via=other)
+        await user.flag(leader, via=one)
+        await user.out(leader, via=other)
         await b.lie(other, {"conditions": [joined_condition("False")]}, via=one)
         condition = ["--for", "condition=Joined=True", "--timeout=120s"]
         await b.lab.kubectl("wait", f"etcdmember/{other}", *condition, context=one, timeout="120s")
@@ -84,117 +84,117 @@ async def test_somebody_patches_the_same_resource_all_the_time(shared: FrontDoor
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_leave_taken_back_in_time_and_set_again(shared: FrontDoor) -> None:
+async def test_leave_taken_back_in_time_and_set_again(shared: KubectlUser) -> None:
     """Before the point of no return the member stays and its EtcdMember says so; a later flag is a new order."""
-    door, b = shared, shared.bench
+    user, b = shared, shared.cluster
     b.arm("move_leader.looked")
     leader = await b.lab.leader()
     other = b.others(leader)[0]
-    await door.flag(leader, via=other)
+    await user.flag(leader, via=other)
     await b.reached("move_leader.looked")
-    await door.says(leader, "Handing leadership", via=other)
-    await door.flag(leader, leave=False, via=other)
-    await door.says(leader, "Leave was taken back", via=other)
+    await user.says(leader, "Handing leadership", via=other)
+    await user.flag(leader, leave=False, via=other)
+    await user.says(leader, "Leave was taken back", via=other)
     await b.judge(set())
     assert await b.lab.leader() == leader
-    await door.flag(leader, via=other)
-    await door.out(leader, via=other)
+    await user.flag(leader, via=other)
+    await user.out(leader, via=other)
     await b.judge({leader})
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_leave_taken_back_too_late(shared: FrontDoor) -> None:
+async def test_leave_taken_back_too_late(shared: KubectlUser) -> None:
     """What etcd has done is told, not undone."""
-    door, b = shared, shared.bench
+    user, b = shared, shared.cluster
     b.arm("remove_member.after")
     leader = await b.lab.leader()
     other = b.others(leader)[0]
-    await door.flag(leader, via=other)
+    await user.flag(leader, via=other)
     await b.reached("remove_member.after")
-    await door.flag(leader, leave=False, via=other)
+    await user.flag(leader, leave=False, via=other)
 
     async def noticed() -> bool:
-        return not [m for m in (await door.watching())["members"] if m["leave"] and m["name"] == leader]
+        return not [m for m in (await user.watching())["members"] if m["leave"] and m["name"] == leader]
 
     await wait_until(noticed, "the watcher has seen that leave was taken back", 60)
     b.release("remove_member.after")
-    await door.out(leader, via=other)
+    await user.out(leader, via=other)
     await b.judge({leader})
-    assert (await door.status(leader, other))["message"] == "Member removed from cluster"
+    assert (await user.status(leader, other))["message"] == "Member removed from cluster"
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(shared: FrontDoor) -> None:
+async def test_removal_that_failed_is_tried_again_at_once_when_the_spec_changes(shared: KubectlUser) -> None:
     """Terminated from outside, it rests; the new order starts before the rest is over."""
-    door, b = shared, shared.bench
+    user, b = shared, shared.cluster
     b.arm("move_leader.looked")
     leader = await b.lab.leader()
     other = b.others(leader)[0]
-    await door.flag(leader, via=other)
+    await user.flag(leader, via=other)
     await b.reached("move_leader.looked")
     removal = b.client.get_workflow_handle(removal_id(b, leader))
     await removal.terminate("by the test")
-    await door.says(leader, "terminated", "tried again in 15 s", via=other)
-    (retry,) = (await door.watching())["retries"]
+    await user.says(leader, "terminated", "tried again in 15 s", via=other)
+    (retry,) = (await user.watching())["retries"]
     b.release("move_leader.looked")
-    await door.flag(leader, leave=False, via=other)
-    await door.flag(leader, via=other)
+    await user.flag(leader, leave=False, via=other)
+    await user.flag(leader, via=other)
     flagged = time.time()
-    await door.out(leader, via=other)
+    await user.out(leader, via=other)
     if retry["at_seconds"] - flagged > ENOUGH_SECONDS:
         assert (await removal.describe()).start_time.timestamp() < retry["at_seconds"]
     await b.judge({leader})
 
 
-async def test_order_waits_for_approval_where_the_profile_asks_for_it(front_door: MakeFrontDoor) -> None:
+async def test_order_waits_for_approval_where_the_profile_asks_for_it(kubectl_user: MakeKubectlUser) -> None:
     """Nothing happens until `etcd-handoff approve`; `status` and EtcdMember say so, and the result who approved."""
-    async with front_door(policies=(("require_approval", True),)) as door:
-        b = door.bench
+    async with kubectl_user(policies=(("require_approval", True),)) as user:
+        b = user.cluster
         leader = await b.lab.leader()
         other, member_id = b.others(leader)[0], await b.lab.member_id(leader)
-        await door.sees_all()
-        await door.flag(leader, via=other)
+        await user.sees_all()
+        await user.flag(leader, via=other)
 
         async def waits() -> bool:
             _, shown = await ends(b.lab, "status")
             return f"to approve: etcd-handoff approve {member_id} -c {b.lab.cluster}" in shown
 
         await wait_until(waits, "status says how to approve the removal", 60)
-        await door.says(leader, "Awaiting approval", f"`etcd-handoff approve {leader} -c {b.lab.cluster}`", via=other)
+        await user.says(leader, "Awaiting approval", f"`etcd-handoff approve {leader} -c {b.lab.cluster}`", via=other)
         assert await b.lab.leader() == leader
         assert len(await b.lab.members(other)) == len(b.lab.nodes)
         status, text = await ends(b.lab, "approve", leader, "--by", "ann", "--comment", "change 4711")
         assert (status, "approved" in text) == (0, True), text
-        await door.out(leader, via=other)
+        await user.out(leader, via=other)
         removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
         assert (await removal.result()).approved_by.startswith("ann (as ")
         await b.judge({leader})
 
 
 async def test_order_passes_the_gates_of_the_profile_and_is_refused_by_its_smallest_number(
-    front_door: MakeFrontDoor,
+    kubectl_user: MakeKubectlUser,
 ) -> None:
     """`snapshot`, `hash_check` and `min_voters` hold for kubectl as for any other way to start a removal."""
     policies = (("snapshot", True), ("hash_check", True), ("min_voters", 2))
-    async with front_door(policies=policies) as door:
-        b = door.bench
+    async with kubectl_user(policies=policies) as user:
+        b = user.cluster
         leader = await b.lab.leader()
         stays, refused = b.others(leader)
-        await door.flag(leader, via=stays)
-        await door.out(leader, via=stays)
+        await user.flag(leader, via=stays)
+        await user.out(leader, via=stays)
         removal = b.client.get_workflow_handle(removal_id(b, leader), result_type=RemovalResult)
         result = await removal.result()
         assert result.snapshot
         assert {"check_hash", "take_snapshot"} <= {step.name for step in result.steps}
-        await door.flag(refused, via=stays)
-        await door.says(refused, "Not removed", "min_voters", via=stays)
+        await user.flag(refused, via=stays)
+        await user.says(refused, "Not removed", "min_voters", via=stays)
         await b.judge({leader})
 
 
-async def test_order_waits_for_a_change_window_of_the_profile(front_door: MakeFrontDoor) -> None:
+async def test_order_waits_for_a_change_window_of_the_profile(kubectl_user: MakeKubectlUser) -> None:
     """Leadership stays, and the EtcdMember says when the removal goes on, until the flag is taken back."""
 
-    async def one_window(b: Bench) -> None:
+    async def one_window(b: LiveCluster) -> None:
         day = DAYS[(datetime.now(UTC) + timedelta(days=3)).weekday()]
         window = f'change_windows = [{{ days = ["{day}"], from = "00:00", to = "00:01" }}]'
         path = b.lab.config_path
@@ -202,23 +202,23 @@ async def test_order_waits_for_a_change_window_of_the_profile(front_door: MakeFr
         path.write_text(profile.replace("[clusters.demo]", f"[clusters.demo]\n{window}"), encoding="utf-8")
         await b.lab.start_worker("node0")
 
-    async with front_door(workers=(), first=one_window) as door:
-        b = door.bench
+    async with kubectl_user(workers=(), first=one_window) as user:
+        b = user.cluster
         leader = await b.lab.leader()
         other = b.others(leader)[0]
-        await door.sees_all()
-        await door.flag(leader, via=other)
-        assert "unblocks" not in await door.says(leader, "No change window is open: it goes on at", via=other)
+        await user.sees_all()
+        await user.flag(leader, via=other)
+        assert "unblocks" not in await user.says(leader, "No change window is open: it goes on at", via=other)
         _, shown = await ends(b.lab, "status")
         assert "AwaitingWindow" in shown
         assert await b.lab.leader() == leader
-        await door.flag(leader, via=other, leave=False)
-        await door.says(leader, "taken back", via=other)
+        await user.flag(leader, via=other, leave=False)
+        await user.says(leader, "taken back", via=other)
         await b.judge(set())
 
 
 @contextlib.asynccontextmanager
-async def patching(b: Bench, member: str, via: str) -> AsyncIterator[None]:
+async def patching(b: LiveCluster, member: str, via: str) -> AsyncIterator[None]:
     """A client writes an annotation of this EtcdMember in a closed loop."""
     url = f"{b.lab.node(via).api_url}/apis/etcd.k0sproject.io/v1beta1/etcdmembers/{member}"
     headers = {**bearer(), "Content-Type": "application/merge-patch+json"}

@@ -17,10 +17,10 @@ from tests.integration.isolation import require_isolation
 from tests.integration.progress import says
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Bench, FrontDoor, MakeBench, MakeFrontDoor
+    from tests.integration.conftest import KubectlUser, LiveCluster, MakeKubectlUser, MakeLiveCluster
 
 
-async def set_up_anew(b: Bench, node: str) -> None:
+async def set_up_anew(b: LiveCluster, node: str) -> None:
     """The node is a cluster of its own, Kubernetes included; its worker reaches nothing else."""
     for role in (Role.WORKER, Role.APISERVER):
         await b.lab.kill(role, node)
@@ -38,9 +38,9 @@ def reaches_itself_alone(config: Path, node: str) -> None:
     config.write_text("\n".join(own if line.startswith("contexts") else line for line in lines) + "\n")
 
 
-async def read_on(door: FrontDoor, node: str) -> bool:
+async def read_on(user: KubectlUser, node: str) -> bool:
     """Whether the worker on this node has told the watcher of EtcdMembers, in its present run."""
-    events = (await door.watch.fetch_history()).events
+    events = (await user.watch.fetch_history()).events
     scheduled = {
         e.event_id for e in events if e.activity_task_scheduled_event_attributes.activity_type.name == "watch_members"
     }
@@ -53,16 +53,16 @@ async def read_on(door: FrontDoor, node: str) -> bool:
     return any(e.activity_task_completed_event_attributes.started_event_id in started for e in events)
 
 
-async def test_its_worker_takes_no_order_back(front_door: MakeFrontDoor) -> None:
+async def test_its_worker_takes_no_order_back(kubectl_user: MakeKubectlUser) -> None:
     """Of the EtcdMembers that it reads, none asks for a removal: the one that was asked for goes on all the same."""
     require_isolation()
-    async with front_door(isolated=True, policies=(("require_approval", True),)) as door:
-        b = door.bench
-        await door.sees_all()
+    async with kubectl_user(isolated=True, policies=(("require_approval", True),)) as user:
+        b = user.cluster
+        await user.sees_all()
         leader = await b.lab.leader()
         target, anew = (node.name for node in b.lab.others(leader))
         asked_for = await b.lab.member_id(target)
-        await door.flag(target, via=leader)
+        await user.flag(target, via=leader)
         removal = b.client.get_workflow_handle(removal_id(b, target))
 
         async def begun() -> bool:
@@ -78,25 +78,25 @@ async def test_its_worker_takes_no_order_back(front_door: MakeFrontDoor) -> None
             b.lab.stop(Role.WORKER, node)
 
         async def has_read() -> bool:
-            await execute_update(door.watch, "resync")
-            return await read_on(door, anew)
+            await execute_update(user.watch, "resync")
+            return await read_on(user, anew)
 
         await wait_until(has_read, f"the worker on {anew} reads EtcdMembers for the watcher", 60, poll_seconds=0.5)
         for node in (leader, target):
             b.lab.resume(Role.WORKER, node)
-        watching = await door.watching()
+        watching = await user.watching()
         assert [order["member_id"] for order in watching["orders"]] == [asked_for]
         now = await removal.describe()
         assert (now.run_id, now.status) == (run_id, WorkflowExecutionStatus.RUNNING)
 
 
-async def test_its_worker_takes_no_name_for_its_own_member(bench: MakeBench) -> None:
+async def test_its_worker_takes_no_name_for_its_own_member(live_cluster: MakeLiveCluster) -> None:
     """It takes the first look; its etcd has a member of that name, and its EtcdMembers agree with it.
 
     The one that is meant died with the old data. It is removed once the others tell and the worker is stopped.
     """
     require_isolation()
-    async with bench(isolated=True) as b:
+    async with live_cluster(isolated=True) as b:
         leader = await b.lab.leader()
         anew = b.lab.others(leader)[0].name
         member_id = await b.lab.member_id(anew)

@@ -12,28 +12,28 @@ from etcd_handoff.lab import wait_until
 from etcd_handoff.operation.change_queue import rejoin_pause
 from etcd_handoff.operation.queue_state import QueuePosition
 from etcd_handoff.temporal.updates import execute_update
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 from tests.integration.queues import changing, entry_in, holds, queue_of, queued
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 MOST_EVENTS: Final = 4_000
 """What a removal that waits may add in a day to its own history, and to the queue's."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(shared_path: Path) -> AsyncIterator[Bench]:
-    """One bench for removals that wait for their turn: each test takes two members out, of seven."""
-    async with open_bench(shared_path, nodes=7, failpoints="remove_member.before=hold") as b:
+async def shared(shared_path: Path) -> AsyncIterator[LiveCluster]:
+    """One cluster for removals that wait for their turn: each test takes two members out, of seven."""
+    async with open_cluster(shared_path, nodes=7, failpoints="remove_member.before=hold") as b:
         yield b
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_removal_that_begins_after_the_queue_was_terminated(shared: Bench) -> None:
+async def test_removal_that_begins_after_the_queue_was_terminated(shared: LiveCluster) -> None:
     """It does not take the turn of the one at work, which the new queue finds by asking all that are open."""
     b = shared
     b.arm("remove_member.before")
@@ -53,7 +53,7 @@ async def test_removal_that_begins_after_the_queue_was_terminated(shared: Bench)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_turn_that_was_granted_for_an_older_request_is_none(shared: Bench) -> None:
+async def test_turn_that_was_granted_for_an_older_request_is_none(shared: LiveCluster) -> None:
     """A grant may arrive after the turn was given back; the removal waits on, and so does one for another removal."""
     b = shared
     b.arm("remove_member.before")
@@ -81,7 +81,7 @@ async def test_turn_that_was_granted_for_an_older_request_is_none(shared: Bench)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_waiting_for_a_day_costs_a_few_thousand_events(shared: Bench) -> None:
+async def test_waiting_for_a_day_costs_a_few_thousand_events(shared: LiveCluster) -> None:
     """Each time that a removal asks again it adds some events to its history and to the queue's: counted for a day."""
     day, asks, times = timedelta(), 0, 20
     while day < timedelta(days=1):

@@ -14,13 +14,13 @@ from temporalio.exceptions import ApplicationError
 
 from etcd_handoff.contract import TASK_QUEUE
 from etcd_handoff.lab import Role, wait_until
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 PLAIN = {"encoding": b"json/plain"}
 GOOD = {"cluster": "demo", "member": "node0"}
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[list[Payload], str, list[str]]] = {
 """What is sent, the type of the failure, and words of its message: the field, what is wrong, what would be right."""
 
 
-async def state(b: Bench) -> dict[str, Any]:
+async def state(b: LiveCluster) -> dict[str, Any]:
     """All that a removal could change: members, leader and term, and every EtcdMember's version."""
     via = b.lab.nodes[0].name
     return {
@@ -101,7 +101,7 @@ async def state(b: Bench) -> dict[str, Any]:
     }
 
 
-async def refusal(b: Bench, name: str, inputs: list[Payload]) -> ApplicationError:
+async def refusal(b: LiveCluster, name: str, inputs: list[Payload]) -> ApplicationError:
     """The failure that this start ends with; the client that waits for it also knows that no task failed for ever."""
     handle = await b.client.start_workflow(
         "RemoveMember", args=[RawValue(p) for p in inputs], id=f"refused {name}", task_queue=TASK_QUEUE
@@ -116,15 +116,15 @@ async def refusal(b: Bench, name: str, inputs: list[Payload]) -> ApplicationErro
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(shared_path: Path) -> AsyncIterator[Bench]:
-    """One bench for all cases: none of them changes anything."""
-    async with open_bench(shared_path, workers=("node0",)) as b:
+async def shared(shared_path: Path) -> AsyncIterator[LiveCluster]:
+    """One cluster for all cases: none of them changes anything."""
+    async with open_cluster(shared_path, workers=("node0",)) as b:
         yield b
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("case", CASES)
-async def test_refused_at_once_with_nothing_changed(shared: Bench, case: str) -> None:
+async def test_refused_at_once_with_nothing_changed(shared: LiveCluster, case: str) -> None:
     """The workflow fails, not its task for ever; the message names the field and what would be right."""
     inputs, kind, words = CASES[case]
     before = await state(shared)
@@ -148,7 +148,7 @@ async def test_refused_at_once_with_nothing_changed(shared: Bench, case: str) ->
     ],
     ids=["misspelt", "no JSON", "two inputs", "no input"],
 )
-async def test_refused_when_started_by_the_temporal_cli(shared: Bench, inputs: list[str], word: str) -> None:
+async def test_refused_when_started_by_the_temporal_cli(shared: LiveCluster, inputs: list[str], word: str) -> None:
     """What `temporal workflow start` lets through (no broken JSON) ends as a failed workflow that says why."""
     name = f"by hand, {word}"
     start = ["workflow", "start", "--type", "RemoveMember", "--task-queue", TASK_QUEUE, "--workflow-id", name]
@@ -164,9 +164,9 @@ async def test_refused_when_started_by_the_temporal_cli(shared: Bench, inputs: l
     assert await state(shared) == before
 
 
-async def test_last_voter_stays(bench: MakeBench) -> None:
+async def test_last_voter_stays(live_cluster: MakeLiveCluster) -> None:
     """Removing it would end the cluster, so it is refused for good, and it goes on serving."""
-    async with bench(nodes=1) as b:
+    async with live_cluster(nodes=1) as b:
         before = await state(b)
         error = await refusal(b, "last voter", payloads(json.dumps(GOOD).encode()))
         assert (error.type, error.non_retryable) == ("RemovalRefused", True)
@@ -175,9 +175,9 @@ async def test_last_voter_stays(bench: MakeBench) -> None:
         assert await state(b) == before
 
 
-async def test_name_of_two_members_fits_neither(bench: MakeBench) -> None:
+async def test_name_of_two_members_fits_neither(live_cluster: MakeLiveCluster) -> None:
     """A name that two members carry is no answer to which one leaves; the message has the IDs that are."""
-    async with bench(nodes=2, workers=("node0",), kubernetes=False) as b:
+    async with live_cluster(nodes=2, workers=("node0",), kubernetes=False) as b:
         twin = b.lab.process(Role.ETCD, "node1")
         ids = {m.id for m in await b.lab.members()}
         # etcd takes the new name on with its restart: names are not unique, IDs are.

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
-async def test_leader_leaves_with_a_transfer_and_without_a_lost_write(bench: MakeBench) -> None:
+async def test_leader_leaves_with_a_transfer_and_without_a_lost_write(live_cluster: MakeLiveCluster) -> None:
     """The five steps run once each in order, and the survivors' word agrees with the result."""
-    async with bench(workers=("node0", "node1", "node2")) as b:
+    async with live_cluster(workers=("node0", "node1", "node2")) as b:
         leader, term = await b.lab.leader_and_term()
         member_id = await b.lab.member_id(leader)
         survivor = b.lab.others(leader)[0].name
@@ -43,9 +43,9 @@ async def test_leader_leaves_with_a_transfer_and_without_a_lost_write(bench: Mak
         assert resource["status"]["reconcileStatus"] == "Success"
 
 
-async def test_follower_leaves_without_a_transfer_then_again_as_absent(bench: MakeBench) -> None:
+async def test_follower_leaves_without_a_transfer_then_again_as_absent(live_cluster: MakeLiveCluster) -> None:
     """Removing a follower skips the transfer; asking again finds it absent and its resource true."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         follower = b.lab.others(leader)[0].name
         result = await b.remove(follower)
@@ -56,9 +56,9 @@ async def test_follower_leaves_without_a_transfer_then_again_as_absent(bench: Ma
         await b.judge({follower})
 
 
-async def test_member_removed_by_hand_gets_its_resource_mended(bench: MakeBench) -> None:
+async def test_member_removed_by_hand_gets_its_resource_mended(live_cluster: MakeLiveCluster) -> None:
     """What the naive way leaves behind, an absent member that says Joined=True, is put right."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         steps = await remove_through_itself(b.lab, leader)
         assert steps[1].error, "the naive status write worked, so this lab does not show the bug"
@@ -66,9 +66,9 @@ async def test_member_removed_by_hand_gets_its_resource_mended(bench: MakeBench)
         await b.judge({leader})
 
 
-async def test_three_become_one_with_the_leader_leaving_each_time(bench: MakeBench) -> None:
+async def test_three_become_one_with_the_leader_leaving_each_time(live_cluster: MakeLiveCluster) -> None:
     """3 -> 2 -> 1, and the last voter is refused with nothing changed."""
-    async with bench() as b:
+    async with live_cluster() as b:
         gone: set[str] = set()
         last = (await b.lab.members())[0].name
         writer: OpenLoopWriter | None = None
@@ -84,9 +84,9 @@ async def test_three_become_one_with_the_leader_leaving_each_time(bench: MakeBen
         await b.judge(gone, await writer.stop())
 
 
-async def test_target_that_is_down_is_removed_after_its_leadership_passed(bench: MakeBench) -> None:
+async def test_target_that_is_down_is_removed_after_its_leadership_passed(live_cluster: MakeLiveCluster) -> None:
     """A killed leader leaves once the others have elected; its API server, standing on a dead etcd, does not matter."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         writer = await b.writer(b.lab.others(leader)[0].name)
         await b.lab.kill(Role.ETCD, leader)
@@ -96,9 +96,11 @@ async def test_target_that_is_down_is_removed_after_its_leadership_passed(bench:
         await b.judge({leader}, await writer.stop())
 
 
-async def test_removal_waits_while_another_voter_is_down_and_goes_on_when_it_is_back(bench: MakeBench) -> None:
+async def test_removal_waits_while_another_voter_is_down_and_goes_on_when_it_is_back(
+    live_cluster: MakeLiveCluster,
+) -> None:
     """Blocked, not failed: it says what it waits for, and `recheck` ends the wait when that has come."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
@@ -113,9 +115,9 @@ async def test_removal_waits_while_another_voter_is_down_and_goes_on_when_it_is_
         await b.judge({target})
 
 
-async def test_transfer_that_comes_late_has_its_election_awaited_once_more(bench: MakeBench) -> None:
+async def test_transfer_that_comes_late_has_its_election_awaited_once_more(live_cluster: MakeLiveCluster) -> None:
     """The election is awaited beside the transfer; in vain, while the worker hangs before it hands over."""
-    async with bench(failpoints="move_leader.before=hold") as b:
+    async with live_cluster(failpoints="move_leader.before=hold") as b:
         leader = await b.lab.leader()
         removal = await b.start(leader)
         await b.reached("move_leader.before")
@@ -133,9 +135,9 @@ async def test_transfer_that_comes_late_has_its_election_awaited_once_more(bench
         await b.judge({leader})
 
 
-async def test_temporal_killed_and_restarted_in_the_middle(bench: MakeBench) -> None:
+async def test_temporal_killed_and_restarted_in_the_middle(live_cluster: MakeLiveCluster) -> None:
     """The server comes back on its file and the removal ends as if nothing had been."""
-    async with bench(failpoints="move_leader.after=hold") as b:
+    async with live_cluster(failpoints="move_leader.after=hold") as b:
         leader = await b.lab.leader()
         writer = await b.writer(b.lab.others(leader)[0].name)
         removal = await b.start(leader)
@@ -147,9 +149,9 @@ async def test_temporal_killed_and_restarted_in_the_middle(bench: MakeBench) -> 
         await b.judge({leader}, await writer.stop())
 
 
-async def test_worker_killed_while_it_decides(bench: MakeBench) -> None:
+async def test_worker_killed_while_it_decides(live_cluster: MakeLiveCluster) -> None:
     """A decision that a dead worker has taken with it is handed out again, and nobody has to look for it."""
-    async with bench(workers=("node0",)) as b:
+    async with live_cluster(workers=("node0",)) as b:
         leader = await b.lab.leader()
         await b.remove(leader, dry_run=True)  # the worker asks for decisions now
         b.lab.stop(Role.WORKER, "node0")
@@ -188,14 +190,14 @@ async def test_naive_way_shows_the_bug(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["check_leader", "move_leader", "await_election", "remove_member", "update_status"])
-async def test_worker_killed(bench: MakeBench, step: str) -> None:
+async def test_worker_killed(live_cluster: MakeLiveCluster, step: str) -> None:
     """SIGKILL for a worker before, during and after this step, in a removal each of the leader of the time.
 
     Another worker ends the removal, once, and the resource is true.
     """
     points = [f"{step}.{moment}" for moment in ("before", "during", "after")]
     workers = ("node0", "node1", "node2", "node3")
-    async with bench(nodes=5, workers=workers, failpoints=";".join(f"{point}=kill" for point in points)) as b:
+    async with live_cluster(nodes=5, workers=workers, failpoints=";".join(f"{point}=kill" for point in points)) as b:
         for killed, point in enumerate(points, start=1):
             b.arm(point)
             leader = await b.lab.leader()

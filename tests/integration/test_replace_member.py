@@ -22,22 +22,22 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from etcd_handoff.lab.nodes import Node
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 
-async def replace(b: Bench, old: str, new: Node, **options: Any) -> WorkflowHandle[Any, ReplacementResult]:
+async def replace(b: LiveCluster, old: str, new: Node, **options: Any) -> WorkflowHandle[Any, ReplacementResult]:
     """Start a replacement."""
     given = {"cluster": b.lab.cluster, "member": old, "name": new.name, "peer_urls": (new.peer_url,), **options}
     return await start_replacement(b.client, ReplacementRequest.model_validate(given))
 
 
-async def apply(b: Bench, *nodes: Node) -> WorkflowHandle[Any, MembershipResult]:
+async def apply(b: LiveCluster, *nodes: Node) -> WorkflowHandle[Any, MembershipResult]:
     """Start to apply a membership."""
     members = tuple(WantedMember(name=node.name, peer_urls=(node.peer_url,)) for node in nodes)
     return await apply_membership(b.client, MembershipRequest(cluster=b.lab.cluster, members=members))
 
 
-async def describes(b: Bench, member: str) -> dict[str, Any]:
+async def describes(b: LiveCluster, member: str) -> dict[str, Any]:
     """What `describe` says of the operation on a member."""
     status, out, errors = await b.lab.handoff("describe", member, "-c", b.lab.cluster, "-o", "json")
     assert status == 0, errors
@@ -50,9 +50,9 @@ def parts(result: ReplacementResult | MembershipResult) -> list[tuple[str, str, 
     return [(part.kind, part.member_name, str(part.outcome)) for part in result.parts]
 
 
-async def test_leader_is_replaced_under_writes_and_then_a_dead_member(bench: MakeBench) -> None:
+async def test_leader_is_replaced_under_writes_and_then_a_dead_member(live_cluster: MakeLiveCluster) -> None:
     """The worker dies between the two halves; no write is lost; the dead one of three leaves before another joins."""
-    async with bench(nodes=4, failpoints="update_status.after=kill") as b:
+    async with live_cluster(nodes=4, failpoints="update_status.after=kill") as b:
         b.arm()
         leader = await b.lab.leader()
         spare = await leave(b, b.lab.others(leader)[0].name)
@@ -86,9 +86,9 @@ async def test_leader_is_replaced_under_writes_and_then_a_dead_member(bench: Mak
         await b.judge({dead})
 
 
-async def test_membership_is_applied_down_to_one_member_and_up_again(bench: MakeBench) -> None:
+async def test_membership_is_applied_down_to_one_member_and_up_again(live_cluster: MakeLiveCluster) -> None:
     """One at a time; the file, the plan and the exit status are those of the command line."""
-    async with bench(workers=("node0",)) as b:
+    async with live_cluster(workers=("node0",)) as b:
         last = b.lab.node(await b.lab.leader())
         others = b.lab.others(last.name)
         file = b.folder / "members.json"
@@ -120,9 +120,9 @@ async def test_membership_is_applied_down_to_one_member_and_up_again(bench: Make
         await b.judge(set())
 
 
-async def test_stopped_replacement_goes_on_when_it_is_started_again(bench: MakeBench) -> None:
+async def test_stopped_replacement_goes_on_when_it_is_started_again(live_cluster: MakeLiveCluster) -> None:
     """It fails while the new member is awaited, and says what to type; that goes on with the learner."""
-    async with bench(nodes=4, workers=("node0",)) as b:
+    async with live_cluster(nodes=4, workers=("node0",)) as b:
         leader = await b.lab.leader()
         spare = await leave(b, b.lab.others(leader)[0].name)
         old = b.lab.others(leader)[1].name

@@ -25,20 +25,20 @@ from tests.integration.conftest import LONG_AGO, ends, joined_condition
 from tests.integration.test_hashes import view_of
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+    from tests.integration.conftest import LiveCluster, MakeKubectlUser, MakeLiveCluster
 
 
-async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
+async def test_lies_are_put_right(kubectl_user: MakeKubectlUser) -> None:
     """Left behind by the naive way or written by hand: within one round everything says what etcd says."""
-    async with front_door() as door:
-        b = door.bench
+    async with kubectl_user() as user:
+        b = user.cluster
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         steps = await remove_through_itself(b.lab, leader)
         assert steps[1].error, "the naive status write worked, so there is no lie"
         await b.lab.leader()
-        await execute_update(door.watch, "resync")
-        await door.out(leader, via=other)
+        await execute_update(user.watch, "resync")
+        await user.out(leader, via=other)
         await b.judge({leader})
 
         await b.lie(one, {"conditions": [joined_condition("False")]}, via=other)
@@ -47,10 +47,10 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         status = await until_true(b, one, via=other)
         assert status["conditions"][0]["lastTransitionTime"] > LONG_AGO, "it is another member that has joined"
         await b.lie(one, {"peerAddress": "10.9.9.9"}, via=other)
-        await execute_update(door.watch, "resync")
+        await execute_update(user.watch, "resync")
         await until_true(b, one, via=other)
         await b.lie(leader, {"conditions": [joined_condition("True")]}, via=other)
-        await door.out(leader, via=one)
+        await user.out(leader, via=one)
 
         await b.lab.kubectl("delete", "etcdmember", one, context=other)
         await until_true(b, one, via=other)
@@ -61,7 +61,7 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
             {"memberID": "dead", "peerAddress": "10.9.9.9", "conditions": [joined_condition("True")]},
             via=other,
         )
-        await door.out("ghost", via=one)
+        await user.out("ghost", via=one)
         assert set(await b.lab.etcdmembers(other)) == {leader, one, other, "ghost"}
         assert {m.name for m in await b.lab.members(other)} == {one, other}
 
@@ -72,9 +72,9 @@ async def test_lies_are_put_right(front_door: MakeFrontDoor) -> None:
         await wait_until(repaired, "each repair has its Event", 60)
 
 
-async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
+async def test_old_list_never_overwrites_a_newer_word(live_cluster: MakeLiveCluster) -> None:
     """What an EtcdMember says since the list was asked for is left alone, and so are sentences about another member."""
-    async with bench(workers=()) as b:
+    async with live_cluster(workers=()) as b:
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         config = load_config(b.lab.config_path)
@@ -122,12 +122,12 @@ async def test_old_list_never_overwrites_a_newer_word(bench: MakeBench) -> None:
             await etcd.close()
 
 
-async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoor) -> None:
+async def test_mass_correction_waits_for_a_confirmation(kubectl_user: MakeKubectlUser) -> None:
     """Two of three that somebody else removed: nothing turns until `watch resync --confirm`, and everybody is told."""
     workers = ("node0", "node1", "node2")
-    async with front_door(workers=workers) as door:
-        b = door.bench
-        await door.sees_all()
+    async with kubectl_user(workers=workers) as user:
+        b = user.cluster
+        await user.sees_all()
         last = await b.lab.leader()
         gone = [node.name for node in b.lab.others(last)]
         for name in workers:  # no round between the two removals
@@ -137,22 +137,22 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
             await observer.change_members(f"{b.lab.node(last).etcd_url}/v3/cluster/member/remove", body)
         for name in workers:
             b.lab.resume(Role.WORKER, name)
-        await execute_update(door.watch, "resync")
+        await execute_update(user.watch, "resync")
         for name in gone:
-            await door.says(name, "Not corrected", "2 of 3 EtcdMembers", "watch resync --confirm", via=last)
-        shown = (await door.status(gone[0], last))["message"]
+            await user.says(name, "Not corrected", "2 of 3 EtcdMembers", "watch resync --confirm", via=last)
+        shown = (await user.status(gone[0], last))["message"]
         found = re.search(r"`etcd-handoff (watch resync --confirm [0-9a-f]{8} -c \S+)`", shown)
         assert found, shown
 
         async def tells_why() -> bool:
-            return "TooManyAbsent" in (await door.watching())["trouble"]
+            return "TooManyAbsent" in (await user.watching())["trouble"]
 
         # It hears of a round after the EtcdMembers were written.
         await wait_until(tells_why, "the watcher tells why", 60)
         for command in (("watch", "status"), ("status",), ("status", "-o", "json")):
             _, shown, _ = await b.lab.handoff(*command)
             assert "TooManyAbsent" in shown, shown
-        await execute_update(door.watch, "resync")
+        await execute_update(user.watch, "resync")
         await nothing_is_written(b, gone, via=last)
         assert (await b.lab.handoff("watch", "status", "--confirm"))[0] == 2
         status, text = await ends(b.lab, "watch", "resync", "--confirm")
@@ -160,36 +160,36 @@ async def test_mass_correction_waits_for_a_confirmation(front_door: MakeFrontDoo
         status, text = await ends(b.lab, "watch", "resync", "--confirm", "01dd0bb7")
         assert (status, found[0] in text) == (1, True), text
         with pytest.raises(WorkflowUpdateFailedError):  # as an older command line would
-            await execute_update(door.watch, "resync", {"confirm": True, "doubt": "TooManyAbsent"})
+            await execute_update(user.watch, "resync", {"confirm": True, "doubt": "TooManyAbsent"})
         await nothing_is_written(b, gone, via=last)
         status, text = await ends(b.lab, *found[1].split())
         assert status == 0, text
-        await door.out(*gone, via=last)
+        await user.out(*gone, via=last)
         for name in gone:
-            assert (await door.status(name, last))["message"] == "Member removed from cluster"
+            assert (await user.status(name, last))["message"] == "Member removed from cluster"
 
         async def calm() -> bool:
-            return not (await door.watching())["trouble"]
+            return not (await user.watching())["trouble"]
 
         await wait_until(calm, "nothing is wrong any more", 60)
 
 
-async def nothing_is_written(b: Bench, names: list[str], *, via: str) -> None:
+async def nothing_is_written(b: LiveCluster, names: list[str], *, via: str) -> None:
     """They say what they said before, since nobody has confirmed what stands."""
     for name in names:
         assert await b.lab.joined(name, via) == "True", "it was written without a confirmation of what was shown"
 
 
-async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFrontDoor) -> None:
+async def test_misread_ids_and_names_are_said_and_put_right(kubectl_user: MakeKubectlUser) -> None:
     """A decimal memberID becomes hex, also under a flag that is set; a name that no object can have is said once."""
-    async with front_door() as door:
-        b = door.bench
-        await door.sees_all()
+    async with kubectl_user() as user:
+        b = user.cluster
+        await user.sees_all()
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
         member_id = await b.lab.member_id(one)
         await b.lie(one, {"memberID": str(int(member_id, 16))}, via=leader)
-        await execute_update(door.watch, "resync")
+        await execute_update(user.watch, "resync")
         await until_true(b, one, via=leader)
         await b.lab.kill(Role.ETCD, other)
         b.lab.process(Role.ETCD, other).command.append("--name=no_object")
@@ -198,15 +198,15 @@ async def test_misread_ids_and_names_are_said_and_put_right(front_door: MakeFron
         await b.lab.kubectl("delete", "etcdmember", other, context=leader)
 
         async def names_it() -> bool:
-            return "no_object" in (await door.watching())["trouble"]
+            return "no_object" in (await user.watching())["trouble"]
 
         await wait_until(names_it, "the watcher says which member gets no EtcdMember", 60)
         assert set(await b.lab.etcdmembers(leader)) == {leader, one}
 
 
-async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBench) -> None:
+async def test_watch_outlives_compaction_and_a_hanging_api_server(live_cluster: MakeLiveCluster) -> None:
     """An expired resourceVersion is news, and what one API server does not tell, another one does."""
-    async with bench(workers=()) as b:
+    async with live_cluster(workers=()) as b:
         gateways = KubernetesGateways(load_config(b.lab.config_path), "node0")
         gateway = gateways.require(b.lab.cluster)
         try:
@@ -233,7 +233,7 @@ async def test_watch_outlives_compaction_and_a_hanging_api_server(bench: MakeBen
             await gateways.close()
 
 
-async def until_true(b: Bench, member: str, via: str) -> dict[str, Any]:
+async def until_true(b: LiveCluster, member: str, via: str) -> dict[str, Any]:
     """The status of an EtcdMember, once it says of its node's member what etcd says."""
     statuses: list[dict[str, Any]] = [{}]
     member_id = await b.lab.member_id(member)

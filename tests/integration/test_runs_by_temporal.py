@@ -22,7 +22,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from etcd_handoff.contract import TASK_QUEUE, FailureType, Pause, RemovalRequest
 from etcd_handoff.lab import wait_until
 from etcd_handoff.operation.state import OperationState
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 from workflows.continuation import CARRIED_MEMO
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowExecution
 
-    from tests.integration.conftest import Bench
+    from tests.integration.conftest import LiveCluster
 
 RUN_SECONDS: Final = 3
 """How long a run may take: Temporal then ends it and begins the next."""
@@ -57,13 +57,13 @@ class LongRemoval:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def quiet(shared_path: Path) -> AsyncIterator[Bench]:
-    """One bench for what changes nothing."""
-    async with open_bench(shared_path, workers=("node0",), kubernetes=False) as b:
+async def quiet(shared_path: Path) -> AsyncIterator[LiveCluster]:
+    """One cluster for what changes nothing."""
+    async with open_cluster(shared_path, workers=("node0",), kubernetes=False) as b:
         yield b
 
 
-async def refused(b: Bench, name: str, count: int = 1) -> WorkflowExecution:
+async def refused(b: LiveCluster, name: str, count: int = 1) -> WorkflowExecution:
     """The last of the first so many runs of a workflow that have failed, as one does that looks for itself."""
     found: list[WorkflowExecution] = []
 
@@ -80,7 +80,7 @@ async def refused(b: Bench, name: str, count: int = 1) -> WorkflowExecution:
     return run
 
 
-async def begun_by(b: Bench, run: WorkflowExecution) -> tuple[int, str, str]:
+async def begun_by(b: LiveCluster, run: WorkflowExecution) -> tuple[int, str, str]:
     """Why Temporal has begun it, the run before it, and the run whose state it finds in its memo."""
     history = b.client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history_events()
     began = (await anext(history)).workflow_execution_started_event_attributes
@@ -89,7 +89,7 @@ async def begun_by(b: Bench, run: WorkflowExecution) -> tuple[int, str, str]:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_run_by_a_retry_policy_starts_afresh(quiet: Bench) -> None:
+async def test_run_by_a_retry_policy_starts_afresh(quiet: LiveCluster) -> None:
     """The second run takes over that it is paused, until it times out; the third sees the same memo, and looks."""
     b = quiet
     request = RemovalRequest(cluster=b.lab.cluster, member=NOBODY)
@@ -118,7 +118,7 @@ async def test_run_by_a_retry_policy_starts_afresh(quiet: Bench) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_run_by_cron_starts_afresh(quiet: Bench) -> None:
+async def test_run_by_cron_starts_afresh(quiet: LiveCluster) -> None:
     """Its memo comes from the start: Temporal forgets a cron schedule where a run continues as new."""
     b = quiet
     handle = await b.client.start_workflow(
@@ -139,7 +139,7 @@ async def test_run_by_cron_starts_afresh(quiet: Bench) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_run_of_a_schedule_starts_afresh(quiet: Bench) -> None:
+async def test_run_of_a_schedule_starts_afresh(quiet: LiveCluster) -> None:
     """Whatever the Schedule gives it as the state of a run that it does not continue."""
     b = quiet
     action = ScheduleActionStartWorkflow(

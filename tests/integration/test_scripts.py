@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 Planned = tuple[client.AdditionResult, client.ReplacementResult, client.MembershipResult]
 NEW: Final = "node9"
@@ -34,13 +34,13 @@ NEW_URLS: Final = ("http://127.0.0.1:9",)
 SCRIPTS: Final = ROOT / "docs" / "examples" / "scripts"
 
 
-async def script(b: Bench, name: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
+async def script(b: LiveCluster, name: str, *arguments: str, **environment: str) -> tuple[int, str, str]:
     """Exit status, output and errors of an example script."""
     command = [sys.executable, str(SCRIPTS / name), *arguments]
     return await run(command, {**b.lab.environment, **environment}, ROOT)
 
 
-async def _approved_while_workers_were_away(b: Bench, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def _approved_while_workers_were_away(b: LiveCluster, member: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The progress goes on where it was, with another worker; the approval is taken once."""
     handoff = await client.connect()
     removal = await handoff.remove(b.lab.cluster, member, require_approval=True)
@@ -73,7 +73,7 @@ async def _approved_while_workers_were_away(b: Bench, member: str, monkeypatch: 
         await removal.approve("somebody")
 
 
-async def _cancelled(b: Bench, member: str) -> None:
+async def _cancelled(b: LiveCluster, member: str) -> None:
     """Attaching needs the workflow ID alone; what has ended says so in its class."""
     handoff = await client.connect()
     removal = await handoff.remove(b.lab.cluster, member, require_approval=True)
@@ -105,9 +105,9 @@ def _planned_without_await(cluster: str, old: str, members: Mapping[str, tuple[s
         return added.result(), replaced.result(), applied.result()
 
 
-async def test_scripts_plan_additions_replacements_and_memberships(bench: MakeBench) -> None:
+async def test_scripts_plan_additions_replacements_and_memberships(live_cluster: MakeLiveCluster) -> None:
     """Each result has its own type and says what would be done; nothing is changed."""
-    async with bench() as b:
+    async with live_cluster() as b:
         old, *rest = b.lab.nodes
         arguments = (b.lab.cluster, old.name, {node.name: (node.peer_url,) for node in rest})
         for planned in (await _planned(*arguments), await asyncio.to_thread(_planned_without_await, *arguments)):
@@ -124,7 +124,7 @@ async def test_scripts_plan_additions_replacements_and_memberships(bench: MakeBe
         await b.judge(set())
 
 
-async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> None:
+async def _examples(b: LiveCluster, one: str, rack: tuple[str, str], last: str) -> None:
     """Each does what its first lines say, with the exit status that they say."""
     status, output, errors = await script(b, "remove_member.py", b.lab.cluster, one)
     assert (status, output.splitlines()[-1].startswith(f"{one}: removed")) == (0, True), errors
@@ -146,10 +146,10 @@ async def _examples(b: Bench, one: str, rack: tuple[str, str], last: str) -> Non
 
 
 async def test_scripts_empty_a_cluster_down_to_its_last_member(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    live_cluster: MakeLiveCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An approval that outlives its workers, a cancellation, and three example scripts."""
-    async with bench(nodes=5) as b:
+    async with live_cluster(nodes=5) as b:
         leader = await b.lab.leader()
         first, *others = (node.name for node in b.lab.others(leader))
         await _cancelled(b, first)
@@ -170,7 +170,7 @@ class Chat:
         self.port = 0
 
     @staticmethod
-    async def begin(b: Bench, secret: Path) -> Chat:
+    async def begin(b: LiveCluster, secret: Path) -> Chat:
         """A bot that listens."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-u", str(SCRIPTS / "approve_by_chat.py"), "0", str(secret)),
@@ -207,9 +207,9 @@ def _post(port: int, body: bytes, **headers: str) -> int:
         return error.code
 
 
-async def test_chat_bot_approves_for_those_who_answer_it(bench: MakeBench) -> None:
+async def test_chat_bot_approves_for_those_who_answer_it(live_cluster: MakeLiveCluster) -> None:
     """It asks once, believes no event that no worker has signed, and a no ends the removal."""
-    async with bench(workers=()) as b:
+    async with live_cluster(workers=()) as b:
         secret = b.folder / "webhook-secret"
         secret.write_text("sixteen bytes or more\n")
         chat = await Chat.begin(b, secret)

@@ -10,12 +10,12 @@ from etcd_handoff.lab.nodes import ROOT
 from tests.integration.pages import blocks_of, follow, program
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
-async def test_recipes_work_and_print_what_the_page_shows(bench: MakeBench) -> None:
+async def test_recipes_work_and_print_what_the_page_shows(live_cluster: MakeLiveCluster) -> None:
     """One member leaves; everything else is cancelled or a dry run."""
-    async with bench(cluster="prod") as b:
+    async with live_cluster(cluster="prod") as b:
         programs = b.folder / "bin"
         programs.mkdir()
         program(programs, "temporal", str(locate_binaries().temporal))

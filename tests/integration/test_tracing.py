@@ -8,13 +8,13 @@ from etcd_handoff.lab import Role
 from tests.fakes.receiver import Receiver, spans_of
 
 if TYPE_CHECKING:
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
-async def test_call_is_within_the_activity_that_makes_it(bench: MakeBench) -> None:
+async def test_call_is_within_the_activity_that_makes_it(live_cluster: MakeLiveCluster) -> None:
     """The call that removes a member, and the request that writes its status, in one trace with the workflow."""
     with Receiver() as collector:
-        async with bench(workers=()) as b:
+        async with live_cluster(workers=()) as b:
             endpoint = collector.url.partition("/hook")[0]
             environment = {"ETCD_HANDOFF_TRACES": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
             await b.lab.start_worker("node1", environment)

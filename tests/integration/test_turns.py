@@ -31,46 +31,46 @@ from tests.integration.queues import changing, entry_in, holds, queue_of, queued
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
-    from tests.integration.conftest import Bench, MakeBench, MakeFrontDoor
+    from tests.integration.conftest import LiveCluster, MakeKubectlUser, MakeLiveCluster
 
 SHORT_HISTORY: Final = 30
 """More than enough updates for a queue to continue as new under `SHORT_HISTORIES`."""
 
 
-async def test_one_member_from_three_front_doors_is_removed_once(front_door: MakeFrontDoor) -> None:
+async def test_one_member_from_three_front_doors_is_removed_once(kubectl_user: MakeKubectlUser) -> None:
     """kubectl, our command line and the Temporal CLI at the same moment: they share one run."""
-    async with front_door(failpoints="move_leader.before=hold") as door:
-        b = door.bench
+    async with kubectl_user(failpoints="move_leader.before=hold") as user:
+        b = user.cluster
         leader = await b.lab.leader()
         other = b.lab.others(leader)[0].name
         _, cli, temporal = await asyncio.gather(
-            door.flag(leader, via=other), b.lab.handoff("remove", leader, "--detach"), temporal_start(b, leader)
+            user.flag(leader, via=other), b.lab.handoff("remove", leader, "--detach"), temporal_start(b, leader)
         )
         assert cli[0] == 0, cli
         assert temporal[0] == 0, temporal
         await b.reached("move_leader.before")
 
         async def joined() -> bool:
-            return len((await door.watching())["removing"]) == 1
+            return len((await user.watching())["removing"]) == 1
 
         await wait_until(joined, "the watcher has joined", 60)
         removal = removal_of(b, leader)
         run_id = (await removal.describe()).run_id
         b.release("move_leader.before")
-        await door.out(leader, via=other)
+        await user.out(leader, via=other)
         assert (await removal.result()).outcome == "removed"
         assert (await removal.describe()).run_id == run_id
         await b.judge({leader})
 
 
-async def test_three_members_from_three_front_doors_leave_one_after_another(front_door: MakeFrontDoor) -> None:
+async def test_three_members_from_three_front_doors_leave_one_after_another(kubectl_user: MakeKubectlUser) -> None:
     """While one is held the others stand in the queue and say so everywhere; no two change the cluster at once."""
-    async with front_door(nodes=4, failpoints="remove_member.before=hold") as door:
-        b = door.bench
+    async with kubectl_user(nodes=4, failpoints="remove_member.before=hold") as user:
+        b = user.cluster
         leader = await b.lab.leader()
         by_cli, by_temporal, last = (node.name for node in b.lab.others(leader))
         writer = await b.writer(last)
-        await door.flag(leader, via=last)
+        await user.flag(leader, via=last)
         await b.reached("remove_member.before")
         status, _, errors = await b.lab.handoff("remove", by_cli, "--detach")
         assert status == 0, errors
@@ -79,7 +79,7 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
         assert status == 0, errors
         await queued(b, by_temporal)
         await says(removal_of(b, by_temporal), f"behind the removal of {leader}, the removal of {by_cli}")
-        await door.says(by_temporal, "Waiting in the queue behind", leader, by_cli, via=last)
+        await user.says(by_temporal, "Waiting in the queue behind", leader, by_cli, via=last)
         assert "Queued" in (await b.lab.handoff("status"))[1]
         b.release("remove_member.before")
         results = [await removal_of(b, name).result() for name in (leader, by_cli, by_temporal)]
@@ -96,9 +96,9 @@ async def test_three_members_from_three_front_doors_leave_one_after_another(fron
         await wait_until(over, "the queue ends with its last removal", 60)
 
 
-async def test_leader_leads_until_its_removal_has_the_turn(bench: MakeBench) -> None:
+async def test_leader_leads_until_its_removal_has_the_turn(live_cluster: MakeLiveCluster) -> None:
     """It asks for the turn in the same step that hands leadership over; behind another removal it only waits."""
-    async with bench(failpoints="remove_member.before=hold") as b:
+    async with live_cluster(failpoints="remove_member.before=hold") as b:
         leader, term = await b.lab.leader_and_term()
         follower = b.lab.others(leader)[0].name
         first = await b.start(follower)
@@ -113,9 +113,9 @@ async def test_leader_leads_until_its_removal_has_the_turn(bench: MakeBench) -> 
         await b.judge({follower, leader})
 
 
-async def test_turn_that_was_taken_is_found_again_without_any_worker(bench: MakeBench) -> None:
+async def test_turn_that_was_taken_is_found_again_without_any_worker(live_cluster: MakeLiveCluster) -> None:
     """Whoever took it may have been killed before it could say so, and the queue's own worker with it."""
-    async with bench(workers=(), kubernetes=False) as b:
+    async with live_cluster(workers=(), kubernetes=False) as b:
         take_turn = ChangeQueueActivities(b.client).take_turn
         first = QueueEntry(
             workflow_id="one", chain_id="chain-1", cluster="lab", member_name="n", member_id="1", request=7
@@ -135,9 +135,9 @@ async def test_turn_that_was_taken_is_found_again_without_any_worker(bench: Make
         assert not await granted(later)
 
 
-async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
+async def test_holder_and_then_the_queue_terminated(live_cluster: MakeLiveCluster) -> None:
     """A place is freed when its holder is terminated, and who waits in a queue that is terminated ends all the same."""
-    async with bench(failpoints="move_leader.after=hold;remove_member.before=hold") as b:
+    async with live_cluster(failpoints="move_leader.after=hold;remove_member.before=hold") as b:
         leader = await b.lab.leader()
         holder = await b.start(leader)
         await b.reached("move_leader.after")
@@ -166,9 +166,9 @@ async def test_holder_and_then_the_queue_terminated(bench: MakeBench) -> None:
         await b.judge({leader, follower})
 
 
-async def test_removal_that_was_reset_is_heard_by_its_queue(bench: MakeBench) -> None:
+async def test_removal_that_was_reset_is_heard_by_its_queue(live_cluster: MakeLiveCluster) -> None:
     """It counts its requests anew from its first task on; its queue takes none of them for an old one."""
-    async with bench(failpoints="remove_member.before=hold") as b:
+    async with live_cluster(failpoints="remove_member.before=hold") as b:
         leader = await b.lab.leader()
         first, second = (node.name for node in b.lab.others(leader))
         held = await b.start(first)
@@ -190,7 +190,7 @@ async def test_removal_that_was_reset_is_heard_by_its_queue(bench: MakeBench) ->
         await b.judge({first, second})
 
 
-async def _asked_again(b: Bench, waiting: WorkflowHandle[Any, Any]) -> int:
+async def _asked_again(b: LiveCluster, waiting: WorkflowHandle[Any, Any]) -> int:
     """The number of its last request to its queue, after several."""
     requests = {(await entry_in(await queue_of(b), waiting)).request}
 
@@ -204,9 +204,9 @@ async def _asked_again(b: Bench, waiting: WorkflowHandle[Any, Any]) -> int:
     return max(requests)
 
 
-async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> None:
+async def test_queue_on_a_task_queue_that_nobody_serves(live_cluster: MakeLiveCluster) -> None:
     """Removals say so in words that an operator can act on, and go on when the queue has been terminated."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name
         queue_id = change_queue_id(await cluster_id_of(b, leader))
@@ -221,9 +221,9 @@ async def test_queue_on_a_task_queue_that_nobody_serves(bench: MakeBench) -> Non
         await b.judge({target})
 
 
-async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench) -> None:
+async def test_words_of_a_removal_that_was_stopped_do_not_stay(live_cluster: MakeLiveCluster) -> None:
     """The queue remembers what it made an EtcdMember say, also after it has continued as new."""
-    async with bench(temporal_flags=SHORT_HISTORIES) as b:
+    async with live_cluster(temporal_flags=SHORT_HISTORIES) as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
@@ -242,9 +242,9 @@ async def test_words_of_a_removal_that_was_stopped_do_not_stay(bench: MakeBench)
         await until_message(b, target, "Ended: the removal was cancelled", via=leader)
 
 
-async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBench) -> None:
+async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(live_cluster: MakeLiveCluster) -> None:
     """While a member is down no other may leave; its own removal is not kept waiting, and then the other goes on."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
         await b.lab.kill(Role.ETCD, down)
@@ -258,9 +258,9 @@ async def test_blocked_removal_lets_the_one_pass_that_unblocks_it(bench: MakeBen
         await b.judge({target, down})
 
 
-async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBench) -> None:
+async def test_end_of_a_removal_is_told_with_what_is_known_of_it(live_cluster: MakeLiveCluster) -> None:
     """How it ended and which member it was about; that nothing is known of it is no success."""
-    async with bench(nodes=2, workers=("node0",)) as b:
+    async with live_cluster(nodes=2, workers=("node0",)) as b:
         follow = RemovalProgressActivities(b.client).follow_removal
         planned = await b.start("node0", dry_run=True)
         result = await planned.result()
@@ -283,13 +283,13 @@ async def test_end_of_a_removal_is_told_with_what_is_known_of_it(bench: MakeBenc
             assert answer.outcome == answer.member_id == ""
 
 
-async def cluster_id_of(b: Bench, member: str) -> str:
+async def cluster_id_of(b: LiveCluster, member: str) -> str:
     """The etcd cluster's ID, in hex."""
     answer = await http.post(f"{b.lab.node(member).etcd_url}/v3/kv/range", {"key": "Lg=="})
     return f"{int(answer['header']['cluster_id']):x}"
 
 
-async def temporal_start(b: Bench, member: str) -> tuple[int, str, str]:
+async def temporal_start(b: LiveCluster, member: str) -> tuple[int, str, str]:
     """What somebody types who knows the Temporal CLI alone."""
     request = json.dumps({"cluster": b.lab.cluster, "member": member})
     start = ["workflow", "start", "--type", "RemoveMember", "--task-queue", "etcd-handoff", "--input", request]
@@ -297,7 +297,7 @@ async def temporal_start(b: Bench, member: str) -> tuple[int, str, str]:
     return await b.lab.temporal(*start, *same)
 
 
-async def until_message(b: Bench, member: str, *words: str, via: str) -> None:
+async def until_message(b: LiveCluster, member: str, *words: str, via: str) -> None:
     """The message of an EtcdMember has all these words."""
     messages = [""]
 

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Final
 import trustme
 
 from etcd_handoff.lab import Role, disasters, http, users, wait_until
-from tests.integration.conftest import open_bench
+from tests.integration.conftest import open_cluster
 from tests.integration.isolation import require_isolation
 from tests.integration.teller import LATE_SECONDS, Teller
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 NOBODY: Final = "127.0.0.1:1"
 """Where no server listens."""
@@ -32,7 +32,7 @@ STORED: Final = b"a value that is stored once, to be told from its reverse"
 SOON: Final = ("--blocked-timeout", "4")
 
 
-def configured(b: Bench, *changes: tuple[str, str]) -> str:
+def configured(b: LiveCluster, *changes: tuple[str, str]) -> str:
     """A configuration file in which patterns are replaced."""
     text = b.lab.config_path.read_text(encoding="utf-8")
     for old, new in changes:
@@ -57,7 +57,7 @@ class Roles:
         return {"leader": self.leader, "follower": self.follower, "other": self.other}
 
 
-def changes(b: Bench, who: Roles) -> tuple[tuple[str, ...], ...]:
+def changes(b: LiveCluster, who: Roles) -> tuple[tuple[str, ...], ...]:
     """An addition, a replacement and a membership, each with a member that nobody starts."""
     members = b.folder / "members.json"
     kept = [{"name": name, "peer_urls": [b.lab.node(name).peer_url]} for name in (who.leader, who.other)]
@@ -66,7 +66,7 @@ def changes(b: Bench, who: Roles) -> tuple[tuple[str, ...], ...]:
     return ("add", "new", *new), ("replace", who.follower, "--with", "new", *new), ("apply", str(members))
 
 
-async def _no_worker(b: Bench, t: Teller, who: Roles) -> None:
+async def _no_worker(b: LiveCluster, t: Teller, who: Roles) -> None:
     """Nobody works on a node, first while its member is well, then while it is down."""
     for node in (who.leader, who.follower):
         await b.lab.start_worker(node)
@@ -94,7 +94,7 @@ async def _without_trouble(t: Teller, who: Roles) -> None:
         await t.says(*command)
 
 
-async def _servers_and_files(b: Bench, t: Teller, who: Roles) -> None:
+async def _servers_and_files(b: LiveCluster, t: Teller, who: Roles) -> None:
     """What is wrong lies between the commands and the servers."""
     commands = (("plan", who.follower), ("status",), ("doctor",))
     t.situation("no Temporal", who.names, TEMPORAL_ADDRESS=NOBODY)
@@ -124,14 +124,14 @@ async def _servers_and_files(b: Bench, t: Teller, who: Roles) -> None:
             await t.says(*command)
 
 
-async def _last_voter(b: Bench, t: Teller) -> None:
+async def _last_voter(b: LiveCluster, t: Teller) -> None:
     (last,) = b.lab.nodes
     t.situation("the last voter", {"last": last.name})
     for command in (("plan", last.name), ("remove", last.name, "--dry-run"), ("remove", last.name)):
         await t.says(*command)
 
 
-async def _alarms(b: Bench, t: Teller, who: Roles) -> None:
+async def _alarms(b: LiveCluster, t: Teller, who: Roles) -> None:
     for alarm in ("CORRUPT", "NOSPACE"):
         t.situation(f"the alarm {alarm}", who.names)
         await disasters.raise_alarm(b.lab, who.leader, alarm)
@@ -140,7 +140,7 @@ async def _alarms(b: Bench, t: Teller, who: Roles) -> None:
         await disasters.disarm(b.lab, who.leader)
 
 
-async def _are_well(b: Bench, who: Roles) -> None:
+async def _are_well(b: LiveCluster, who: Roles) -> None:
     """Every worker sees that all members work, and the API server of the one that was down answers.
 
     A worker's connection to a member that was down comes back after a pause, and nothing shows when that is so for
@@ -158,7 +158,7 @@ async def _are_well(b: Bench, who: Roles) -> None:
     await wait_until(well, "all members work", 60)
 
 
-async def _sick_members(b: Bench, t: Teller, who: Roles) -> None:
+async def _sick_members(b: LiveCluster, t: Teller, who: Roles) -> None:
     lab = b.lab
     t.situation("another voter is down", who.names)
     await lab.kill(Role.ETCD, who.other)
@@ -180,7 +180,7 @@ async def _sick_members(b: Bench, t: Teller, who: Roles) -> None:
     await _are_well(b, who)
 
 
-async def _operation_that_waits(b: Bench, t: Teller, who: Roles) -> None:
+async def _operation_that_waits(b: LiveCluster, t: Teller, who: Roles) -> None:
     """All that people say to it, until it is cancelled."""
     t.situation("a removal waits for a voter that is down", who.names)
     for name in ("describe", "approve", "cancel", "recheck", "pause", "resume"):
@@ -203,13 +203,13 @@ async def _operation_that_waits(b: Bench, t: Teller, who: Roles) -> None:
         await t.says(*command)
 
 
-async def _is(b: Bench, member: str, state: str) -> bool:
+async def _is(b: LiveCluster, member: str, state: str) -> bool:
     """Whether the removal of a member is in this state."""
     _, shown, _ = await b.lab.handoff("describe", member, "-o", "json")
     return bool(json.loads(shown)["state"] == state)
 
 
-async def _watcher(b: Bench, t: Teller, who: Roles) -> None:
+async def _watcher(b: LiveCluster, t: Teller, who: Roles) -> None:
     """A watcher from its start to its end."""
     t.situation("a watcher", who.names)
 
@@ -227,7 +227,7 @@ async def _watcher(b: Bench, t: Teller, who: Roles) -> None:
     await t.does("watch", "stop")
 
 
-async def _no_permission(b: Bench, t: Teller, who: Roles) -> None:
+async def _no_permission(b: LiveCluster, t: Teller, who: Roles) -> None:
     """The product comes as a user that may only read; the lab comes as one that may do all."""
     lab, url = b.lab, b.lab.node(who.leader).etcd_url
     certificates = lab.credentials.certificates
@@ -255,7 +255,7 @@ async def _no_permission(b: Bench, t: Teller, who: Roles) -> None:
         lab.credentials.grant(node)
 
 
-async def _data_that_differ(b: Bench, t: Teller, who: Roles) -> None:
+async def _data_that_differ(b: LiveCluster, t: Teller, who: Roles) -> None:
     """One member's copy is another one's no more, and etcd has not noticed."""
     t.situation("a member's data differ", who.names)
     put = {"key": base64.b64encode(b"a key").decode(), "value": base64.b64encode(STORED).decode()}
@@ -265,7 +265,7 @@ async def _data_that_differ(b: Bench, t: Teller, who: Roles) -> None:
     await t.does("remove", who.follower, "--hash-check", *SOON)
 
 
-async def _split(b: Bench, t: Teller, who: Roles) -> None:
+async def _split(b: LiveCluster, t: Teller, who: Roles) -> None:
     """One voter was forced into a cluster of itself, under the same cluster ID."""
     t.situation("a voter with another list of members", who.names)
     await disasters.force_new_cluster(b.lab, who.other)
@@ -279,7 +279,7 @@ async def _split(b: Bench, t: Teller, who: Roles) -> None:
     await wait_until(well, "doctor finds no fault", 60)
 
 
-async def _other_clusters(b: Bench, t: Teller, who: Roles) -> None:
+async def _other_clusters(b: LiveCluster, t: Teller, who: Roles) -> None:
     """Somebody else answers for a member; last of all, since the lab is of no use afterwards."""
     learner = (await b.lab.add_learner()).name
     t.situation("a learner", {**who.names, "learner": learner})
@@ -291,14 +291,14 @@ async def _other_clusters(b: Bench, t: Teller, who: Roles) -> None:
         await t.says(*command)
 
 
-async def _roles(b: Bench) -> Roles:
+async def _roles(b: LiveCluster) -> Roles:
     """Who leads, and the others in the order of their IDs, as texts have them."""
     leader = await b.lab.leader()
     ids = {node.name: await b.lab.member_id(node.name) for node in b.lab.others(leader)}
     return Roles(leader, *sorted(ids, key=ids.__getitem__))
 
 
-async def _additions(b: Bench, t: Teller, who: Roles) -> None:
+async def _additions(b: LiveCluster, t: Teller, who: Roles) -> None:
     """Changes that wait for a member that nobody starts."""
     add, replace, apply = changes(b, who)
     t.situation("nothing is wrong, and members are to join", who.names)
@@ -322,7 +322,7 @@ async def _additions(b: Bench, t: Teller, who: Roles) -> None:
     await t.says("describe", who.follower)
 
 
-async def _nobody_works(b: Bench, t: Teller, who: Roles) -> None:
+async def _nobody_works(b: LiveCluster, t: Teller, who: Roles) -> None:
     """All workers are away."""
     for node in b.lab.nodes:
         if b.lab.alive(Role.WORKER, node.name):
@@ -335,7 +335,7 @@ async def _nobody_works(b: Bench, t: Teller, who: Roles) -> None:
         await t.does(*command)
 
 
-async def _alone(b: Bench, t: Teller, who: Roles) -> None:
+async def _alone(b: LiveCluster, t: Teller, who: Roles) -> None:
     """Each node's worker reaches its own member alone."""
     t.nodes_told = True
     dry = ("--dry-run",)
@@ -356,9 +356,9 @@ async def _alone(b: Bench, t: Teller, who: Roles) -> None:
         await t.says(*command)
 
 
-async def test_verdicts_without_trouble_and_of_servers_and_files(bench: MakeBench) -> None:
+async def test_verdicts_without_trouble_and_of_servers_and_files(live_cluster: MakeLiveCluster) -> None:
     """What lies between the commands and the servers."""
-    async with bench(tls=True, workers=()) as b:
+    async with live_cluster(tls=True, workers=()) as b:
         t, who = Teller(b, "servers"), await _roles(b)
         await _no_worker(b, t, who)
         await _without_trouble(t, who)
@@ -367,9 +367,9 @@ async def test_verdicts_without_trouble_and_of_servers_and_files(bench: MakeBenc
         t.end()
 
 
-async def test_verdicts_of_clusters_in_trouble(bench: MakeBench, tmp_path: Path) -> None:
+async def test_verdicts_of_clusters_in_trouble(live_cluster: MakeLiveCluster, tmp_path: Path) -> None:
     """Alarms, sick voters, missing rights, data that differ, other lists, other clusters, the last voter."""
-    async with bench(tls=True, hanging_disks=True, workers=("node0", "node1", "node2")) as b:
+    async with live_cluster(tls=True, hanging_disks=True, workers=("node0", "node1", "node2")) as b:
         t, who = Teller(b, "clusters"), await _roles(b)
         await _alarms(b, t, who)
         await _sick_members(b, t, who)
@@ -377,25 +377,25 @@ async def test_verdicts_of_clusters_in_trouble(bench: MakeBench, tmp_path: Path)
         await _data_that_differ(b, t, who)
         await _split(b, t, who)
         await _other_clusters(b, t, who)
-    async with open_bench(tmp_path / "alone", nodes=1, kubernetes=False) as b:
+    async with open_cluster(tmp_path / "alone", nodes=1, kubernetes=False) as b:
         alone = Teller(b, "clusters", t.text)
         await _last_voter(b, alone)
         alone.end()
 
 
-async def test_verdicts_of_members_that_join(bench: MakeBench) -> None:
+async def test_verdicts_of_members_that_join(live_cluster: MakeLiveCluster) -> None:
     """Additions and replacements; last, nobody works at all."""
-    async with bench() as b:
+    async with live_cluster() as b:
         t, who = Teller(b, "additions"), await _roles(b)
         await _additions(b, t, who)
         await _nobody_works(b, t, who)
         t.end()
 
 
-async def test_verdicts_on_isolated_nodes(bench: MakeBench) -> None:
+async def test_verdicts_on_isolated_nodes(live_cluster: MakeLiveCluster) -> None:
     """The commands run on a node that stays, as on a controller of k0s's."""
     require_isolation()
-    async with bench(isolated=True) as b:
+    async with live_cluster(isolated=True) as b:
         who = await _roles(b)
         t = Teller(b, "isolated", node=who.follower)
         t.situation("each node reaches its own member alone", who.names)

@@ -20,7 +20,7 @@ from etcd_handoff.temporal.client import start_removal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.integration.conftest import MakeBench
+    from tests.integration.conftest import MakeLiveCluster
 
 
 START = ("workflow", "start", "--type", "RemoveMember", "--task-queue", "etcd-handoff")
@@ -38,9 +38,9 @@ def _shown_script() -> str:
     return script
 
 
-async def test_command_line_temporal_and_python_each_remove_a_member(bench: MakeBench) -> None:
+async def test_command_line_temporal_and_python_each_remove_a_member(live_cluster: MakeLiveCluster) -> None:
     """Three of five members leave, one by each way, and a second start of a running removal joins it."""
-    async with bench(nodes=5, workers=("node0", "node1", "node2"), failpoints="remove_member.before=hold") as b:
+    async with live_cluster(nodes=5, workers=("node0", "node1", "node2"), failpoints="remove_member.before=hold") as b:
         leader = await b.lab.leader()
         first, second, third = (node.name for node in b.lab.others(leader)[:3])
         following = asyncio.ensure_future(b.lab.handoff("remove", first, "-c", "demo"))
@@ -69,9 +69,9 @@ async def test_command_line_temporal_and_python_each_remove_a_member(bench: Make
         await b.judge({first, second, third})
 
 
-async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
+async def test_plan_status_and_doctor_tell_the_truth(live_cluster: MakeLiveCluster) -> None:
     """Both forms name the members and the leader, and plan changes nothing."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader, term = await b.lab.leader_and_term()
 
         async def printed(*arguments: str) -> Any:
@@ -99,9 +99,9 @@ async def test_plan_status_and_doctor_tell_the_truth(bench: MakeBench) -> None:
         assert await b.lab.leader_and_term() == (leader, term)
 
 
-async def test_watch_is_started_shown_and_stopped(bench: MakeBench) -> None:
+async def test_watch_is_started_shown_and_stopped(live_cluster: MakeLiveCluster) -> None:
     """`watch start` twice is one watcher; its status lists the EtcdMembers; stopped, there is none."""
-    async with bench() as b:
+    async with live_cluster() as b:
         starts = [await b.lab.handoff("watch", "start", "-o", "json") for _ in range(2)]
         assert [status for status, _, _ in starts] == [0, 0]
         assert len({json.loads(shown)["run_id"] for _, shown, _ in starts}) == 1
@@ -128,9 +128,9 @@ async def test_watch_is_started_shown_and_stopped(bench: MakeBench) -> None:
         await b.judge({member})
 
 
-async def test_exit_codes(bench: MakeBench, tmp_path: Path) -> None:
+async def test_exit_codes(live_cluster: MakeLiveCluster, tmp_path: Path) -> None:
     """0 done is above; 1 cancelled, 2 bad input, 3 refused or blocked too long, 4 a server is away."""
-    async with bench() as b:
+    async with live_cluster() as b:
         leader = await b.lab.leader()
         target, down = (node.name for node in b.lab.others(leader))
 

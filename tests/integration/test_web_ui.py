@@ -21,7 +21,7 @@ from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.temporal.client import apply_membership, start_operation, start_replacement
 from tests.integration.additions import seen
-from tests.integration.conftest import Bench, in_state, open_bench
+from tests.integration.conftest import LiveCluster, in_state, open_cluster
 from tests.integration.progress import says
 from tests.integration.queues import removal_of
 from tests.integration.web_ui import (
@@ -54,7 +54,7 @@ TRACE = 'File "'
 class Console:
     """A lab whose Web UI is open."""
 
-    bench: Bench
+    cluster: LiveCluster
     ui: WebUi
 
 
@@ -63,9 +63,9 @@ async def console(shared_path: Path) -> AsyncIterator[Console]:
     """One lab for all tests of this file; each is content with as many members as others have left."""
     require_chromium()
     hold = "move_leader.looked=hold"
-    async with open_bench(shared_path, cluster="prod", failpoints=hold) as bench, chromium() as browser:
-        bench.arm()
-        yield Console(bench, WebUi(browser, bench.lab.ui_url))
+    async with open_cluster(shared_path, cluster="prod", failpoints=hold) as cluster, chromium() as browser:
+        cluster.arm()
+        yield Console(cluster, WebUi(browser, cluster.lab.ui_url))
 
 
 def views() -> dict[str, str]:
@@ -76,7 +76,7 @@ def views() -> dict[str, str]:
 
 async def test_blocked_removal_says_what_to_do_and_until_when_it_waits(console: Console) -> None:
     """On the list of what needs a person, and on its page at both widths."""
-    b = console.bench
+    b = console.cluster
     leader = await b.lab.leader()
     down = b.others(leader)[-1]
     await b.lab.kill(Role.ETCD, down)
@@ -101,7 +101,7 @@ async def test_blocked_removal_says_what_to_do_and_until_when_it_waits(console: 
     await b.lab.wait_for_health_interval()
 
 
-async def begun(b: Bench, kind: str, new: WantedMember, leaves: str) -> WorkflowHandle[Any, Any]:
+async def begun(b: LiveCluster, kind: str, new: WantedMember, leaves: str) -> WorkflowHandle[Any, Any]:
     """A change that adds a member, alone or as a part of it."""
     given: dict[str, Any] = {"cluster": "prod", "reason": "more room"}
     if kind == "add":
@@ -118,7 +118,7 @@ async def begun(b: Bench, kind: str, new: WantedMember, leaves: str) -> Workflow
 @pytest.mark.parametrize("kind", ["add", "replace", "apply"])
 async def test_change_that_waits_for_its_new_member_says_what_to_start_it_with(console: Console, kind: str) -> None:
     """On the list of what needs a person; its page has the settings that `progress` has, at both widths."""
-    b = console.bench
+    b = console.cluster
     before = {m.id for m in (await seen(b.lab)).members}
     new = WantedMember(name="node9", peer_urls=("http://127.0.0.1:9",))
     leaves = b.others(await b.lab.leader())[0]
@@ -153,7 +153,7 @@ async def test_change_that_waits_for_its_new_member_says_what_to_start_it_with(c
 
 async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_reads_as_a_story(console: Console) -> None:
     """What, why, since when, members, what follows, what to copy; then the queue; then what was done."""
-    b = console.bench
+    b = console.cluster
     leader = await b.lab.leader()
     other = b.others(leader)[0]
     options = ("--reason", "new disk", "--require-approval", "--detach")
@@ -205,7 +205,7 @@ async def test_removal_that_waits_is_approved_in_the_dialog_and_its_timeline_rea
 
 async def test_refused_removal_says_what_to_do_first_and_shows_no_stack_trace(console: Console) -> None:
     """The last voter stays. Its page and the list of bad ends say so."""
-    b = console.bench
+    b = console.cluster
     for member in b.others(await b.lab.leader()):
         assert (await b.remove(member)).outcome == "removed"
         b.gone.add(member)

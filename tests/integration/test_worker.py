@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from tests.integration.conftest import Bench, MakeBench
+    from tests.integration.conftest import LiveCluster, MakeLiveCluster
 
 GOOD = '[clusters.demo.etcd]\nendpoints = ["http://127.0.0.1:2379"]\n'
 
 
-async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench) -> None:
+async def test_start_line_search_attributes_and_a_graceful_end(live_cluster: MakeLiveCluster) -> None:
     """It says where it works and with what; SIGTERM in the middle of a step ends it well, and another one goes on."""
-    async with bench(workers=("node0",), failpoints="move_leader.after=hold") as b:
+    async with live_cluster(workers=("node0",), failpoints="move_leader.after=hold") as b:
         process = b.lab.process(Role.WORKER, "node0")
         for words in ("node node0", "task queue etcd-handoff", "clusters demo", f"version {__version__}"):
             assert process.log_contains(words), words
@@ -62,10 +62,10 @@ async def test_start_line_search_attributes_and_a_graceful_end(bench: MakeBench)
     ids=["no-room", "another-type"],
 )
 async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
-    bench: MakeBench, attributes: list[tuple[str, str]], cause: str
+    live_cluster: MakeLiveCluster, attributes: list[tuple[str, str]], cause: str
 ) -> None:
     """The server refuses to register them, or somebody else uses a name: the worker says so and goes on without."""
-    async with bench(workers=()) as b:
+    async with live_cluster(workers=()) as b:
         named = [word for name, kind in attributes for word in ("--name", name, "--type", kind)]
         status, _, errors = await b.lab.temporal("operator", "search-attribute", "create", *named)
         assert status == 0, errors
@@ -82,13 +82,13 @@ async def test_search_attributes_that_cannot_be_had_do_not_hinder_a_removal(
         await b.judge({target})
 
 
-async def test_credentials_that_may_do_little_are_no_hindrance(bench: MakeBench) -> None:
+async def test_credentials_that_may_do_little_are_no_hindrance(live_cluster: MakeLiveCluster) -> None:
     """Managed Temporal refuses the OperatorService, and maybe DescribeNamespace.
 
     The worker starts, and uses search attributes where a query that names them is answered: before and after somebody
     has registered them.
     """
-    async with bench(workers=(), kubernetes=False) as b, door_to(b.lab.temporal_address) as door:
+    async with live_cluster(workers=(), kubernetes=False) as b, door_to(b.lab.temporal_address) as door:
         refused = grpc.StatusCode.PERMISSION_DENIED
         door.refused = {"OperatorService": refused, "DescribeNamespace": refused}
         await removes_with_few_rights(b, door.address, "node0", registered=False)
@@ -98,7 +98,7 @@ async def test_credentials_that_may_do_little_are_no_hindrance(bench: MakeBench)
         await removes_with_few_rights(b, door.address, "node1", registered=True)
 
 
-async def removes_with_few_rights(b: Bench, temporal_address: str, node: str, *, registered: bool) -> None:
+async def removes_with_few_rights(b: LiveCluster, temporal_address: str, node: str, *, registered: bool) -> None:
     """A worker of this node says whether there are search attributes, and removes a follower."""
     await b.lab.start_worker(node, {"TEMPORAL_ADDRESS": temporal_address})
     process = b.lab.process(Role.WORKER, node)
