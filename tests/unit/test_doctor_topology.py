@@ -13,7 +13,7 @@ from etcd_handoff.cli.doctor_endpoints import Endpoint
 from etcd_handoff.cli.doctor_topology import check_topology, topology_of
 from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.config import ClusterProfile
-from tests.unit import builders
+from tests.unit.builders import member
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ ALL_LOCAL = dict.fromkeys("123", (LOCAL,))
 COMMAND = "etcd-handoff worker --k0s"
 
 
-def member(number: int, **fields: Any) -> MemberView:
-    """Member `node<number>`, which answers; node1 leads."""
-    return builders.member(number, **{"name": f"node{number}", **fields})
+def answering(number: int, **fields: Any) -> MemberView:
+    """Member `node<number>`, which is reached from here; node1 leads."""
+    return member(number, **{"name": f"node{number}", **fields})
 
 
 def silent(number: int) -> MemberView:
@@ -57,7 +57,7 @@ def judged(
     return check_topology(topology, nodes or {}, workers, COMMAND)
 
 
-K0S = seen(member(1), silent(2), silent(3))
+K0S = seen(answering(1), silent(2), silent(3))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_members_that_are_all_reached_need_no_worker_on_their_nodes() -> None:
     """Said in one line; also where they advertise loopback addresses, on one machine or beside true endpoints."""
     own = {n: (f"https://10.0.0.{n}:2379",) for n in "123"}
     for advertised in (own, ALL_LOCAL):
-        found = judged(seen(member(1), member(2), member(3)), advertised, {})
+        found = judged(seen(answering(1), answering(2), answering(3)), advertised, {})
         assert (found.status, found.remedy) == (0, "")
         assert found.detail == "every member is reached from here: any worker does every step"
 
@@ -106,16 +106,16 @@ def test_members_that_are_all_reached_need_no_worker_on_their_nodes() -> None:
 def test_member_that_should_be_in_reach_is_the_matter_of_other_checks() -> None:
     """A dead member at an address of its own is no topology, whether a worker runs there or not."""
     own = {n: (f"https://10.0.0.{n}:2379",) for n in "123"}
-    found = judged(seen(member(1), member(2), silent(3)), own, {})
+    found = judged(seen(answering(1), answering(2), silent(3)), own, {})
     assert (found.status, found.detail) == (0, "not reached from here: node3; the others are")
 
 
 def test_mixture_names_those_that_answer_on_their_own_node_alone() -> None:
     """One controller that was left as it came."""
     mixed = {"1": ("https://10.0.0.1:2379",), "2": ("https://10.0.0.2:2379",), "3": ("https://localhost:2379",)}
-    found = judged(seen(member(1), member(2), silent(3)), mixed, {"node3": 0})
+    found = judged(seen(answering(1), answering(2), silent(3)), mixed, {"node3": 0})
     assert found.detail == "node3 advertises localhost: steps go through node queues; node3 has no worker"
-    assert judged(seen(member(1), member(2), silent(3)), mixed, {"node3": 1}).status == 0
+    assert judged(seen(answering(1), answering(2), silent(3)), mixed, {"node3": 1}).status == 0
 
 
 def test_without_a_member_list_there_is_nothing_to_say() -> None:
@@ -144,9 +144,9 @@ def test_healthy_controllers_have_a_leader_and_a_quorum_although_one_is_seen() -
 @pytest.mark.parametrize(
     "view",
     [
-        seen(member(1, serves_reads=False), silent(2), silent(3)),
-        seen(member(1, leader_id=None), silent(2), silent(3)),
-        seen(member(1), member(2), member(3)),
+        seen(answering(1, serves_reads=False), silent(2), silent(3)),
+        seen(answering(1, leader_id=None), silent(2), silent(3)),
+        seen(answering(1), answering(2), answering(3)),
     ],
 )
 def test_what_one_member_cannot_show_is_judged_as_everywhere(view: ClusterView) -> None:
