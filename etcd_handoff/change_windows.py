@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 MINUTES_A_DAY: Final = 24 * 60
@@ -24,7 +24,7 @@ SEARCHED_DAYS: Final = 29
 """A window opens every week; one that lies in the hour that a clock skips opens a week later."""
 
 
-class ChangeWindow(Message):
+class ChangeWindow(WireModel):
     """A time of the week, in minutes since midnight by the wall clock.
 
     Attributes:

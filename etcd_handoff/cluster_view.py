@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from etcd_handoff.wire import MemberId, Message
+from etcd_handoff.wire import MemberId, WireModel
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -20,7 +20,7 @@ MIXED_CLUSTERS: Final = "MixedClusters"
 """Kind of doubt: an endpoint answers for another cluster than the member list is of."""
 
 
-class Alarm(Message):
+class Alarm(WireModel):
     """One alarm that etcd has raised.
 
     Attributes:
@@ -33,7 +33,7 @@ class Alarm(Message):
     member_id: str = ""
 
 
-class Doubt(Message):
+class Doubt(WireModel):
     """A contradiction between the answers of one look: nothing may be concluded from it.
 
     Attributes:
@@ -54,7 +54,7 @@ class Doubt(Message):
     by_status_alone: bool = False
 
 
-class MemberView(Message):
+class MemberView(WireModel):
     """One member as the linearizable list and its own status describe it.
 
     Attributes:
@@ -99,7 +99,7 @@ class MemberView(Message):
         return self.name or self.id
 
 
-class HeardMember(Message):
+class HeardMember(WireModel):
     """A member's own status, from a worker without a member list: a learner gives none.
 
     Attributes:
@@ -132,7 +132,7 @@ class Leadership(NamedTuple):
     term: int
 
 
-class ClusterView(Message):
+class ClusterView(WireModel):
     """The membership of a linearizable list together with each member's own status, read at nearly one moment.
 
     Attributes:

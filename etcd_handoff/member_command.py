@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from etcd_handoff import command_run
 from etcd_handoff.errors import ADDRESS, HandoffError
-from etcd_handoff.wire import Message, describe
+from etcd_handoff.wire import WireModel, describe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ class Member(NamedTuple):
     identity: Identity | None = None
 
 
-class Answer(Message):
+class Answer(WireModel):
     """The output of `status`, as JSON; unknown fields are ignored.
 
     Attributes:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 from urllib.parse import quote
 
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 TYPE_PREFIX: Final = "io.etcd-handoff.operation"
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
@@ -22,7 +22,7 @@ class NoticeEvent(StrEnum):
     ENDED = "ended"
 
 
-class Notice(Message):
+class Notice(WireModel):
     """One event of an operation; input of the workflow `Notify` and of `send_notice`.
 
     It stands in a history, and goes to a foreign server. So it holds no endpoint and no secret, and its texts hold no

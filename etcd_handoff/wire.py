@@ -30,7 +30,7 @@ PeerUrl = Annotated[str, StringConstraints(max_length=300, pattern=PEER_URL)]
 MemberName = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=MEMBER_NAME)]
 
 
-class Message(BaseModel):
+class WireModel(BaseModel):
     """Base of the messages between workers: immutable, exact types, unknown fields ignored.
 
     Workers of two versions run side by side during an update. So the additions of a newer one must not stop an older
@@ -40,7 +40,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
 
-class Request(Message):
+class Request(WireModel):
     """Base of what people write: an unknown field is an error, since a misspelt one would silently be ignored."""
 
     model_config = ConfigDict(extra="forbid")

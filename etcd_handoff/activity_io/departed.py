@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from etcd_handoff.contract import Step
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
-class SeeDepartedInput(Message):
+class SeeDepartedInput(WireModel):
     """Input of `see_departed`: the cluster whose member on the worker's node is out."""
 
     cluster: str
 
 
-class SeeDepartedResult(Message):
+class SeeDepartedResult(WireModel):
     """Answer of `see_departed`.
 
     Attributes:

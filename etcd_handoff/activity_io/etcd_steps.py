@@ -6,10 +6,10 @@ from typing import Literal
 
 from etcd_handoff.activity_io.etcdmembers import UpdateStatusInput
 from etcd_handoff.cluster_view import ClusterView
-from etcd_handoff.wire import MemberId, Message
+from etcd_handoff.wire import MemberId, WireModel
 
 
-class CheckLeaderInput(Message):
+class CheckLeaderInput(WireModel):
     """Input of `check_leader`.
 
     Attributes:
@@ -34,7 +34,7 @@ class CheckLeaderInput(Message):
     cluster_id: str = ""
 
 
-class ReleaseLockInput(Message):
+class ReleaseLockInput(WireModel):
     """Input of `release_lock`.
 
     Attributes:
@@ -50,7 +50,7 @@ class ReleaseLockInput(Message):
     doubtful: tuple[MemberId, ...] = ()
 
 
-class ReleaseLockResult(Message):
+class ReleaseLockResult(WireModel):
     """Answer of `release_lock`: whether a member has acknowledged that this operation does not have the lock."""
 
     released: bool
@@ -101,7 +101,7 @@ class StepInput(ChangeInput):
     record: UpdateStatusInput | None = None
 
 
-class MemberHash(Message):
+class MemberHash(WireModel):
     """A hash of one member's keyspace. Two are comparable if they have the same revision and compact revision.
 
     Attributes:

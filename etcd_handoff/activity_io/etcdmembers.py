@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from etcd_handoff.contract import Step
-from etcd_handoff.wire import MemberId, Message
+from etcd_handoff.wire import MemberId, WireModel
 
 
-class FindResourceInput(Message):
+class FindResourceInput(WireModel):
     """Input of `find_resource`: an EtcdMember by its name, or by its member ID.
 
     Attributes:
@@ -22,7 +22,7 @@ class FindResourceInput(Message):
     kubernetes: bool = False
 
 
-class LeaveInput(Message):
+class LeaveInput(WireModel):
     """Input of `request_leave` and `read_leave`: the EtcdMember whose `spec.leave` is to be set, or read.
 
     Attributes:
@@ -42,7 +42,7 @@ class LeaveInput(Message):
     cluster_id: str = ""
 
 
-class FindResourceResult(Message):
+class FindResourceResult(WireModel):
     """Answer of `find_resource`. Its `member_id` is empty when there is no such EtcdMember.
 
     Attributes:
@@ -66,7 +66,7 @@ class FindResourceResult(Message):
     uid: str = ""
 
 
-class ReadLeaveResult(Message):
+class ReadLeaveResult(WireModel):
     """Answer of `read_leave`: whether a member's EtcdMember still has the order to leave.
 
     Attributes:
@@ -91,7 +91,7 @@ class ReadLeaveResult(Message):
     uid: str = ""
 
 
-class UpdateStatusInput(Message):
+class UpdateStatusInput(WireModel):
     """Input of `update_status`: what is true of a member.
 
     Attributes:
@@ -143,7 +143,7 @@ class UpdateStatusInput(Message):
     made: str = ""
 
 
-class UpdateStatusResult(Message):
+class UpdateStatusResult(WireModel):
     """Answer of `update_status`.
 
     Attributes:

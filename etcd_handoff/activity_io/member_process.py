@@ -8,10 +8,10 @@ from __future__ import annotations
 from pydantic import Field
 
 from etcd_handoff.contract import Step
-from etcd_handoff.wire import ClusterName, MemberId, Message, NewMemberName, PeerUrl
+from etcd_handoff.wire import ClusterName, MemberId, NewMemberName, PeerUrl, WireModel
 
 
-class PreflightMemberInput(Message):
+class PreflightMemberInput(WireModel):
     """Input of `preflight_member`: a member that is to be added.
 
     Attributes:
@@ -27,7 +27,7 @@ class PreflightMemberInput(Message):
     peer_urls: tuple[PeerUrl, ...]
 
 
-class ProcessInput(Message):
+class ProcessInput(WireModel):
     """Input of `archive_member`, and the common part of others: a member, by the ID that data on the node must have.
 
     Attributes:
@@ -71,7 +71,7 @@ class StartMemberInput(ProcessInput):
     again: bool = False
 
 
-class NodeFacts(Message):
+class NodeFacts(WireModel):
     """The facts of a node before a member is added there.
 
     Attributes:
@@ -95,7 +95,7 @@ class NodeFacts(Message):
     free_bytes: int = 0
 
 
-class ProcessResult(Message):
+class ProcessResult(WireModel):
     """The answer of each of these activities.
 
     Attributes:

@@ -7,10 +7,10 @@ from etcd_handoff.activity_io.worker_info import WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, HeardMember
 from etcd_handoff.contract import Step
 from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
-class StepResult(Message):
+class StepResult(WireModel):
     """The answer of an etcd activity.
 
     Attributes:

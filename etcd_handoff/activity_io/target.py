@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from etcd_handoff.wire import MemberId, Message
+from etcd_handoff.wire import MemberId, WireModel
 
 
-class Target(Message):
+class Target(WireModel):
     """The member of an operation, pinned at the first look: names are never resolved again.
 
     Attributes:

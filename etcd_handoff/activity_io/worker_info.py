@@ -6,13 +6,13 @@ from typing import Final
 
 from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.contract import Remover
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 APPROVAL_LAPSES_AFTER_SECONDS: Final = 86400.0
 """How long an approval counts if the profile has no other value: a day."""
 
 
-class WorkerInfo(Message):
+class WorkerInfo(WireModel):
     """What the first worker of a removal knows. It is read once, so that a replay on another worker sees the same.
 
     Attributes:

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from etcd_handoff import peer_url
 from etcd_handoff.contract.requests import AdditionRequest, JoiningRequest, RemovalRequest
 from etcd_handoff.contract.results import KnownOutcome, OperationResult
-from etcd_handoff.wire import MemberName, Message, NewMemberName, PeerUrl, Request
+from etcd_handoff.wire import MemberName, NewMemberName, PeerUrl, Request, WireModel
 
 MOST_MEMBERS: Final = 15
 """Far more than seven, which the etcd project recommends as the most."""
@@ -121,7 +121,7 @@ OPERATIONS: Final = (RemovalRequest, AdditionRequest, ReplacementRequest, Member
 """All operations that take a turn to change a cluster."""
 
 
-class PartResult(Message):
+class PartResult(WireModel):
     """An addition or a removal that has ended well, as a part of a larger operation.
 
     Attributes:
@@ -180,7 +180,7 @@ class ReplacementResult(PartsResult):
     new_peer_urls: tuple[str, ...] = ()
 
 
-class ListedMember(Message):
+class ListedMember(WireModel):
     """A member at the end of a change of the membership.
 
     Attributes:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
 class StepOutcome(StrEnum):
@@ -45,7 +45,7 @@ Known = Annotated[StepOutcome | str, Field(union_mode="left_to_right")]
 """An outcome. One that only a newer worker knows is text."""
 
 
-class Step(Message):
+class Step(WireModel):
     """One activity that has ended.
 
     Attributes:
@@ -85,7 +85,7 @@ KnownOutcome = Annotated[Outcome | str, Field(union_mode="left_to_right")]
 """How a removal ended well. An outcome that only a newer worker knows is text."""
 
 
-class OperationResult(Message):
+class OperationResult(WireModel):
     """The common result of all operations (contract).
 
     Attributes:

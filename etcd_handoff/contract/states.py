@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from etcd_handoff.contract.results import Step
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
 class HandoffState(StrEnum):
@@ -62,7 +62,7 @@ KnownState = Annotated[HandoffState | str, Field(union_mode="left_to_right")]
 """Where a removal stands. A state that only a newer worker knows is text."""
 
 
-class Progress(Message):
+class Progress(WireModel):
     """Answer of the query `progress`.
 
     Attributes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts.kinds import CLUSTER_CHANGED, CLUSTER_RESTORED, LISTS_DIFFER, OLD_ETCD, WRONG_CLUSTER
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -26,7 +26,7 @@ INDEX_FLOOR: Final = 100
 ORDER_AGAIN: Final = "what was ordered before a restore counts no more: check the cluster, then order it again"
 
 
-class Binding(Message):
+class Binding(WireModel):
     """The cluster that is meant, and its furthest known progress.
 
     Attributes:

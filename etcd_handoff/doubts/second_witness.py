@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts.kinds import RESOURCES_DISAGREE, WRONG_CLUSTER
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
 
-class ResourceClaim(Message):
+class ResourceClaim(WireModel):
     """What an EtcdMember says about a member.
 
     Attributes:

@@ -20,10 +20,10 @@ from etcd_handoff.activity_io import (
     UpdateStatusInput,
 )
 from etcd_handoff.operation.queue_state import MoveLeaderInTurnInput, TakeTurnInput
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
-class Activity(Message):
+class Activity(WireModel):
     """Base class of the commands that are activities.
 
     Attributes:
@@ -36,7 +36,7 @@ class Activity(Message):
 
     proposes: ClassVar[bool] = False
 
-    ask: Message
+    ask: WireModel
     summary: str
     node: str = ""
     resumable: bool = False

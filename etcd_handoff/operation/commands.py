@@ -31,7 +31,7 @@ from etcd_handoff.operation.activity_commands import (
     TransferOnceGranted,
     WriteStatus,
 )
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 __all__ = [
     "Activity",
@@ -87,7 +87,7 @@ class Failure:
         return replace(self, text=with_cluster(self.text, cluster), short=with_cluster(self.short, cluster))
 
 
-class LookThroughNodes(Message):
+class LookThroughNodes(WireModel):
     """Look at members that the worker of the last look does not reach, through their own nodes' workers.
 
     The result is a tuple of a `StepResult` or a `StepFailure` for each node. It is empty where no node was asked.
@@ -99,7 +99,7 @@ class LookThroughNodes(Message):
     looks: tuple[Observe, ...]
 
 
-class HashThroughNodes(Message):
+class HashThroughNodes(WireModel):
     """Hash members' data through the workers of their own nodes.
 
     The result is a tuple of a `StepResult` or a `StepFailure` for each member. A run that began before nodes were asked
@@ -114,13 +114,13 @@ class HashThroughNodes(Message):
     whole: CheckHash
 
 
-class DescribeWorker(Message):
+class DescribeWorker(WireModel):
     """Ask this worker for what it knows of the cluster profile; the result is a `WorkerInfo`."""
 
     cluster: str
 
 
-class AskQueue(Message):
+class AskQueue(WireModel):
     """Inform the cluster's queue whether a turn is wanted; the result is a `TakeTurnResult`.
 
     Attributes:
@@ -157,7 +157,7 @@ class Until(StrEnum):
     RESUME = "resume"
 
 
-class Wait(Message):
+class Wait(WireModel):
     """Wait; there is no result.
 
     Attributes:
@@ -173,7 +173,7 @@ class Wait(Message):
     resumable: bool = True
 
 
-class HandRecordOver(Message):
+class HandRecordOver(WireModel):
     """Start the workflow that goes on writing the EtcdMember; the result shows whether it does.
 
     Attributes:
@@ -187,7 +187,7 @@ class HandRecordOver(Message):
     summary: str
 
 
-class Finish(Message):
+class Finish(WireModel):
     """The operation has ended well."""
 
     result: OperationResult
@@ -200,7 +200,7 @@ class Fail:
     failure: Failure
 
 
-class Cancel(Message):
+class Cancel(WireModel):
     """The operation has ended because somebody cancelled it."""
 
 

@@ -9,10 +9,10 @@ from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
 from etcd_handoff.operation.phases import Approved, Joining, Lasting, Noticed
 from etcd_handoff.operation.whole import Whole
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
-class HandedOn(Message):
+class HandedOn(WireModel):
     """The part of an operation's state that a new run cannot find out again. Times are workflow time, in seconds.
 
     Attributes:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from etcd_handoff.activity_io import StepResult, UpdateStatusInput, UpdateStatusResult
 from etcd_handoff.operation.commands import Failure, Observe
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
 class LookDue(StrEnum):
@@ -20,7 +20,7 @@ class LookDue(StrEnum):
     """Members that did not answer the last time get their full time-out again."""
 
 
-class HalfLook(Message):
+class HalfLook(WireModel):
     """A look that waits for the looks of other nodes' workers.
 
     Attributes:
@@ -34,7 +34,7 @@ class HalfLook(Message):
     nodes: tuple[str, ...]
 
 
-class ApprovedChange(Message):
+class ApprovedChange(WireModel):
     """The change that somebody approves, as their page shows it.
 
     Attributes:
@@ -70,7 +70,7 @@ def _change(was: tuple[str, ...], its: tuple[str, ...]) -> str:
     return f"{come} as well now" if come else f"{gone} no more"
 
 
-class Approved(Message):
+class Approved(WireModel):
     """An approval that was given.
 
     Attributes:
@@ -90,7 +90,7 @@ class Approved(Message):
         return self.model_copy(update={"change": ApprovedChange()})
 
 
-class NodeProcess(Message):
+class NodeProcess(WireModel):
     """What is known of the etcd process on the node of a member that joins.
 
     Attributes:
@@ -115,7 +115,7 @@ class NodeProcess(Message):
         return self.command is True or self.started
 
 
-class Joining(Message):
+class Joining(WireModel):
     """The progress of a member that joins.
 
     Attributes:
@@ -145,7 +145,7 @@ class Joining(Message):
     process: NodeProcess = NodeProcess()
 
 
-class Lasting(Message):
+class Lasting(WireModel):
     """The state of an operation and since when it lasts; a look in between does not end it.
 
     Attributes:
@@ -157,7 +157,7 @@ class Lasting(Message):
     since: float = 0.0
 
 
-class Noticed(Message):
+class Noticed(WireModel):
     """The notifications that an operation has sent outside of Temporal.
 
     Attributes:
@@ -169,7 +169,7 @@ class Noticed(Message):
     counts: dict[str, int] = Field(default_factory=dict)
 
 
-class Hashing(Message):
+class Hashing(WireModel):
     """A hash check through the workers of several nodes.
 
     Attributes:
@@ -206,7 +206,7 @@ class EndPhase(StrEnum):
     TELL = "tell"
 
 
-class Ending(Message):
+class Ending(WireModel):
     """The progress of an operation's end.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import Field
 
 from etcd_handoff.activity_io import StepInput, StepResult
-from etcd_handoff.wire import MemberId, Message
+from etcd_handoff.wire import MemberId, WireModel
 
 NO_MEMBER: Final = "0"
 """An ID that etcd never gives."""
@@ -18,7 +18,7 @@ LOST_HOLDER: Final = "whoever had the turn in the queue that was ended"
 """Stands in `possible_holders` until a new queue has asked the open removals for the first time."""
 
 
-class QueueEntry(Message):
+class QueueEntry(WireModel):
     """One removal in the queue of its etcd cluster.
 
     Attributes:
@@ -51,7 +51,7 @@ class QueueEntry(Message):
         return f"the {self.noun} of {self.member_name or self.member_id}"
 
 
-class QueuePosition(Message):
+class QueuePosition(WireModel):
     """The position of a removal in its queue: answer of the update `position`, payload of the signal `your_turn`.
 
     Attributes:
@@ -70,7 +70,7 @@ class QueuePosition(Message):
     leaving: tuple[MemberId, ...] = ()
 
 
-class KnownProgress(Message):
+class KnownProgress(WireModel):
     """What a queue knows of the progress of a removal that it follows.
 
     Attributes:
@@ -86,7 +86,7 @@ class KnownProgress(Message):
     sentences: tuple[str, ...] = ()
 
 
-class ChangeQueueState(Message):
+class ChangeQueueState(WireModel):
     """State of the workflow `ChangeQueue`, and its input: the holder of the turn and the removals that wait.
 
     Attributes:
@@ -107,7 +107,7 @@ class ChangeQueueState(Message):
     possible_holders: tuple[str, ...] = ()
 
 
-class TakeTurnInput(Message):
+class TakeTurnInput(WireModel):
     """Input of `take_turn`: a removal asks its queue for the turn, or gives it up.
 
     Attributes:
@@ -121,7 +121,7 @@ class TakeTurnInput(Message):
     wakes: bool = True
 
 
-class TakeTurnResult(Message):
+class TakeTurnResult(WireModel):
     """Answer of `take_turn`.
 
     Attributes:
@@ -135,7 +135,7 @@ class TakeTurnResult(Message):
     began_queue: bool = False
 
 
-class MoveLeaderInTurnInput(Message):
+class MoveLeaderInTurnInput(WireModel):
     """Input of `move_leader` that takes the turn as well, which saves a round trip through Temporal.
 
     A worker of a version without this input cannot read it, and so hands over no leadership without the turn.
@@ -164,7 +164,7 @@ class MoveLeaderResult(StepResult):
     turn: TakeTurnResult | None = None
 
 
-class RecallEntriesInput(Message):
+class RecallEntriesInput(WireModel):
     """Input of `recall_entries` and of the update `rejoin`: a new queue asks who has or wants the turn.
 
     Attributes:
@@ -178,7 +178,7 @@ class RecallEntriesInput(Message):
     only: tuple[str, ...] = ()
 
 
-class RecallEntriesResult(Message):
+class RecallEntriesResult(WireModel):
     """Answer of `recall_entries`.
 
     Attributes:

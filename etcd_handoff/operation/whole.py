@@ -14,10 +14,10 @@ from etcd_handoff.contract import (
     PartResult,
     RemovalRequest,
 )
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 
-class Part(Message):
+class Part(WireModel):
     """The addition or removal that runs.
 
     Attributes:
@@ -74,7 +74,7 @@ class Part(Message):
         )
 
 
-class OwnLearner(Message):
+class OwnLearner(WireModel):
     """A learner whose part was put off, on a node that has a command for its etcd.
 
     Attributes:
@@ -88,7 +88,7 @@ class OwnLearner(Message):
     join: dict[str, str] = Field(default_factory=dict)
 
 
-class Whole(Message):
+class Whole(WireModel):
     """What an operation knows besides its part's own state.
 
     Attributes:

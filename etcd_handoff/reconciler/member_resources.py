@@ -8,12 +8,12 @@ from typing import Final
 from pydantic import Field
 
 from etcd_handoff.cluster_view import ClusterView, Doubt
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 DIGEST_DIGITS: Final = 16
 
 
-class MemberResource(Message):
+class MemberResource(WireModel):
     """One EtcdMember.
 
     Attributes:
@@ -76,7 +76,7 @@ class MemberResource(Message):
         return _digest(self.uid, self.member_id, self.joined, self.joined_since)
 
 
-class WatchMembersInput(Message):
+class WatchMembersInput(WireModel):
     """Input of `watch_members`.
 
     Attributes:
@@ -91,7 +91,7 @@ class WatchMembersInput(Message):
     seconds: float
 
 
-class WatchMembersResult(Message):
+class WatchMembersResult(WireModel):
     """Answer of `watch_members`: all EtcdMembers at one moment.
 
     Attributes:
@@ -125,7 +125,7 @@ class WatchMembersResult(Message):
         return bool(cluster_id) and self.reached not in ("", cluster_id) and listed in ("", cluster_id)
 
 
-class StandingMessage(Message):
+class StandingMessage(WireModel):
     """The message of a present member's EtcdMember while its request starts no removal.
 
     Attributes:
@@ -141,7 +141,7 @@ class StandingMessage(Message):
     annotation: str = ""
 
 
-class SyncMembersInput(Message):
+class SyncMembersInput(WireModel):
     """Input of `sync_members`: make every EtcdMember agree with a linearizable member list.
 
     Attributes:
@@ -164,7 +164,7 @@ class SyncMembersInput(Message):
     bound: bool = True
 
 
-class SyncMembersResult(Message):
+class SyncMembersResult(WireModel):
     """Answer of `sync_members`.
 
     Attributes:

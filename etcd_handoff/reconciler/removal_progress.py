@@ -6,12 +6,12 @@ from typing import Final
 
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.planning import Reason
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 ASKING_K0S: Final = "asking k0s to remove"
 
 
-class FollowRemovalInput(Message):
+class FollowRemovalInput(WireModel):
     """Input of `follow_removal`.
 
     Attributes:
@@ -29,7 +29,7 @@ class FollowRemovalInput(Message):
     to_the_end: bool = False
 
 
-class FollowRemovalResult(Message):
+class FollowRemovalResult(WireModel):
     """Answer of `follow_removal`: what is new about a removal.
 
     Attributes:
@@ -55,7 +55,7 @@ class FollowRemovalResult(Message):
     member_id: str = ""
 
 
-class NoteProgressInput(Message):
+class NoteProgressInput(WireModel):
     """Input of `note_progress`: a sentence for a member's EtcdMember.
 
     Attributes:

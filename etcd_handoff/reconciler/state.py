@@ -10,13 +10,13 @@ from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.doubts import Binding
 from etcd_handoff.reconciler.member_resources import MemberResource
-from etcd_handoff.wire import ClusterName, Message, Request
+from etcd_handoff.wire import ClusterName, Request, WireModel
 
 LAST_EPOCH_SECOND: Final = 253_402_300_799
 """The end of the year 9999: no timer can be set beyond it."""
 
 
-class LeaveOrder(Message):
+class LeaveOrder(WireModel):
     """The member that an EtcdMember's present request orders to leave.
 
     Attributes:
@@ -40,7 +40,7 @@ class LeaveOrder(Message):
     since: str = ""
 
 
-class RunningRemoval(Message):
+class RunningRemoval(WireModel):
     """A removal that was started, or joined, for an EtcdMember.
 
     Attributes:
@@ -73,7 +73,7 @@ class RunningRemoval(Message):
         return f"{self.asked_by} of EtcdMember {self.resource}{f', set at {self.since}' if self.since else ''}"
 
 
-class RemovalRetry(Message):
+class RemovalRetry(WireModel):
     """A removal that failed and will be tried again.
 
     Attributes:
@@ -89,7 +89,7 @@ class RemovalRetry(Message):
     at_seconds: float = Field(ge=0, le=LAST_EPOCH_SECOND, allow_inf_nan=False)
 
 
-class ReconcilerState(Message):
+class ReconcilerState(WireModel):
     """The state of a reconciler, which is carried when the workflow continues as new.
 
     Attributes:
@@ -162,7 +162,7 @@ class ResyncRequest(Request):
     reason: str = Field(default="", max_length=1000)
 
 
-class ReconcilerStatus(Message):
+class ReconcilerStatus(WireModel):
     """Answer of the query `status`.
 
     Attributes:

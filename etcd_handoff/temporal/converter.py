@@ -3,7 +3,7 @@
 What people write (`wire.Request`, the input of a workflow) becomes `InvalidInput`. That is a readable failure of the
 workflow or of the update. Otherwise the SDK would retry the workflow task for ever.
 
-What workers send each other (every other `wire.Message`) becomes `VersionMismatchError`. It means that workers of two
+What workers send each other (every other `wire.WireModel`) becomes `VersionMismatchError`. It means that workers of two
 versions run side by side, as during an update. Then another worker has to take the work:
 
 - A workflow reads an activity's answer, or what it carried into a new run: the SDK fails the workflow *task*. The
@@ -35,7 +35,7 @@ from etcd_handoff.errors import HandoffError
 from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.failure_converter import HandoffFailureConverter
-from etcd_handoff.wire import Message, Request, describe
+from etcd_handoff.wire import Request, WireModel, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -100,10 +100,10 @@ def _without_unused(payload: Payload, error: ValidationError) -> Payload | None:
 
 def _unreadable(text: str, payload: Payload, type_hint: object) -> ApplicationError | VersionMismatchError:
     types = tuple(_types(type_hint))
-    between_workers = any(issubclass(t, Message) and not issubclass(t, WRITTEN_BY_PEOPLE) for t in types)
+    between_workers = any(issubclass(t, WireModel) and not issubclass(t, WRITTEN_BY_PEOPLE) for t in types)
     if not between_workers and CONTINUED not in payload.metadata:
         return invalid_input(text)
-    names = ", ".join(t.__name__ for t in types if issubclass(t, Message)) or "input"
+    names = ", ".join(t.__name__ for t in types if issubclass(t, WireModel)) or "input"
     return VersionMismatchError(
         f"{names} was written by another version of etcd-handoff and cannot be read here ({text}); it is tried again"
         " until a worker of a version that can read it takes it"

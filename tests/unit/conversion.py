@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff import activity_io, contract
 from etcd_handoff.contract import RemovalRequest
 from etcd_handoff.temporal.converter import data_converter
-from etcd_handoff.wire import Message
+from etcd_handoff.wire import WireModel
 
 CONVERTER = data_converter.payload_converter
 
@@ -33,7 +33,7 @@ def complaint(data: bytes, hint: object = RemovalRequest) -> str:
     return caught.value.message
 
 
-def messages() -> set[type[Message]]:
+def messages() -> set[type[WireModel]]:
     """All types of messages that the contract has, and those that activities take and return."""
     values = [*vars(contract).values(), *vars(activity_io).values()]
-    return {m for m in values if isinstance(m, type) and issubclass(m, Message)}
+    return {m for m in values if isinstance(m, type) and issubclass(m, WireModel)}

@@ -46,7 +46,7 @@ from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
 if TYPE_CHECKING:
     from etcd_handoff.config_fields import Section
-    from etcd_handoff.wire import Message
+    from etcd_handoff.wire import WireModel
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -158,7 +158,7 @@ def test_every_word_of_the_contract_is_named(heading: str, words: list[str]) -> 
 
 
 @pytest.mark.parametrize(("heading", "model"), [("Input", RemovalRequest), ("Result", RemovalResult)])
-def test_every_field_has_its_row(heading: str, model: type[Message]) -> None:
+def test_every_field_has_its_row(heading: str, model: type[WireModel]) -> None:
     """Input and result are described field by field, and no field is described that is not there."""
     assert set(rows(section(heading))) == set(model.model_fields)
 

@@ -30,7 +30,7 @@ from etcd_handoff.operation.queue_state import ChangeQueueState
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.converter import VersionMismatchError
-from etcd_handoff.wire import Message, Request
+from etcd_handoff.wire import Request, WireModel
 from tests.unit.conversion import CONVERTER, complaint, messages, read
 
 
@@ -59,7 +59,7 @@ STEP = Step(
 )
 
 
-def crossed(value: Message, hint: object) -> Any:
+def crossed(value: WireModel, hint: object) -> Any:
     """`value` as a process of another version reads it."""
     return CONVERTER.from_payloads(CONVERTER.to_payloads([value]), [hint])[0]  # type: ignore[list-item]
 
@@ -89,7 +89,7 @@ def test_newer_worker_that_lacks_a_field_leaves_the_task_to_an_older_one() -> No
         ),
     ],
 )
-def test_word_that_only_a_newer_worker_knows_is_text(message: Message, field: str, value: str) -> None:
+def test_word_that_only_a_newer_worker_knows_is_text(message: WireModel, field: str, value: str) -> None:
     """It is read and shown; a word that is known comes out as the enum's."""
     known = crossed(message, type(message))
     assert type(getattr(known, field)) is type(getattr(message, field))

@@ -34,7 +34,7 @@ from etcd_handoff.temporal.converter import VersionMismatchError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from etcd_handoff.wire import Message
+    from etcd_handoff.wire import WireModel
 from tests.unit.conversion import CONVERTER, messages, read
 
 IDS = st.integers(1, 2**64 - 1).map(lambda n: format(n, "x"))
@@ -75,7 +75,7 @@ PINS = st.builds(
     Target, cluster_id=IDS, member_id=IDS, member_name=TEXT, leader_before=st.none() | IDS, term_before=COUNT
 )
 ACT = {"cluster": TEXT, "cluster_id": IDS, "target_id": IDS, "avoid": st.lists(IDS, max_size=2).map(tuple)}
-MESSAGES: st.SearchStrategy[Message] = st.one_of(
+MESSAGES: st.SearchStrategy[WireModel] = st.one_of(
     st.builds(
         RemovalRequest,
         cluster=st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,5}[A-Za-z0-9])?", fullmatch=True),
@@ -130,7 +130,7 @@ def numbers(value: object) -> Iterator[float]:
 
 
 @given(MESSAGES)
-def test_message_comes_out_as_it_went_in(message: Message) -> None:
+def test_message_comes_out_as_it_went_in(message: WireModel) -> None:
     """Each message equals itself after the way through a payload, and readers of doubles lose no digit."""
     (sent,) = CONVERTER.to_payloads([message])
     assert sent.metadata["encoding"] == b"json/plain"
