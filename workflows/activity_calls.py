@@ -45,6 +45,7 @@ with workflow.unsafe.imports_passed_through():
         WriteStatus,
     )
     from etcd_handoff.operation.learner import AwaitSync
+    from etcd_handoff.operation.learner_removal import TakeLearnerOut
     from etcd_handoff.operation.member_process import (
         ArchiveMember,
         PreflightMember,
@@ -53,7 +54,6 @@ with workflow.unsafe.imports_passed_through():
         StopMember,
     )
     from etcd_handoff.operation.telling import TellResource
-    from etcd_handoff.operation.withdrawal import TakeLearnerOut
     from workflows import patches
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
 

@@ -98,7 +98,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if not seen.was_read_elsewhere(self._state.binding.cluster_id):
             self._seen = seen
             if seen.installed:  # else no order was taken back
-                self._state = rounds.without_withdrawn(self._state, seen.resources)
+                self._state = rounds.without_orders_taken_back(self._state, seen.resources)
         try:
             await self._compare(seen)
         except ActivityError as error:

@@ -197,13 +197,13 @@ class RequestedRemovals:
             removed = {**self._state.removed, removal.member_id: self._state.looks}
             self._update(retries=retries, removed=removed)
         elif not rounds.is_ordered(self._state, removal):
-            await self._note_withdrawal(removal, end)
+            await self._note_taken_back(removal, end)
         elif end.outcome == Outcome.PLANNED or end.member_id not in ("", removal.member_id):
             workflow.logger.info("what ran as the removal of %s was another one", removal.label)
         else:
             await self._failed(removal, end)
 
-    async def _note_withdrawal(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
+    async def _note_taken_back(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
         """Write that the order was taken back while its removal ran."""
         if end.failed or end.cancelled:
             text = "Leave was taken back; the member stays" if end.cancelled else f"Not removed: {end.doing}"

@@ -36,7 +36,7 @@ The subject of a removal or an addition:
     join                the settings that etcd is started with to become that member
     proposal            whether a proposed change may still take place
     leave               the order to k0s, where k0s removes members
-    withdrawal          removing the learner of a cancelled addition
+    learner_removal     removing the learner of a cancelled addition
     left_lock           a lock in etcd that an attempt left behind
 
 Looks:

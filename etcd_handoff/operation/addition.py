@@ -2,7 +2,7 @@
 
 Etcd gives no peer URL to two members, so a lost answer is recovered by the peer URLs. From then on the member's ID
 counts. When the addition fails, a learner that was never started stays. It has no vote, but etcd accepts no other
-learner beside it. A cancelled addition removes its learner (`withdrawal`).
+learner beside it. A cancelled addition removes its learner (`learner_removal`).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from etcd_handoff.operation import (
     failed_steps,
     gates,
     identity,
+    learner_removal,
     leave,
     left_lock,
     member_process,
@@ -21,7 +22,6 @@ from etcd_handoff.operation import (
     recording,
     strategy,
     telling,
-    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -43,10 +43,10 @@ from etcd_handoff.operation.commands import (
     Wait,
     WriteStatus,
 )
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.telling import TellResource
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
 if TYPE_CHECKING:
     from typing import Any
@@ -109,7 +109,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
         case HandRecordOver():
             after = recording.handed_over(state, command, now, goes_on=result)
         case TakeLearnerOut():
-            after = withdrawal.tried(state, result)
+            after = learner_removal.tried(state, result)
         case _:
             after = approvals.with_approval_used(
                 strategy.of(state).applied(state, command, result, now), command, result

@@ -1,6 +1,6 @@
 """Decide how an operation ends: record the truth, then return the result or the failure.
 
-    Withdraw   revoke the order to k0s, where there is one; a cancelled addition looks for its learner
+    Undo       revoke the order to k0s, where there is one; a cancelled addition looks for its learner
     TakeOut    remove that learner
     Settle     wait until etcd has given up what was proposed
     Look       the last look
@@ -25,6 +25,7 @@ from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.operation import (
     departed,
     failures,
+    learner_removal,
     leave,
     left_lock,
     membership,
@@ -38,7 +39,6 @@ from etcd_handoff.operation import (
     texts,
     unrecorded,
     view_doubts,
-    withdrawal,
 )
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
 from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
@@ -56,8 +56,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         return left_lock.release(state, end)
     following: Decided | OperationState
     match end.phase:
-        case EndPhase.WITHDRAW | EndPhase.TAKE_OUT:
-            following = withdrawal.decide(state, end, now)
+        case EndPhase.UNDO | EndPhase.TAKE_OUT:
+            following = learner_removal.decide(state, end, now)
         case EndPhase.SETTLE:
             following = _settle(state, now)
         case EndPhase.LOOK:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from etcd_handoff import time_limits
 from etcd_handoff.operation import (
     failures,
+    learner_removal,
     leave,
     member_process,
     process_end,
     proposal,
     recording,
     texts,
-    withdrawal,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -25,9 +25,9 @@ from etcd_handoff.operation.commands import (
     RequestLeave,
     WriteStatus,
 )
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.telling import TellResource
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect, StepFailure
@@ -46,7 +46,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
         case StopMember() | ArchiveMember():
             return process_end.failed(state, command, failure)
         case TakeLearnerOut():
-            return withdrawal.failed(state, failure)
+            return learner_removal.failed(state, failure)
     return _waited_for(state, command, failure, now)
 
 

@@ -63,17 +63,17 @@ def begin(state: OperationState) -> OperationState:
     return state.changed(leave_step=LeaveStep.CHECK if state.leave_asked else LeaveStep.ORDER)
 
 
-def withdraw(state: OperationState) -> OperationState:
+def revoke(state: OperationState) -> OperationState:
     """Return the state in which our order is to be revoked; what k0s has begun may still take place."""
-    return state.changed(leave_step=LeaveStep.WITHDRAW) if state.leave_asked else state
+    return state.changed(leave_step=LeaveStep.REVOKE_IF_OURS) if state.leave_asked else state
 
 
-def withdraw_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
+def revoke_if_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
     """Return the state in which the order is revoked if the member must not leave now.
 
     k0s would follow the order without checking which members take part.
     """
-    return withdraw(state) if blocked.reason in UNSAFE else state
+    return revoke(state) if blocked.reason in UNSAFE else state
 
 
 def standing(state: OperationState) -> str:
@@ -96,7 +96,7 @@ def decide(state: OperationState, now: float) -> Decided:
             return _request(state.changed(in_flight=True, leave_asked=True), leave=True)
         case LeaveStep.REVOKE:
             return _request(state, leave=False)
-        case LeaveStep.WITHDRAW:
+        case LeaveStep.REVOKE_IF_OURS:
             state = proposal.ended(state, now, may_be_pending=True, by_k0s=True)
     ask = _ask(state, leave=True)
     return Decided(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
@@ -104,7 +104,7 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:
     """Return the state after the order was read."""
-    if state.leave_step is LeaveStep.WITHDRAW:
+    if state.leave_step is LeaveStep.REVOKE_IF_OURS:
         if order.leave and order.manager == FIELD_MANAGER:
             return state.changed(leave_step=LeaveStep.REVOKE)
         # An order that stands may be an earlier one that is not ours.

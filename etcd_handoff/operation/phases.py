@@ -187,14 +187,14 @@ class LeaveStep(StrEnum):
     NONE = ""
     CHECK = "check"
     ORDER = "order"
-    WITHDRAW = "withdraw"
+    REVOKE_IF_OURS = "withdraw"
     REVOKE = "revoke"
 
 
 class EndPhase(StrEnum):
     """The phases of an operation's end; see `ending.py`."""
 
-    WITHDRAW = "withdraw"
+    UNDO = "withdraw"
     TAKE_OUT = "take-out"
     SETTLE = "settle"
     LOOK = "look"
@@ -229,7 +229,7 @@ class Ending(WireModel):
         process: What became of that etcd and its data, or what is left to do; empty where the node has no command.
     """
 
-    phase: EndPhase = EndPhase.WITHDRAW
+    phase: EndPhase = EndPhase.UNDO
     failure: Failure | None = None
     proposed: bool = False
     record: UpdateStatusInput | None = None

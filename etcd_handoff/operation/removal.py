@@ -43,7 +43,7 @@ def goal(state: OperationState) -> MemberAbsent:
 
 def blocked(state: OperationState, decision: Blocked) -> OperationState:
     """Wait, and revoke an order to k0s while the member must not leave."""
-    return leave.withdraw_unsafe(state.blocked_by(decision), decision)
+    return leave.revoke_if_unsafe(state.blocked_by(decision), decision)
 
 
 def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:

@@ -49,7 +49,7 @@ def updated(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource
     return {r.uid: _order(before.get(r.uid), r, resources, view) for r in resources}
 
 
-def withdrawn(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource]) -> Orders:
+def without_taken_back(before: Mapping[str, LeaveOrder], resources: Sequence[MemberResource]) -> Orders:
     """Return all orders without those that were taken back; no member list is needed for this."""
     by_uid = {resource.uid: resource for resource in resources}
     return {

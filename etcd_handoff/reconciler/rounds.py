@@ -77,10 +77,10 @@ def believing(state: ReconcilerState, view: ClusterView, *, installed: bool = Tr
     return state.model_copy(update={"binding": binding, "listed": listed, "left": left})
 
 
-def without_withdrawn(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
+def without_orders_taken_back(state: ReconcilerState, resources: Sequence[MemberResource]) -> ReconcilerState:
     """Return the state without orders that were taken back; no member list is needed for this."""
-    orders = leave_orders.withdrawn(state.orders, resources)
-    annotated = annotation_orders.withdrawn(state.annotated, resources)
+    orders = leave_orders.without_taken_back(state.orders, resources)
+    annotated = annotation_orders.without_taken_back(state.annotated, resources)
     return state.model_copy(update={"orders": orders, "annotated": annotated})
 
 

@@ -76,9 +76,9 @@ class OperationTiming:
     """First pause until a waiting removal checks that it is still in the queue. Each pause is twice the last."""
     rejoin_longest_pause: timedelta = timedelta(minutes=10)
     """Longest of those pauses: a queue that was terminated has lost its entries."""
-    withdrawal_attempts: int = 8
+    learner_removal_attempts: int = 8
     """How many times to try to remove the learner of a cancelled addition. After that the result names it."""
-    withdrawal_pause_seconds: float = 2.0
+    learner_removal_pause_seconds: float = 2.0
     """Pause between tries to remove a learner. Their sum is longer than the 5 s for which etcd's own guard rejects a
     member that has just connected."""
 

@@ -12,7 +12,7 @@ from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from tests.unit.builders import D
 from tests.unit.test_addition_loop import (
     THREE,
@@ -50,15 +50,15 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
     addition = added()
     addition.next(AwaitSync)
     cancelled(addition)
-    for number in range(time_limits.OPERATION.withdrawal_attempts):
+    for number in range(time_limits.OPERATION.learner_removal_attempts):
         addition.do(to.Observe, observed(UNSTARTED if number else None)).next(TakeLearnerOut if number else to.Wait)
         if number:
             failure = StepFailure("remove_member", "", "the worker sent no heartbeat in time")
             addition.result(failure if number % 2 else report(StepOutcome.LOCKED, UNSTARTED))
-        if number and number < time_limits.OPERATION.withdrawal_attempts - 1:
+        if number and number < time_limits.OPERATION.learner_removal_attempts - 1:
             addition.next(to.Wait)
-        if number < time_limits.OPERATION.withdrawal_attempts - 1:
-            addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds)
+        if number < time_limits.OPERATION.learner_removal_attempts - 1:
+            addition.result(after=time_limits.OPERATION.learner_removal_pause_seconds)
     addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
     assert f"to take it out: `etcd-handoff remove {D} -c prod`" in addition.state.doing
 
@@ -78,7 +78,7 @@ def test_lock_of_an_attempt_whose_answer_was_lost_is_given_back(lost: StepResult
     addition = added()
     addition.next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, lost).next(to.Wait)
-    addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds).do(to.Observe, observed(THREE))
+    addition.result(after=time_limits.OPERATION.learner_removal_pause_seconds).do(to.Observe, observed(THREE))
     addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
 
 
@@ -102,7 +102,7 @@ def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
     addition.next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, report(StepOutcome.REPLAN, VOTER))
     addition.next(to.Wait)
-    addition.result(after=time_limits.OPERATION.withdrawal_pause_seconds).do(to.Observe, observed(VOTER))
+    addition.result(after=time_limits.OPERATION.learner_removal_pause_seconds).do(to.Observe, observed(VOTER))
     assert ends_well(works(addition)).outcome == Outcome.ADDED
 
 

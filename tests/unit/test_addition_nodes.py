@@ -16,8 +16,8 @@ from etcd_handoff.operation import addition
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.state import Decided
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES, PromoteLearner
 from tests.fakes.etcd import FakeEtcd
 from tests.model.gateways import config_of

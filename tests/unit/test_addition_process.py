@@ -12,9 +12,9 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import member_process, node_needs
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import NodeProcess
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, D, E, cluster
 from tests.unit.test_addition_loop import (
     THREE,

@@ -86,8 +86,8 @@ def test_order_is_about_the_member_that_was_described(
     """Each row of the module's table, and the same after what needs no member list."""
     table = {before.uid: before} if before else {}
     assert annotation_orders.updated(table, [one], seen)[one.uid].member_id == member_id
-    withdrawn = annotation_orders.withdrawn(table, [one])
-    assert annotation_orders.updated(withdrawn, [one], seen)[one.uid].member_id == member_id
+    standing = annotation_orders.without_taken_back(table, [one])
+    assert annotation_orders.updated(standing, [one], seen)[one.uid].member_id == member_id
 
 
 @pytest.mark.parametrize(("value", "stays"), [("true", True), ("a2", True), ("", False), ("a3", False), ("yes", False)])
@@ -99,8 +99,8 @@ def test_removal_goes_on_as_long_as_its_member_is_meant(value: str, *, stays: bo
         uid=one.uid, resource="node2", generation=1, member_id="a2", label="node2", workflow_id="w"
     )
     assert rounds.is_ordered(state, removal)
-    assert rounds.is_ordered(rounds.without_withdrawn(state, [one]), removal) is stays
-    assert not rounds.is_ordered(rounds.without_withdrawn(state, []), removal)
+    assert rounds.is_ordered(rounds.without_orders_taken_back(state, [one]), removal) is stays
+    assert not rounds.is_ordered(rounds.without_orders_taken_back(state, []), removal)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ def look(w: World, *, recorded: bool = True, marks: bool = True) -> World:
         annotated={"u": w.orders} if w.orders else {},
         orders={"u": w.flags} if w.flags else {},
     )
-    state = rounds.with_orders(rounds.without_withdrawn(state, [w.resource]), [w.resource], w.view)
+    state = rounds.with_orders(rounds.without_orders_taken_back(state, [w.resource]), [w.resource], w.view)
     orders, flags = state.annotated["u"], state.orders["u"]
     by_flag = leave_orders.member_to_remove(flags, w.resource, w.view)
     assert by_flag is None, "a flag that we have set is taken for somebody's wish"

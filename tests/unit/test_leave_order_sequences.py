@@ -217,7 +217,7 @@ def look(w: World, *, recorded: bool = True) -> World:
     """A round of the watcher: orders, corrections, removals."""
     if w.restored:
         return w
-    known = leave_orders.withdrawn({o.uid: o for o in w.orders or ()}, [w.resource])
+    known = leave_orders.without_taken_back({o.uid: o for o in w.orders or ()}, [w.resource])
     orders = leave_orders.updated(known, [w.resource], w.view)
     target = leave_orders.member_to_remove(orders["u"], w.resource, w.view)
     assert target is None or target.member_id in w.target_ids, "a member is removed that nobody asked to leave"

@@ -173,7 +173,7 @@ def test_order_that_was_taken_back_ends_without_a_look_at_etcd() -> None:
     numbers = (1, 2, 3)
     orders = {f"uid-node{n}": LeaveOrder(uid=f"uid-node{n}", generation=2, member_id=f"a{n}") for n in numbers}
     taken_back = resource("node2", "a2", leave=False, generation=3)
-    left = leave_orders.withdrawn(orders, [resource("node1", "a1"), taken_back])
+    left = leave_orders.without_taken_back(orders, [resource("node1", "a1"), taken_back])
     assert left == {
         "uid-node1": orders["uid-node1"],
         "uid-node2": LeaveOrder(uid="uid-node2", generation=3, status_digest=taken_back.status_digest),
@@ -196,12 +196,12 @@ def test_flag_that_k0s_clears_is_not_taken_back(manager: str, member_id: str) ->
     """The removal that runs goes on, and nothing new starts; when nobody knows who cleared it, the member stays."""
     before = {"uid-node2": LeaveOrder(uid="uid-node2", generation=2, member_id="a2")}
     cleared = resource("node2", "a2", leave=False, generation=3, leave_manager=manager)
-    orders = leave_orders.withdrawn(before, [cleared])
+    orders = leave_orders.without_taken_back(before, [cleared])
     assert orders["uid-node2"].member_id == member_id
     assert leave_orders.updated(orders, [cleared], THREE) == orders
     assert leave_orders.member_to_remove(orders["uid-node2"], cleared, THREE) is None
     taken_back = cleared.model_copy(update={"generation": 5, "leave_manager": "kubectl-patch"})
-    assert leave_orders.withdrawn(orders, [taken_back])["uid-node2"].member_id == ""
+    assert leave_orders.without_taken_back(orders, [taken_back])["uid-node2"].member_id == ""
 
 
 @pytest.mark.parametrize(("start", "member_id"), [("second", "a2"), ("first", "")])
@@ -210,6 +210,6 @@ def test_flag_that_a_start_of_k0s_leaves_out_is_not_taken_back(start: str, membe
     flagged = resource("node2", "a2", k0s_start="first")
     orders = leave_orders.updated({}, [flagged], THREE)
     cleared = resource("node2", "a2", leave=False, generation=3, k0s_start=start)
-    orders = leave_orders.withdrawn(orders, [cleared])
+    orders = leave_orders.without_taken_back(orders, [cleared])
     assert orders["uid-node2"].member_id == member_id
     assert leave_orders.updated(orders, [cleared], THREE)["uid-node2"].member_id == member_id

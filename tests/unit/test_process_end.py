@@ -13,9 +13,9 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import process_end
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, C, D, cluster
 from tests.unit.changes import RECORDED, adds, looks, membership, node, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
@@ -100,9 +100,9 @@ def test_what_is_left_is_told(answers: list[Any], words: str) -> None:
 def test_learner_that_is_not_out_is_not_stopped() -> None:
     """It may get its vote, and then it counts."""
     addition = started()
-    for number in range(time_limits.OPERATION.withdrawal_attempts):
+    for number in range(time_limits.OPERATION.learner_removal_attempts):
         addition.do(TakeLearnerOut, report(StepOutcome.LOCKED, UNSTARTED))
-        if number < time_limits.OPERATION.withdrawal_attempts - 1:
+        if number < time_limits.OPERATION.learner_removal_attempts - 1:
             addition.next(to.Wait)
             addition.result().do(to.Observe, observed(UNSTARTED))
     addition.next(to.Cancel)

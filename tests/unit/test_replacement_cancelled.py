@@ -9,8 +9,8 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
+from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopLearner, StopMember
-from etcd_handoff.operation.withdrawal import TakeLearnerOut
 from tests.unit.builders import A, B, D, E, cluster
 from tests.unit.changes import (
     RECORDED,

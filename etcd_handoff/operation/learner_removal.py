@@ -43,8 +43,13 @@ def _begin(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     owns = bool(parts.own_learner(state))
     if process_end.is_due(state):
         return state.at_end(phase=EndPhase.STOP)
-    if end.failure is not None or not owns or end.taken_out or end.tries >= time_limits.OPERATION.withdrawal_attempts:
-        return leave.withdraw(state.at_end(phase=EndPhase.SETTLE))
+    if (
+        end.failure is not None
+        or not owns
+        or end.taken_out
+        or end.tries >= time_limits.OPERATION.learner_removal_attempts
+    ):
+        return leave.revoke(state.at_end(phase=EndPhase.SETTLE))
     state = state.showing(HandoffState.CHECKING, f"taking learner {parts.own_learner(state)} out again")
     if end.rest_seconds:
         summary = "wait before the learner is taken out again"
@@ -65,7 +70,7 @@ def _take_out(state: OperationState) -> Decided | OperationState:
         goes_on = state.joining.sent and not state.target.present  # else it is not this part that has added it
         if goes_on:
             return state.changed(ending=None, blocked=None)
-        return _over(state, tries=time_limits.OPERATION.withdrawal_attempts)
+        return _over(state, tries=time_limits.OPERATION.learner_removal_attempts)
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     # The step removes it through this member, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
@@ -95,9 +100,9 @@ def _with_lock(state: OperationState, *, left: bool) -> OperationState:
 
 def _over(state: OperationState, **fields: Any) -> OperationState:
     """Return the state with no learner left to remove; an order to k0s may be left to revoke."""
-    return state.at_end(phase=EndPhase.WITHDRAW, rest_seconds=0.0, **fields)
+    return state.at_end(phase=EndPhase.UNDO, rest_seconds=0.0, **fields)
 
 
 def _again(state: OperationState) -> OperationState:
-    pause = time_limits.OPERATION.withdrawal_pause_seconds
-    return state.at_end(phase=EndPhase.WITHDRAW, tries=state.end.tries + 1, rest_seconds=pause)
+    pause = time_limits.OPERATION.learner_removal_pause_seconds
+    return state.at_end(phase=EndPhase.UNDO, tries=state.end.tries + 1, rest_seconds=pause)
