@@ -107,7 +107,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         if self._seen is seen:
             await self._waiting.tell(self._request.cluster, self._state, seen.resources)
         else:
-            await self._pause()
+            await self._wait_for_next_round()
 
     async def _watch(self) -> WatchMembersResult | None:
         """Return all EtcdMembers once one has changed or it is time to compare them again, else None."""
@@ -134,7 +134,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         except ActivityError as error:
             self._round_failed(error)
             self._show()
-            await self._pause()
+            await self._wait_for_next_round()
             return None
         return self._seen if seen.unchanged and self._seen is not None else seen
 
@@ -238,7 +238,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         self._update(doubt=None, confirmed=None, trouble=note, failed_rounds=0)
         self._resync_soon = False
 
-    async def _pause(self) -> None:
+    async def _wait_for_next_round(self) -> None:
         pause = timedelta(seconds=pauses.back_off(self._state.failed_rounds))
         try:
             await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="after a failed round")

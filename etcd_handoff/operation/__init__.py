@@ -55,7 +55,7 @@ Before a change:
     schedule            when the first change may be made
     queue_requests      asking for the turn to change the cluster
     pausing             pausing it until somebody resumes it
-    blocked_pauses      waiting for what may pass, and giving up
+    blocked_waiting     waiting for what may pass, and giving up
 
 Processes on nodes:
 

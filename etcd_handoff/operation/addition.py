@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import time_limits
 from etcd_handoff.contract import AdditionResult, FailureType, HandoffState, Outcome, StepOutcome
 from etcd_handoff.operation import (
-    blocked_pauses,
+    blocked_waiting,
     failures,
     gates,
     identity,
@@ -144,7 +144,7 @@ def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now:
     """Return the state after waiting for the learner, which may have replaced a pause."""
     merged, paused = state.view is not None and state.view.merged, state.blocked is not None
     state = state.with_step(report.step, instead_of_last=paused)
-    state = blocked_pauses.paused(state, now) if paused else state
+    state = blocked_waiting.paused(state, now) if paused else state
     if report.view is not None and not merged:
         state = observation.seen(state, report.view).changed(look_due=LookDue.NO)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
     approvals,
-    blocked_pauses,
+    blocked_waiting,
     departed,
     failed_steps,
     gates,
@@ -64,7 +64,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         result: Its result (see the command's class), or a `StepFailure`.
         now: Workflow time in seconds.
     """
-    state = blocked_pauses.counted(state, command, now)
+    state = blocked_waiting.counted(state, command, now)
     if isinstance(result, StepFailure):
         return approvals.with_approval_used(failed_steps.after(state, command, result, now), command, result)
     match command:
@@ -129,7 +129,7 @@ def _waited(state: OperationState, command: Wait | TellResource, now: float) -> 
         case Until.WINDOW:
             after = gates.window_opened(state)
         case Until.RECHECK:
-            after = blocked_pauses.paused(state, now)
+            after = blocked_waiting.paused(state, now)
         case Until.RESUME:
             after = pausing.resumed(state)
         case Until.TIME:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
     approvals,
-    blocked_pauses,
+    blocked_waiting,
     ending,
     failures,
     gates,
@@ -103,7 +103,7 @@ def _under_way(state: OperationState, now: float) -> Decided | OperationState | 
     if state.ending is not None:
         return ending.decide(state, state.ending, now)
     if state.blocked is not None:
-        return blocked_pauses.decide(state, state.blocked)
+        return blocked_waiting.decide(state, state.blocked)
     if state.election is not None:
         return Decided(state, state.election)
     return queue_requests.acquired(state) if state.queueing and state.holds_turn else None

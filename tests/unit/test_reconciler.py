@@ -316,7 +316,7 @@ async def test_what_was_read_on_a_node_of_another_cluster_takes_no_order_back(
     async def tell(*_: object) -> None:
         assert not kept
 
-    monkeypatch.setattr(watcher, "_pause", pause)
+    monkeypatch.setattr(watcher, "_wait_for_next_round", pause)
     monkeypatch.setattr(watcher, "_watch", watch)
     monkeypatch.setattr(watcher, "_show", lambda: None)
     monkeypatch.setattr(watcher._look, "take", look)

@@ -11,7 +11,7 @@ from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
 from etcd_handoff.contract import Approval, FailureType, PartResult, RemovalRequest, Step, StepOutcome, record_id
 from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.operation import blocked_pauses, failures, proposal, texts
+from etcd_handoff.operation import blocked_waiting, failures, proposal, texts
 from etcd_handoff.operation.approvals import LONGEST_REASON
 from etcd_handoff.operation.commands import DescribeWorker
 from etcd_handoff.operation.loop import decide
@@ -251,25 +251,25 @@ def test_pauses_grow_to_a_bound_and_never_past_the_time_that_is_left() -> None:
     """0.25 s at first, at least one look in 30 s, and no pause beyond the end."""
     removal, pauses = begun(blocked_seconds_left=MONTH_SECONDS), list[float]()
     for _ in range(5_000):
-        pauses.append(blocked_pauses.pause_seconds(removal))
-        removal = blocked_pauses.waited(removal, pauses[-1], rechecked=False)
+        pauses.append(blocked_waiting.pause_seconds(removal))
+        removal = blocked_waiting.waited(removal, pauses[-1], rechecked=False)
     assert pauses[0] == 0.25
     assert sorted(pauses) == pauses
     assert pauses[-1] == time_limits.OPERATION.blocked_longest_pause_seconds
-    assert blocked_pauses.pause_seconds(begun(blocked_seconds_left=0.1)) == 0.1
+    assert blocked_waiting.pause_seconds(begun(blocked_seconds_left=0.1)) == 0.1
 
 
 def test_recheck_makes_pauses_short_again() -> None:
     """Whoever says that something has changed gets quick looks afterwards."""
-    removal = blocked_pauses.waited(begun(blocked_seconds_left=100, pauses=9), 3, rechecked=True)
-    assert (blocked_pauses.pause_seconds(removal), removal.blocked_seconds_left) == (0.25, 97)
+    removal = blocked_waiting.waited(begun(blocked_seconds_left=100, pauses=9), 3, rechecked=True)
+    assert (blocked_waiting.pause_seconds(removal), removal.blocked_seconds_left) == (0.25, 97)
 
 
 def test_waiting_always_uses_something_up() -> None:
     """A clock that stands still does not make a removal wait for ever."""
     removal = begun(blocked_seconds_left=0.01)
     for _ in range(11):
-        removal = blocked_pauses.waited(removal, 0, rechecked=True)
+        removal = blocked_waiting.waited(removal, 0, rechecked=True)
     assert removal.blocked_seconds_left <= 0
 
 
