@@ -170,7 +170,7 @@ class LeadershipTransfer:
                         moving.exception(), NotLeaderError | BadTransfereeError | EtcdPermissionError
                     ):
                         await moving
-                    await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)
+                    await asyncio.sleep(time_limits.STEPS.leader_poll_seconds)
         except TimeoutError:
             return None
         finally:
@@ -229,7 +229,7 @@ class Election:
                         await asyncio.sleep(time_limits.STEPS.told_after_seconds)
                         leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
                         return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
-                    await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)
+                    await asyncio.sleep(time_limits.STEPS.leader_poll_seconds)
         note = note or f"no majority names another leader after {time_limits.STEPS.election_seconds:g} s"
         return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)
 
@@ -245,5 +245,5 @@ class Election:
                         for leader_id, term in statuses
                     ):
                         return True
-                    await asyncio.sleep(time_limits.STEPS.watch_pause_seconds)
+                    await asyncio.sleep(time_limits.STEPS.leader_poll_seconds)
         return False

@@ -27,7 +27,7 @@ from etcd_handoff.lab.nodes import ROOT, TUNING
 from etcd_handoff.lab.processes import Process
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import start_removal, start_watch
+from etcd_handoff.temporal.client import start_removal, start_watcher
 from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def memory_kb(pid: int) -> float:
 async def watched(client: Client, worker: int, names: list[str]) -> float:
     """Resident memory of the worker for each watched cluster, in kB."""
     before = memory_kb(worker)
-    handles = [await start_watch(client, ReconcileEtcdMembersRequest(cluster=name)) for name in names]
+    handles = [await start_watcher(client, ReconcileEtcdMembersRequest(cluster=name)) for name in names]
 
     async def all_watch() -> bool:
         seen = [await handle.query("status") for handle in handles]

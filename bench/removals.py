@@ -54,7 +54,7 @@ from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import connect, start_removal, start_watch
+from etcd_handoff.temporal.client import connect, start_removal, start_watcher
 from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
@@ -365,7 +365,7 @@ class RemovalBench:
         return seen == leader_id
 
     async def _watcher(self) -> Any:
-        handle = await start_watch(self.client, ReconcileEtcdMembersRequest(cluster=self.lab.cluster))
+        handle = await start_watcher(self.client, ReconcileEtcdMembersRequest(cluster=self.lab.cluster))
         while len((await handle.query("status"))["members"]) < len(self.lab.nodes):  # noqa: ASYNC110  # elsewhere
             await asyncio.sleep(0.05)
         return handle

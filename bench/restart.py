@@ -24,7 +24,7 @@ from bench.fleet import AT_ONCE, PATIENCE_SECONDS, TRIVIAL, fleet_worker, memory
 from etcd_handoff.lab.nodes import TUNING
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import start_watch
+from etcd_handoff.temporal.client import start_watcher
 from etcd_handoff.temporal.process_exit import end_process
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def run(clusters: int, seconds: float, resync_seconds: float = RESYNC_SECO
         client = await server.our_client()
         pid = await first.enter_async_context(fleet_worker(server, clusters, TRIVIAL))
         handles = [
-            await start_watch(client, ReconcileEtcdMembersRequest(cluster=name, resync_seconds=resync_seconds))
+            await start_watcher(client, ReconcileEtcdMembersRequest(cluster=name, resync_seconds=resync_seconds))
             for name in names
         ]
         await until_all_answer(handles, time.monotonic())

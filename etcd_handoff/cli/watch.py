@@ -78,7 +78,7 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
 
     from etcd_handoff.contract import TASK_QUEUE
     from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
-    from etcd_handoff.temporal.client import start_watch
+    from etcd_handoff.temporal.client import start_watcher
 
     seconds = time_limits.WATCHER.resync_seconds if args.resync is None else args.resync
     try:
@@ -87,7 +87,7 @@ async def _start(args: argparse.Namespace, cluster: str, config: Config | None) 
         raise wrong_options(error) from None
     task_queue = config.task_queue if config else TASK_QUEUE
     try:
-        watcher = await start_watch(await connect_temporal(), request, task_queue, join=False)
+        watcher = await start_watcher(await connect_temporal(), request, task_queue, join=False)
     except WorkflowAlreadyStartedError:
         watcher, note = await _running(cluster, args.resync)
     else:

@@ -36,10 +36,10 @@ async def running_watcher(client: Client, cluster: str) -> Watcher:
     from temporalio.client import WorkflowExecutionStatus
     from temporalio.service import RPCError
 
-    from etcd_handoff.reconciler.state import watch_id
+    from etcd_handoff.reconciler.state import watcher_id
     from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
-    handle = client.get_workflow_handle(watch_id(cluster))
+    handle = client.get_workflow_handle(watcher_id(cluster))
     try:
         runs = (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     except RPCError as error:

@@ -203,6 +203,6 @@ class ReconcilerStatus(WireModel):
         return resource.member_id if resource.member_id in about or not about else about[0]
 
 
-def watch_id(cluster: str) -> str:
+def watcher_id(cluster: str) -> str:
     """Return the workflow ID of a cluster's reconciler (contract)."""
     return f"etcd-watch/{cluster}"

@@ -37,7 +37,7 @@ from etcd_handoff.contract import (
     ReplacementResult,
 )
 from etcd_handoff.errors import ConfigError, HandoffError
-from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watcher_id
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS, rpc_failure
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave
@@ -219,7 +219,7 @@ def removal_id(request: RemovalRequest) -> str:
     return request.start_id
 
 
-async def start_watch(
+async def start_watcher(
     client: Client, request: ReconcileEtcdMembersRequest, task_queue: str = TASK_QUEUE, *, join: bool = True
 ) -> Watcher:
     """Start the watcher of a cluster: the workflow that reconciles its EtcdMembers.
@@ -239,11 +239,11 @@ async def start_watch(
     handle: Watcher = await client.start_workflow(
         RECONCILER_TYPE,
         request,
-        id=watch_id(request.cluster),
+        id=watcher_id(request.cluster),
         task_queue=task_queue,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if join else WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-        task_timeout=time_limits.WORKFLOWS.watch_task_timeout,
+        task_timeout=time_limits.WORKFLOWS.watcher_task_timeout,
         static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep what they say true",
     )
     return handle

@@ -11,8 +11,8 @@ from typing import Final
 class StepTiming:
     """Activities: how long they watch, and how many further attempts may find a better worker."""
 
-    watch_pause_seconds: float = 0.002
-    """Pause between looks at the transferee: a transfer takes milliseconds."""
+    leader_poll_seconds: float = 0.002
+    """Pause between questions who leads, while leadership moves: a transfer takes milliseconds."""
     transfer_seconds: float = 3.0
     """How long a transferee is watched. etcd's leader gives a transfer up after one election time-out (1 s by default),
     and refuses writes until then (raft `leadTransferee`)."""

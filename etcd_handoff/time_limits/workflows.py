@@ -69,7 +69,7 @@ class WorkflowTiming:
     """How long a removal may take to answer whether it is the ordered one."""
     sync_timeout: timedelta = timedelta(seconds=60)
     """Reading or writing all EtcdMembers of a cluster. A watch has its time in addition."""
-    watch_task_timeout: timedelta = timedelta(seconds=10)
+    watcher_task_timeout: timedelta = timedelta(seconds=10)
     """Another worker must be able to replay the longest history of a reconciler within it, also when it is busy."""
     delivery_timeout: timedelta = timedelta(seconds=90)
     """Longer than the longest `timeout_seconds` of a webhook."""

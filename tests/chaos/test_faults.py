@@ -19,8 +19,8 @@ from etcd_handoff.contract import HandoffState, RemovalRequest, RemovalResult, w
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter
-from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
-from etcd_handoff.temporal.client import connect, start_removal, start_watch
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watcher_id
+from etcd_handoff.temporal.client import connect, start_removal, start_watcher
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import checks
 from tests.chaos.cases import FLAGGED, NARROW, WATCHED
@@ -79,7 +79,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             await lab.kill(Role.ETCD, target)
         memory = None
         if case.fault in WATCHED:
-            await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
+            await start_watcher(client, ReconcileEtcdMembersRequest(cluster=lab.cluster, resync_seconds=RESYNC_SECONDS))
             memory = await stack.enter_async_context(checks.Memory(lab, writer_node))
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder, forked=True) as writer:
             removal = await _begin(case, lab, client, target, writer_node)
@@ -106,7 +106,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         await checks.no_lock_is_left(writer_url)
         if memory is not None:
             memory.nobody_was_denied()
-            await client.get_workflow_handle(watch_id(lab.cluster)).cancel()
+            await client.get_workflow_handle(watcher_id(lab.cluster)).cancel()
         await checks.nothing_runs(client)
         finding.ended = ended
 

@@ -20,7 +20,7 @@ from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult, wor
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, http, wait_until
 from etcd_handoff.lab.writer import OpenLoopWriter, WriteReport, missing
-from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watch_id
+from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watcher_id
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.etcd_gateways import Cluster
@@ -310,14 +310,14 @@ def kubectl_user(live_cluster: MakeLiveCluster) -> Callable[..., AbstractAsyncCo
 
 async def watched(b: LiveCluster, resync_seconds: float = 300) -> KubectlUser:
     """The cluster with a watcher."""
-    return KubectlUser(b, await start_watch(b, resync_seconds))
+    return KubectlUser(b, await start_watcher(b, resync_seconds))
 
 
-async def start_watch(b: LiveCluster, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
+async def start_watcher(b: LiveCluster, resync_seconds: float = 300) -> WorkflowHandle[object, object]:
     """The watcher of this cluster."""
     request = ReconcileEtcdMembersRequest(cluster=b.lab.cluster, resync_seconds=resync_seconds)
     handle: WorkflowHandle[object, object] = await b.client.start_workflow(
-        "ReconcileEtcdMembers", request, id=watch_id(b.lab.cluster), task_queue=TASK_QUEUE
+        "ReconcileEtcdMembers", request, id=watcher_id(b.lab.cluster), task_queue=TASK_QUEUE
     )
     return handle
 

@@ -14,7 +14,7 @@ from etcd_handoff.lab import Role, backups, disasters, observer, wait_until
 from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.temporal.updates import execute_update
 from tests.chaos import checks
-from tests.integration.conftest import KubectlUser, ends, in_state, start_watch
+from tests.integration.conftest import KubectlUser, ends, in_state, start_watcher
 from workflows.remove_member import ASKED_BY_MEMO
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ async def says_joined(b: LiveCluster, node: str, member_id: str, via: str) -> No
 
 async def watched(b: LiveCluster) -> KubectlUser:
     """The cluster with a watcher that compares everything every second."""
-    return KubectlUser(b, await start_watch(b, resync_seconds=1))
+    return KubectlUser(b, await start_watcher(b, resync_seconds=1))
 
 
 # --- which cluster ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from etcd_handoff.lab import Role, disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until
 from tests.chaos import checks
-from tests.integration.conftest import KubectlUser, ends, start_watch, start_workers_of_k0s
+from tests.integration.conftest import KubectlUser, ends, start_watcher, start_workers_of_k0s
 from tests.integration.isolation import require_isolation
 from tests.integration.progress import changes, says
 
@@ -37,7 +37,7 @@ async def k0s_cluster(live_cluster: MakeLiveCluster, **options: Any) -> AsyncIte
     """A cluster with the usual profile of k0s, `sets_leave = true`, and a watcher."""
     async with live_cluster(workers=(), **options) as b:
         await start_workers_of_k0s(b)
-        user = KubectlUser(b, await start_watch(b))
+        user = KubectlUser(b, await start_watcher(b))
         await user.sees_all()
         yield user
 

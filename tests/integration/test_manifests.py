@@ -28,7 +28,7 @@ from etcd_handoff.lab.http import request
 from etcd_handoff.lab.nodes import HOST, bearer
 from etcd_handoff.lab.serving import AUTHORITY
 from etcd_handoff.temporal.probes import parsed_address
-from tests.integration.conftest import ends, start_watch
+from tests.integration.conftest import ends, start_watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -403,7 +403,7 @@ async def test_watched_cluster_loses_its_leader_and_tells_all_with_these_rights_
         await lab.kubectl("delete", "etcdmember", missing, context=kept)
         for node in lab.nodes:
             await lab.start_worker(node.name)
-        await start_watch(b)
+        await start_watcher(b)
         await apply_requester_policy(lab, kept)
         for verb in (
             ("role", "asks", "--verb=get,patch", f"--resource=etcdmembers.{GROUP}"),

@@ -25,7 +25,7 @@ from etcd_handoff.temporal.client import start_removal
 from etcd_handoff.webhook import signature
 from tests.checkers import promtool
 from tests.fakes.receiver import Receiver
-from tests.integration.conftest import joined_condition, start_watch
+from tests.integration.conftest import joined_condition, start_watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +119,7 @@ async def test_what_happens_shows_in_metrics_in_the_log_and_at_the_webhook(live_
 async def after_trouble(b: LiveCluster, address: str, removed: str, receiver: Receiver) -> Exposition:
     """What is exported once an EtcdMember was wrong and a removal is blocked; the webhook is told of that."""
     stays, dies = b.others(removed)
-    await start_watch(b)
+    await start_watcher(b)
     await b.lie(stays, {"conditions": [joined_condition("False")]}, via=stays)
 
     async def is_corrected() -> bool:

@@ -10,7 +10,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
 from etcd_handoff.operation.queue_state import change_queue_id
-from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state, joined_condition, start_watch
+from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state, joined_condition, start_watcher
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
@@ -83,7 +83,7 @@ async def test_members_without_a_resource_get_none_where_that_is_not_wanted(live
             config.write("manage_resources = false\n")
         await b.lab.start_worker("node0")
         await b.lab.kubectl("delete", "etcdmember", "node2", context="node0")
-        await start_watch(b)
+        await start_watcher(b)
         for _ in range(2):  # one round puts right before it creates, so the second lie shows that the first was whole
             await b.lie("node1", {"conditions": [joined_condition("False")]}, via="node0")
             condition = ["--for", "condition=Joined=True", "--timeout=120s"]

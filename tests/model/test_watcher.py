@@ -17,7 +17,7 @@ import pytest
 from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.planning import Reason
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import start_watch
+from etcd_handoff.temporal.client import start_watcher
 from tests.model.invariants import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
 from tests.model.trouble import TO_CLUSTERS, Trouble
@@ -88,7 +88,7 @@ def to_do(cluster: Cluster) -> str:
 
 async def watch(client: Client, task_queue: str, name: str, cluster: Cluster) -> None:
     """Nothing is left to do, or the time is over."""
-    watcher = await start_watch(client, ReconcileEtcdMembersRequest(cluster=name, resync_seconds=1), task_queue)
+    watcher = await start_watcher(client, ReconcileEtcdMembersRequest(cluster=name, resync_seconds=1), task_queue)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(END_SECONDS):
             while to_do(cluster):  # noqa: ASYNC110  # a model tells nobody

@@ -38,7 +38,7 @@ from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster, Node
 from etcd_handoff.operation.queue_state import change_queue_id
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
-from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watch
+from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watcher
 from etcd_handoff.temporal.updates import execute_update
 from tests.fakes.receiver import Receiver
 
@@ -75,7 +75,7 @@ async def without_surprises() -> None:
         write(HISTORIES / "follower.json", of_follower)
         write(HISTORIES / "newer.json", newer(of_follower))
         last = next(node.name for node in lab.nodes if node.name not in (leader, successor, follower))
-        watch = await start_watch(client, ReconcileEtcdMembersRequest(cluster=lab.cluster))
+        watch = await start_watcher(client, ReconcileEtcdMembersRequest(cluster=lab.cluster))
         patch = ["--type", "merge", "-p", json.dumps({"spec": {"leave": True}})]
         await lab.kubectl("patch", "etcdmember", last, *patch, context=successor)
         condition = ["--for", "condition=Joined=False", "--timeout=60s"]

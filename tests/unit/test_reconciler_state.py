@@ -17,14 +17,14 @@ from etcd_handoff.reconciler.state import (
     RemovalRetry,
     ResyncRequest,
     RunningRemoval,
-    watch_id,
+    watcher_id,
 )
 from tests.unit.builders import resource
 
 
 def test_workflow_id_of_the_watcher_is_the_contract() -> None:
     """Scripts find it by this."""
-    assert watch_id("prod") == "etcd-watch/prod"
+    assert watcher_id("prod") == "etcd-watch/prod"
 
 
 def test_pause_grows_and_has_a_cap() -> None:

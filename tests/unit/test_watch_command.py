@@ -20,7 +20,7 @@ from etcd_handoff.contract import FailureType
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.reconciler.drift import TOO_MANY_ABSENT, digest_of
-from etcd_handoff.reconciler.state import ReconcilerStatus, ResyncRequest, watch_id
+from etcd_handoff.reconciler.state import ReconcilerStatus, ResyncRequest, watcher_id
 from etcd_handoff.temporal import converter
 from etcd_handoff.temporal.converter import VersionMismatchError
 from etcd_handoff.wire import Request
@@ -58,7 +58,7 @@ class FakeTemporal:
         self.error = error
         self.refusal: Exception | None = None
         self.status, self.cancelled, self.updates = status, False, list[Any]()
-        self.id, self.result_run_id = watch_id("prod"), "run"
+        self.id, self.result_run_id = watcher_id("prod"), "run"
 
     def get_workflow_handle(self, _: str) -> FakeTemporal:
         """The watcher."""
