@@ -226,7 +226,7 @@ class Election:
                         if self._ahead is not None:
                             self._ahead.read(ask, view)
                         self._looks.election_over.set()
-                        await asyncio.sleep(time_limits.STEPS.told_after_seconds)
+                        await asyncio.sleep(time_limits.STEPS.election_end_delay_seconds)
                         leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
                         return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
                     await asyncio.sleep(time_limits.STEPS.leader_poll_seconds)

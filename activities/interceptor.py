@@ -26,7 +26,7 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcd.classify import permission_remedy
 from etcd_handoff.secret_words import without_secrets
-from etcd_handoff.temporal.logs import tell_failure
+from etcd_handoff.temporal.logs import log_failure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -176,7 +176,7 @@ class _ActivityInbound(ActivityInboundInterceptor):
         except Exception as error:  # noqa: BLE001  # the SDK's control flow and cancellations are no Exception
             temporal_error = failure(error, info.attempt)
             if not is_cancelled_exception(error):
-                tell_failure(info.activity_type, error, temporal_error)
+                log_failure(info.activity_type, error, temporal_error)
             # Without a cause: that would carry the words of libraries, which may contain addresses.
             raise temporal_error from None
         finally:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState) -> Decided | OperationState:
     """Ask the worker on the member's node, if it took part in the last look at that member."""
-    following = EndPhase.STOP if process_end.is_due(state) else EndPhase.TELL
+    following = EndPhase.STOP if process_end.is_due(state) else EndPhase.REPORT
     state, traits = state.at_end(phase=following), state.traits
     if traits is None or not state.absent or not recording.next_steps(state):
         return state

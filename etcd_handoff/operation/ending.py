@@ -4,13 +4,13 @@
     TakeOut    remove that learner
     Settle     wait until etcd has given up what was proposed
     Look       the last look
-    Judge      decide whether the member is out after all, and what to write
+    Classify   decide whether the member is out after all, and what to write
                (from here on a lock in etcd that was left behind is released)
     Record     write the EtcdMember, in calls that grow longer; at last another workflow goes on with it
     See        check whether the member's etcd still runs, on a node of k0s
     Stop       stop that etcd, where its node has a command for it; also that of a removed learner
     PutAway    put its data away
-    Tell       the result, or the failure
+    Report     the result, or the failure
 
 A removal whose member is out begins with Record.
 """
@@ -61,8 +61,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         case EndPhase.SETTLE:
             following = _settle(state, now)
         case EndPhase.LOOK:
-            following = observation.look(state.at_end(phase=EndPhase.JUDGE), now, patient=True)
-        case EndPhase.JUDGE:
+            following = observation.look(state.at_end(phase=EndPhase.CLASSIFY), now, patient=True)
+        case EndPhase.CLASSIFY:
             following = _classify_end(state, end, now)
         case EndPhase.RECORD:
             following = recording.decide(state, end, now)
@@ -70,8 +70,8 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
             following = departed.decide(state)
         case EndPhase.STOP | EndPhase.PUT_AWAY:
             following = _end_process(state, end, now)
-        case EndPhase.TELL:
-            following = _tell_failure(state, end.failure, end) if end.failure else _tell(state, end, now)
+        case EndPhase.REPORT:
+            following = _report_failure(state, end.failure, end) if end.failure else _report(state, end, now)
     return following
 
 
@@ -103,7 +103,7 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
     if state.pending_since is None:
         # After the last part, only a look shows that a larger change is complete and can't be cancelled any more.
         unseen = state.view is None and state.whole is not None and state.whole.part is None and state.whole.ended
-        return state.at_end(phase=EndPhase.LOOK if unseen else EndPhase.JUDGE)
+        return state.at_end(phase=EndPhase.LOOK if unseen else EndPhase.CLASSIFY)
     state = state.at_end(phase=EndPhase.LOOK, proposed=True)
     if not (seconds := proposal.seconds_to_settle(state, now)):
         return state
@@ -173,13 +173,13 @@ def _fail(state: OperationState, failure: Failure) -> Decided:
     return Decided(state, Fail(failure))
 
 
-def _tell_failure(state: OperationState, failure: Failure, end: Ending) -> Decided:
+def _report_failure(state: OperationState, failure: Failure, end: Ending) -> Decided:
     recorded = end.recorded
     unwritten = recorded.note if recorded is not None and recorded.step.attempts == 0 else ""
     return _fail(state, failures.ended(failure, pending=state.pending_since is not None, unwritten=unwritten))
 
 
-def _tell(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def _report(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Return the result, or begin the next part.
 
     Where nothing could be recorded, a look comes first that shows whether the other members commit writes.
@@ -190,7 +190,7 @@ def _tell(state: OperationState, end: Ending, now: float) -> Decided | Operation
         raise RuntimeError(msg)
     if not recorded.recorded and not state.request.adds:
         if state.writes_acknowledged is None and not end.looked:
-            return observation.look(state.at_end(phase=EndPhase.TELL, looked=True), now, patient=True, probe=True)
+            return observation.look(state.at_end(phase=EndPhase.REPORT, looked=True), now, patient=True, probe=True)
         note = f"{recorded.note}{texts.alarmed(state.view)}"
         recorded = recorded.model_copy(update={"note": note})
     written = "its EtcdMember says so" if recorded.recorded else recorded.note

@@ -27,7 +27,7 @@ BEFORE: Final = frozenset({EndPhase.UNDO, EndPhase.TAKE_OUT, EndPhase.SETTLE, En
 
 def is_due(state: OperationState, end: Ending) -> bool:
     """Whether to release the lock now: before the record, and again after it where no member took that."""
-    tries = 2 if end.phase is EndPhase.TELL else 1
+    tries = 2 if end.phase is EndPhase.REPORT else 1
     return state.lock_left and state.pinned is not None and end.phase not in BEFORE and end.lock_tries < tries
 
 

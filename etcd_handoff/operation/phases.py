@@ -198,12 +198,12 @@ class EndPhase(StrEnum):
     TAKE_OUT = "take-out"
     SETTLE = "settle"
     LOOK = "look"
-    JUDGE = "judge"
+    CLASSIFY = "judge"
     RECORD = "record"
     SEE = "see"
     STOP = "stop"
     PUT_AWAY = "put-away"
-    TELL = "tell"
+    REPORT = "tell"
 
 
 class Ending(WireModel):

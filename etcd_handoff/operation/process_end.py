@@ -126,5 +126,5 @@ def _left_alone(state: OperationState, command: StopMember | ArchiveMember, why:
 
 def _over(state: OperationState, note: str) -> OperationState:
     """Return the state in which the end goes on where it was left."""
-    following = EndPhase.UNDO if state.end.recorded is None else EndPhase.TELL
+    following = EndPhase.UNDO if state.end.recorded is None else EndPhase.REPORT
     return state.at_end(phase=following, process_asked=True, process=note)

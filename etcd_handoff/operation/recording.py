@@ -201,7 +201,7 @@ def _in_utc(now: float) -> str:
 
 
 def _recorded(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
-    return state.at_end(recorded=recorded, phase=EndPhase.TELL if state.end.failure else EndPhase.SEE)
+    return state.at_end(recorded=recorded, phase=EndPhase.REPORT if state.end.failure else EndPhase.SEE)
 
 
 def result_fields(state: OperationState, recorded: UpdateStatusResult) -> dict[str, Any]:

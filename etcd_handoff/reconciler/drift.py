@@ -91,19 +91,19 @@ def hold(
     doubt = doubts.witness(view, surprising, only=not bound)
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
-    turning = sorted(claim.name for claim in surprising if becomes_absent(view, claim))
+    becoming_absent = sorted(claim.name for claim in surprising if becomes_absent(view, claim))
     members = sum(claim.joined != "False" and bool(claim.member_id) for claim in claims)
     most = max(1, members - quorum(members))
-    if len(turning) <= most:
+    if len(becoming_absent) <= most:
         return None
     too_many = Doubt(
         kind=TOO_MANY_ABSENT,
-        text=f"{len(turning)} of {members} EtcdMembers describe members that are not in etcd's list, do not say"
+        text=f"{len(becoming_absent)} of {members} EtcdMembers describe members that are not in etcd's list, do not say"
         " Joined=False, and were removed by no operation that this watcher knows; at most"
-        f" {most} may turn at once: {', '.join(turning)}",
+        f" {most} may become absent at once: {', '.join(becoming_absent)}",
         remedy=f"check that they have left the cluster, then run `{CONFIRM}`",
     )
-    return Hold(too_many, () if doubt is not None else tuple(turning))
+    return Hold(too_many, () if doubt is not None else tuple(becoming_absent))
 
 
 def becomes_absent(view: ClusterView, claim: ResourceClaim) -> bool:

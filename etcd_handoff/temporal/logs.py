@@ -79,7 +79,7 @@ def core_logging(log_format: str) -> LoggingConfig:
     return LoggingConfig(TelemetryFilter(core_level="WARN", other_level="ERROR"), forwarding=forwarding)
 
 
-def tell_failure(step: str, error: Exception, failure: BaseException) -> None:
+def log_failure(step: str, error: Exception, failure: BaseException) -> None:
     """Log the one line of an attempt that has failed.
 
     Args:

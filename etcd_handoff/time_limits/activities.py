@@ -24,7 +24,7 @@ class StepTiming:
     """How long an election is watched before the loop plans again: two to three randomised election time-outs."""
     both_end_seconds: float = 0.5
     """How long a successful transfer waits for the election beside it: longer than the election takes."""
-    told_after_seconds: float = 0.001
+    election_end_delay_seconds: float = 0.001
     """How much later an election ends than the transfer beside it, so that people read of the transfer first."""
     record_ahead_seconds: float = 1.0
     """How long a removed member's EtcdMember is written ahead, before `update_status` writes it."""

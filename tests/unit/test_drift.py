@@ -216,8 +216,8 @@ def test_never_more_turn_than_quorum_allows(
         return
     joined = [c for c in claims if c.joined != "False"]
     surprising = [c for c in joined if c.member_id and c.member_id not in explained]
-    turning = [c for c in surprising if member_of(c.name, c.member_id, seen.members) is None]
-    assert len(turning) <= max(1, len(joined) - quorum(len(joined)))
+    becoming_absent = [c for c in surprising if member_of(c.name, c.member_id, seen.members) is None]
+    assert len(becoming_absent) <= max(1, len(joined) - quorum(len(joined)))
     assert all(c.joined == "Unknown" for c in surprising) or any(seen.member(c.member_id) for c in surprising)
 
 
