@@ -142,7 +142,7 @@ class EtcdActivities:
                 count_etcd_error(look.cluster, error)
                 if not look.for_node:
                     leave_to_another(looks, str(error))
-                heard = await looks.heard() if look.for_node or looks.own_member_alone else ()
+                heard = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
                 step, nodes = clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
                 return StepResult(step=step, traits=traits, heard=heard, worker_nodes=nodes)
             if not look.for_node and look.cluster_id not in ("", view.cluster_id):

@@ -223,7 +223,7 @@ class SyncWait:
 
     async def _by_own_word(self) -> tuple[bool, str]:
         """Return whether the learner has the log, by its own status, and a note. Only this worker reaches it."""
-        own = next((m for m in await self._looks.heard() if m.id == self._ask.learner_id), None)
+        own = next((m for m in await self._looks.self_reports() if m.id == self._ask.learner_id), None)
         if own is None or own.cluster_id != self._ask.cluster_id or own.leader_id is None:
             return False, "it does not answer, or follows no leader"
         return own.raft_index >= self._ask.own_index, f"it stands at raft index {own.raft_index}"

@@ -18,7 +18,7 @@ from etcd_handoff.temporal.server_errors import count_etcd_error
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ChangeInput, StepInput
-    from etcd_handoff.cluster_view import ClusterView, HeardMember
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.port import EtcdPort
 
@@ -118,11 +118,11 @@ class Looks:
             return None, against.text
         return frozenset(m.id for m in view.members), ""
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Return what members at the profile's endpoints say of themselves, with or without a member list."""
         try:
             async with asyncio.timeout(self.usual_seconds):
-                return await self.gateway.heard()
+                return await self.gateway.self_reports()
         except TimeoutError:
             return ()
 

@@ -46,7 +46,7 @@ async def leave_to_another_if_blind(looks: Looks, why: str) -> None:
     Raises:
         ApplicationError: Another attempt is to be made.
     """
-    if looks.own_member_alone and not await looks.heard():
+    if looks.own_member_alone and not await looks.self_reports():
         leave_to_another(looks, why)
 
 
@@ -59,7 +59,7 @@ async def leave_reading_to_another_if_blind(looks: Looks, why: str) -> None:
     Raises:
         ApplicationError: Another attempt is to be made.
     """
-    if looks.own_member_alone and all(member.is_learner for member in await looks.heard()):
+    if looks.own_member_alone and all(member.is_learner for member in await looks.self_reports()):
         leave_to_another(looks, why)
 
 

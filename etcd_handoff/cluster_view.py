@@ -99,7 +99,7 @@ class MemberView(WireModel):
         return self.name or self.id
 
 
-class HeardMember(WireModel):
+class MemberSelfReport(WireModel):
     """A member's own status, from a worker without a member list: a learner gives none.
 
     Attributes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, HeardMember, MemberView
+from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, MemberSelfReport, MemberView
 from etcd_handoff.doubts import LISTS_DIFFER
 from etcd_handoff.doubts.one_look import TWO_LISTS
 
@@ -30,7 +30,7 @@ def merged(  # noqa: PLR0913, PLR0917  # all that it follows from
     others: Mapping[str, ClusterView],
     silent: Mapping[str, str],
     nodes: Mapping[str, str],
-    heard: Mapping[str, Sequence[HeardMember]] | None = None,
+    heard: Mapping[str, Sequence[MemberSelfReport]] | None = None,
 ) -> ClusterView:
     """Merge several views into one; return `first` itself when the others reach no further member.
 
@@ -144,7 +144,9 @@ def _through(member: MemberView, first_node: str) -> MemberView:
     )
 
 
-def _by_own_word(member: MemberView, cluster_id: str, words: Sequence[tuple[str, Sequence[HeardMember]]]) -> MemberView:
+def _by_own_word(
+    member: MemberView, cluster_id: str, words: Sequence[tuple[str, Sequence[MemberSelfReport]]]
+) -> MemberView:
     """Return an unreached learner by its own status to the worker of its node."""
     if member.reachable or not member.is_learner:
         return member
@@ -169,11 +171,11 @@ def _by_own_word(member: MemberView, cluster_id: str, words: Sequence[tuple[str,
     )
 
 
-def _is_foreign(first: ClusterView, word: HeardMember) -> bool:
+def _is_foreign(first: ClusterView, word: MemberSelfReport) -> bool:
     return word.cluster_id != first.cluster_id
 
 
-def _foreign(first: ClusterView, first_node: str, node: str, word: HeardMember) -> Doubt:
+def _foreign(first: ClusterView, first_node: str, node: str, word: MemberSelfReport) -> Doubt:
     """Return the doubt that a member of another cluster answers in place of one of this cluster."""
     return Doubt(
         kind=MIXED_CLUSTERS,

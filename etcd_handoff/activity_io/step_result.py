@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from etcd_handoff.activity_io.etcd_steps import MemberHash
 from etcd_handoff.activity_io.worker_info import WorkerInfo
-from etcd_handoff.cluster_view import ClusterView, HeardMember
+from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
 from etcd_handoff.contract import Step
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.wire import WireModel
@@ -38,7 +38,7 @@ class StepResult(WireModel):
     proposed: bool = False
     traits: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
-    heard: tuple[HeardMember, ...] = ()
+    heard: tuple[MemberSelfReport, ...] = ()
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
     worker_nodes: tuple[str, ...] = ()

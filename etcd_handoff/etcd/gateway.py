@@ -19,7 +19,7 @@ from etcd_handoff.etcd.replies import hex_id
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from etcd_handoff.cluster_view import ClusterView, HeardMember
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.config import EtcdProfile
 
 
@@ -64,13 +64,13 @@ class EtcdGateway:
         """
         return await self._observer.observe(tuple(doubtful), leaving)
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Return the status of the members at the profile's endpoints that answer.
 
         A learner gives no member list (etcd `server/etcdserver/api/v3rpc/interceptor.go`, isRPCSupportedForLearner). A
         worker that reaches only a learner has no other source.
         """
-        return await self._observer.heard()
+        return await self._observer.self_reports()
 
     async def own_cluster(self) -> str:
         """Return the cluster ID of the member at the profile's first endpoint by its own answer, or "".

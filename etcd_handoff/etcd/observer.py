@@ -16,12 +16,12 @@ from etcd_handoff.errors import EtcdError, UnreachableError
 from etcd_handoff.etcd.client_url import canonical_url
 from etcd_handoff.etcd.look import choose_list, expected_cluster, view_of
 from etcd_handoff.etcd.query import Query, end, no_list, wait_for
-from etcd_handoff.etcd.replies import MemberList, Reply, Status, heard_member, read_list, read_status
+from etcd_handoff.etcd.replies import MemberList, Reply, Status, read_list, read_status, self_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from etcd_handoff.cluster_view import ClusterView, HeardMember
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.config import EtcdProfile
     from etcd_handoff.etcd.connections import Call, Connections, T
 
@@ -87,15 +87,15 @@ class Observer:
         self.leader_id = view.leadership.id if view.leadership else ""
         return expected(view, self._cluster_id)
 
-    async def heard(self) -> tuple[HeardMember, ...]:
-        """See `EtcdGateway.heard`."""
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
+        """See `EtcdGateway.self_reports`."""
         tasks = [asyncio.ensure_future(self._status(url)) for url in self._profile.endpoints]
         try:
             answers = await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             await end(tasks)
         statuses = {answer.member_id: answer for answer in answers if isinstance(answer, Status)}
-        return tuple(heard_member(status) for _, status in sorted(statuses.items()))
+        return tuple(self_report(status) for _, status in sorted(statuses.items()))
 
     async def own_cluster(self) -> str:
         """See `EtcdGateway.own_cluster`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
 
-    from etcd_handoff.cluster_view import ClusterView, HeardMember
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
 
 
 class KeyspaceHash(NamedTuple):
@@ -37,7 +37,7 @@ class EtcdPort(Protocol):
     async def observe(self, doubtful: Iterable[str] = (), leaving: str = "") -> ClusterView:
         """Return a linearizable member list with the status of each member."""
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Return the members' own status, without a member list."""
 
     async def own_cluster(self) -> str:

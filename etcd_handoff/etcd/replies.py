@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etcd_handoff.cluster_view import Alarm, HeardMember
+from etcd_handoff.cluster_view import Alarm, MemberSelfReport
 
 NO_LEADER: Final = "etcdserver: no leader"
 """The one text among `Status.errors` that is no alarm (etcd `server/etcdserver/api/v3rpc/maintenance.go`, Status)."""
@@ -123,9 +123,9 @@ def read_status(answer: Any) -> Status:
     )
 
 
-def heard_member(status: Status) -> HeardMember:
+def self_report(status: Status) -> MemberSelfReport:
     """Return a member's own status in the form that a worker with a member list gets."""
-    return HeardMember(
+    return MemberSelfReport(
         cluster_id=status.cluster_id,
         id=status.member_id,
         is_learner=status.is_learner,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.cluster_view import ClusterView, HeardMember
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.operation.state import OperationState
 
 
@@ -202,7 +202,7 @@ def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
         now: The time, in seconds.
     """
     views, why, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(silent)
-    heard: dict[str, tuple[HeardMember, ...]] = {} if report.view else {report.step.node: report.heard}
+    heard: dict[str, tuple[MemberSelfReport, ...]] = {} if report.view else {report.step.node: report.heard}
     for node, result in zip(nodes, results, strict=False):
         asleep.pop(node, None)
         if isinstance(result, StepFailure):

@@ -33,10 +33,10 @@ class Senders:
     updates: dict[str, str] = field(default_factory=dict)
 
 
-_HEARD: Final[ContextVar[Senders | None]] = ContextVar("etcd-handoff-senders", default=None)
+_SENDERS: Final[ContextVar[Senders | None]] = ContextVar("etcd-handoff-senders", default=None)
 
 
-class HearingRunner(UnsandboxedWorkflowRunner):
+class SenderRecordingRunner(UnsandboxedWorkflowRunner):
     """Runs workflows without a sandbox, and gives them the identities of their starter and of senders of updates."""
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
@@ -46,23 +46,23 @@ class HearingRunner(UnsandboxedWorkflowRunner):
         return instance
 
 
-def _activate(activate: Callable[[Any], Any], heard: Senders, activation: Any) -> Any:
+def _activate(activate: Callable[[Any], Any], senders: Senders, activation: Any) -> Any:
     for job in activation.jobs:
         if job.HasField("initialize_workflow"):
-            heard.starter = job.initialize_workflow.identity
+            senders.starter = job.initialize_workflow.identity
         elif job.HasField("do_update"):
-            heard.updates[job.do_update.id] = job.do_update.meta.identity
-    token = _HEARD.set(heard)  # every task of the run begins in a copy of this context
+            senders.updates[job.do_update.id] = job.do_update.meta.identity
+    token = _SENDERS.set(senders)  # every task of the run begins in a copy of this context
     try:
         return activate(activation)
     finally:
-        _HEARD.reset(token)
+        _SENDERS.reset(token)
 
 
 def of_start() -> str:
     """Return the identity of the starter of the calling run, or "" if it is not known."""
-    heard = _HEARD.get()
-    return heard.starter if heard else ""
+    senders = _SENDERS.get()
+    return senders.starter if senders else ""
 
 
 def of_update() -> str:
@@ -70,5 +70,5 @@ def of_update() -> str:
 
     Call it in the update's handler or validator.
     """
-    heard, update = _HEARD.get(), workflow.current_update_info()
-    return heard.updates.get(update.id, "") if heard and update else ""
+    senders, update = _SENDERS.get(), workflow.current_update_info()
+    return senders.updates.get(update.id, "") if senders and update else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from temporalio.worker import Worker
 
 from etcd_handoff import time_limits
-from etcd_handoff.temporal.senders import HearingRunner
+from etcd_handoff.temporal.senders import SenderRecordingRunner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def make_worker(
         interceptors=interceptors,
         # The sandbox loads the workflows anew for each run and proxies every call, which costs more than all decisions
         # of a removal together. The replay tests, which run in it, find what it guards against.
-        workflow_runner=HearingRunner(),
+        workflow_runner=SenderRecordingRunner(),
         sticky_queue_schedule_to_start_timeout=settings.sticky_timeout,
         graceful_shutdown_timeout=settings.shutdown_grace,
         max_concurrent_activities=MOST_ACTIVITIES,

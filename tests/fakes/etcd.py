@@ -17,7 +17,7 @@ from etcd_handoff.etcd.port import EtcdPort, KeyspaceHash
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
-    from etcd_handoff.cluster_view import HeardMember
+    from etcd_handoff.cluster_view import MemberSelfReport
     from etcd_handoff.errors import EtcdError
 
 DATABASE: Final = b"all that there is" * 1000
@@ -100,7 +100,7 @@ class FakeEtcd(EtcdPort):
         )
         return ClusterView(cluster_id=self._cluster_id, members=members)
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Nobody is heard who gives no list."""
         return ()
 

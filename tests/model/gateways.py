@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from activities.etcd import MakeEtcd, ReadClaims
-    from etcd_handoff.cluster_view import ClusterView, HeardMember
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from tests.model.cluster import Cluster
@@ -82,7 +82,7 @@ class ModelEtcd(EtcdPort):
         await asyncio.sleep(0)
         return self.cluster.view(who())
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Nobody is heard who gives no list."""
         return ()
 

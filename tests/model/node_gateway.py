@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from activities.node_workers import NodeWorkers
-from etcd_handoff.cluster_view import HeardMember
+from etcd_handoff.cluster_view import MemberSelfReport
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcdmember_matching import claim_of
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
@@ -42,12 +42,12 @@ class NodeEtcd(ModelEtcd):
         await asyncio.sleep(0)
         return self._nodes.look_from(who(), self._node)
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Its own member's word, where that runs and gives no list."""
         own = self._nodes.member_on(self._node)
         if self._node in self._nodes.foreign_on or own is None or not own.alive:
             return ()
-        return (HeardMember(cluster_id=self._nodes.cluster_id, id=own.id, is_learner=not own.voter),)
+        return (MemberSelfReport(cluster_id=self._nodes.cluster_id, id=own.id, is_learner=not own.voter),)
 
     async def own_cluster(self) -> str:
         """The cluster of its own member; empty when that does not answer."""

@@ -47,7 +47,7 @@ from workflows.activity_calls import CALLS
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
-    from etcd_handoff.cluster_view import HeardMember
+    from etcd_handoff.cluster_view import MemberSelfReport
     from etcd_handoff.operation.commands import Command
 
 URL: Final = "http://node4:2380"
@@ -133,7 +133,7 @@ class World(EtcdPort):
     async def close(self) -> None:
         """Nothing is open."""
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Nobody is heard who gives no list."""
         return ()
 

@@ -9,7 +9,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcd import EtcdActivities
 from etcd_handoff.activity_io import CheckLeaderInput, StepResult, Target
-from etcd_handoff.cluster_view import ClusterView, HeardMember, MemberView
+from etcd_handoff.cluster_view import ClusterView, MemberSelfReport, MemberView
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.operation import addition
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NODE = {A: "node0", B: "node1", C: "node2", D: "node3"}
-WORD = HeardMember(cluster_id=THREE.cluster_id, id=D, is_learner=True, leader_id=A, term=7, raft_index=INDEX)
+WORD = MemberSelfReport(cluster_id=THREE.cluster_id, id=D, is_learner=True, leader_id=A, term=7, raft_index=INDEX)
 KEEPS_SILENT = StepResult(step=report(StepOutcome.UNAVAILABLE, None).step, heard=(WORD,))
 
 
@@ -120,7 +120,7 @@ class Learner(FakeEtcd):
         msg = "none of 1 endpoints gives a linearizable member list"
         raise UnreachableError(msg)
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Its own word."""
         return (WORD,)
 

@@ -15,7 +15,7 @@ from activities.etcd_addition import LearnerStep, SyncWait
 from activities.interceptor import StepClock
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput, StepResult
-from etcd_handoff.cluster_view import ClusterView, HeardMember, MemberView
+from etcd_handoff.cluster_view import ClusterView, MemberSelfReport, MemberView
 from etcd_handoff.errors import (
     ChangeRefusedError,
     EtcdPermissionError,
@@ -339,7 +339,7 @@ class Catching(Joining):
         words: What it says of itself, where no list can be had; the last one stays.
     """
 
-    def __init__(self, *looks: dict[str, Any], members: int = 99, words: tuple[HeardMember, ...] = ()) -> None:
+    def __init__(self, *looks: dict[str, Any], members: int = 99, words: tuple[MemberSelfReport, ...] = ()) -> None:
         super().__init__(learner=True)
         self._looks, self._further, self._words, self.looked = list(looks), members, list(words), 0
 
@@ -352,7 +352,7 @@ class Catching(Joining):
         members += [MemberView(id="5", name="node5")] * (self.looked >= self._further)
         return view.model_copy(update={"members": tuple(members)})
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """Its own word."""
         self.looked += 1
         return (self._words.pop(0) if len(self._words) > 1 else self._words[0],)
@@ -412,7 +412,7 @@ async def test_wait_ends_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 async def test_where_no_worker_reaches_all_its_own_word_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """No list is asked for; a word too early, of another cluster or without a leader is none."""
-    good = HeardMember(cluster_id="c", id="4", is_learner=True, leader_id="1", term=2, raft_index=900)
+    good = MemberSelfReport(cluster_id="c", id="4", is_learner=True, leader_id="1", term=2, raft_index=900)
     bad: list[dict[str, Any]] = [{"raft_index": 899}, {"cluster_id": "d"}, {"leader_id": None}, {"id": "5"}]
     words = (good, *(good.model_copy(update=change) for change in bad), good, good)
     script = Catching({}, words=words)

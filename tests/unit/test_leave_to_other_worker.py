@@ -25,7 +25,7 @@ from etcd_handoff.activity_io import (
     StepInput,
     StepResult,
 )
-from etcd_handoff.cluster_view import HeardMember
+from etcd_handoff.cluster_view import MemberSelfReport
 from etcd_handoff.config import Config
 from etcd_handoff.errors import UnreachableError
 from tests.fakes.etcd import FakeEtcd
@@ -60,10 +60,10 @@ class Blind(FakeEtcd):
         super().__init__({"1": "n1", "3": "n3"}, failures={"observe": gone, "status_of": gone})
         self._speaks, self._learner = speaks, learner
 
-    async def heard(self) -> tuple[HeardMember, ...]:
+    async def self_reports(self) -> tuple[MemberSelfReport, ...]:
         """What the member says."""
         return (
-            (HeardMember(id="1", cluster_id="c", leader_id="1", term=2, is_learner=self._learner),)
+            (MemberSelfReport(id="1", cluster_id="c", leader_id="1", term=2, is_learner=self._learner),)
             if self._speaks
             else ()
         )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from etcd_handoff.cluster_view import MIXED_CLUSTERS, Alarm, HeardMember
+from etcd_handoff.cluster_view import MIXED_CLUSTERS, Alarm, MemberSelfReport
 from etcd_handoff.merged_view import ELSEWHERE, completed, merged, node_of
 from etcd_handoff.planning import Blocked, MemberAbsent, MemberPresent, PromoteLearner, Reason, Remove, Transfer, plan
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, doubt, down, hangs, member
@@ -334,10 +334,10 @@ def test_leader_that_was_seen_at_another_moment_does_not_date_the_cluster(
 URL: Final = "https://10.0.0.4:2380"
 JOINS: Final = MemberPresent(CLUSTER, "node3", (URL,))
 FAR_LEARNER: Final = member(D, is_learner=True, serves_reads=False, peer_urls=(URL,)).model_copy(update=SILENT)
-WORD: Final = HeardMember(cluster_id=CLUSTER, id=D, is_learner=True, leader_id=A, term=7, raft_index=100_000)
+WORD: Final = MemberSelfReport(cluster_id=CLUSTER, id=D, is_learner=True, leader_id=A, term=7, raft_index=100_000)
 
 
-def with_word(*words: HeardMember, learner: MemberView = FAR_LEARNER) -> ClusterView:
+def with_word(*words: MemberSelfReport, learner: MemberView = FAR_LEARNER) -> ClusterView:
     """The view of three workers, each of which sees its own voter, and of a fourth that has heard this."""
     whole = cluster(member(A), member(B), member(C), learner)
     views = {m.name: seen_by(whole, {m.id}) for m in whole.voters}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff import time_limits
-from etcd_handoff.cluster_view import HeardMember
+from etcd_handoff.cluster_view import MemberSelfReport
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
@@ -251,7 +251,7 @@ def test_worker_that_took_the_look_and_saw_nothing_has_answered() -> None:
 
 def test_worker_that_took_the_look_and_hears_of_another_cluster_contradicts_the_others() -> None:
     """Its member has no quorum, and the one that gives a list was set up anew as a cluster of its own."""
-    word = HeardMember(cluster_id="beef", id=A, leader_id=None)
+    word = MemberSelfReport(cluster_id="beef", id=A, leader_id=None)
     removal = begin().do(to.Observe, sees(None, A, worker_nodes=("node0", "node1"), heard=(word,)))
     pauses(removal.do(to.LookThroughNodes, (sees(LED_BY_B, B),)), 1.0)
     assert removal.state.pinned is None
