@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.doubts import Binding, contradiction, witness
+from etcd_handoff.doubts import Binding, contradiction, resources_doubt
 from etcd_handoff.errors import KindGoneError
 from etcd_handoff.etcdmember import joined_condition, member_id_of, resource_name
 from etcd_handoff.etcdmember_matching import claim_of, member_of, resource_asked_for, without_resource
@@ -118,7 +118,7 @@ def doubt_of(
     claims = None if claims is None else tuple(claims)
     departed = {*leaving, *(claim.member_id for claim in claims or () if claim.joined == "False")}
     doubt = contradiction(view, Binding(cluster_id=cluster_id), departed)
-    return doubt or (None if cluster_id else witness(view, claims, only=only_witness or claims is None))
+    return doubt or (None if cluster_id else resources_doubt(view, claims, only=only_witness or claims is None))
 
 
 def peer_addresses(resources: Iterable[Mapping[str, object]]) -> dict[str, str]:

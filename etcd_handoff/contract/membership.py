@@ -44,7 +44,7 @@ class ReplacementRequest(JoiningRequest):
         return self.member
 
     @property
-    def wish(self) -> tuple[str, ...]:
+    def distinguishing_options(self) -> tuple[str, ...]:
         """The member that takes its place, and its peer URLs."""
         return (self.name, *sorted(map(peer_url.canonical, self.peer_urls)))
 
@@ -101,7 +101,7 @@ class MembershipRequest(JoiningRequest):
         return names if len(names) <= LONGEST_SUBJECT else f"{names[: LONGEST_SUBJECT - 3]}..."
 
     @property
-    def wish(self) -> tuple[str, ...]:
+    def distinguishing_options(self) -> tuple[str, ...]:
         """The members, in a canonical order."""
         urls = {member.name: sorted(map(peer_url.canonical, member.peer_urls)) for member in self.members}
         return tuple(f"{name} {' '.join(urls[name])}" for name in sorted(urls))

@@ -72,7 +72,7 @@ class OperationRequest(Request):
         raise NotImplementedError
 
     @property
-    def wish(self) -> tuple[str, ...]:
+    def distinguishing_options(self) -> tuple[str, ...]:
         """The goal beside the workflow ID. A start with another wish is not the same operation."""
         return ()
 
@@ -168,7 +168,7 @@ class AdditionRequest(JoiningRequest):
         return self.name
 
     @property
-    def wish(self) -> tuple[str, ...]:
+    def distinguishing_options(self) -> tuple[str, ...]:
         """Its peer URLs, in a canonical order and spelling."""
         return tuple(sorted(map(peer_url.canonical, self.peer_urls)))
 

@@ -5,6 +5,7 @@ A member list counts only while nothing contradicts it. `contradictions` compare
 EtcdMembers and the command line ask `contradiction` before they conclude anything from a view.
 """
 
+from etcd_handoff.doubts.etcdmember_claims import ResourceClaim, found_elsewhere, resources_doubt
 from etcd_handoff.doubts.kinds import (
     CLUSTER_CHANGED,
     CLUSTER_RESTORED,
@@ -17,7 +18,6 @@ from etcd_handoff.doubts.kinds import (
 )
 from etcd_handoff.doubts.known_before import Binding, bound, contradiction, expected, listed_again, shorter_list
 from etcd_handoff.doubts.one_look import Answer, contradictions, silent_outsiders
-from etcd_handoff.doubts.second_witness import ResourceClaim, found_elsewhere, witness
 
 __all__ = [
     "CLUSTER_CHANGED",
@@ -37,7 +37,7 @@ __all__ = [
     "expected",
     "found_elsewhere",
     "listed_again",
+    "resources_doubt",
     "shorter_list",
     "silent_outsiders",
-    "witness",
 ]

@@ -148,7 +148,7 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     found = doubts.contradiction(view, state.binding, departed)
     if found is None and state.traits is not None:
         if not (expected := state.traits.cluster_id):
-            found = doubts.witness(view, _claims_that_count(state, view), only=needs_witness(state))
+            found = doubts.resources_doubt(view, _claims_that_count(state, view), only=needs_witness(state))
         elif expected != view.cluster_id:  # the worker of this look does not have the profile's `cluster_id` yet
             found = doubts.expected(view, expected).doubts[0]
     return doubted(found) if found else None

@@ -88,7 +88,7 @@ def hold(
         bound: It was known before this list which cluster is meant.
     """
     surprising = [claim for claim in claims if claim.member_id not in explained]
-    doubt = doubts.witness(view, surprising, only=not bound)
+    doubt = doubts.resources_doubt(view, surprising, only=not bound)
     if doubt is not None and cluster_id != view.cluster_id:
         return Hold(doubt)
     becoming_absent = sorted(claim.name for claim in surprising if becomes_absent(view, claim))

@@ -41,7 +41,7 @@ from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watcher_i
 from etcd_handoff.temporal.connection_failures import DEFAULT_ADDRESS, rpc_failure
 from etcd_handoff.temporal.converter import data_converter
 from etcd_handoff.temporal.process_exit import let_native_threads_leave
-from etcd_handoff.temporal.running_wish import require_same_wish
+from etcd_handoff.temporal.same_request import require_same_request
 from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ async def start_operation(
         )
 
     operation = await _with_attributes(request, start)
-    await require_same_wish(client, operation, request)
+    await require_same_request(client, operation, request)
     return operation
 
 

@@ -175,7 +175,7 @@ PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
 )
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     means_whoever_has_the_name: ((observation, "intent"),),
-    asks_no_witness: ((doubts, "witness"),),
+    asks_no_witness: ((doubts, "resources_doubt"),),
     commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
     heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
     keeps_the_lock: ((Removal, "_acknowledge"),),

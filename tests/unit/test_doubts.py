@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from etcd_handoff import doubts, planning
 from etcd_handoff.cluster_view import ClusterView, Doubt
-from etcd_handoff.doubts import Answer, Binding, ResourceClaim, bound, contradiction, contradictions, expected, witness
+from etcd_handoff.doubts import (
+    Answer,
+    Binding,
+    ResourceClaim,
+    bound,
+    contradiction,
+    contradictions,
+    expected,
+    resources_doubt,
+)
 from etcd_handoff.doubts.known_before import INDEX_SLACK
 from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
 
@@ -252,7 +261,7 @@ def claim(name: str, member_id: str, joined: str = "True") -> ResourceClaim:
 
 def test_etcdmembers_that_all_speak_of_others_are_a_doubt() -> None:
     """The list may be another cluster's; who speaks of whom is told."""
-    found = witness(VIEW, [claim("node7", "7"), claim("node8", "8"), claim("node0", A, "False")])
+    found = resources_doubt(VIEW, [claim("node7", "7"), claim("node8", "8"), claim("node0", A, "False")])
     assert found is not None
     assert found.kind == doubts.RESOURCES_DISAGREE
     for part in ("node7 of 7", "node8 of 8", f"node0 ({A})", CLUSTER):
@@ -272,7 +281,7 @@ def test_etcdmembers_that_all_speak_of_others_are_a_doubt() -> None:
 )
 def test_etcdmembers_that_fit_or_say_nothing_are_none(claims: list[ResourceClaim]) -> None:
     """One that fits is enough: stale ones are what this project puts right."""
-    assert witness(VIEW, claims) is None
+    assert resources_doubt(VIEW, claims) is None
 
 
 @pytest.mark.parametrize(
@@ -292,8 +301,8 @@ def test_where_no_etcdmember_fits_most_endpoints_must_answer(
 ) -> None:
     """A single address may lead to another cluster; on a node of its own the one endpoint is all of them."""
     few = VIEW.model_copy(update={"endpoints": endpoints, "answering": answering})
-    assert witness(few, claims) is None, "something else shows which cluster is meant"
-    found = witness(few, claims, only=True)
+    assert resources_doubt(few, claims) is None, "something else shows which cluster is meant"
+    found = resources_doubt(few, claims, only=True)
     assert (found is None) == believed
     if found is not None:
         assert found.kind == doubts.WRONG_CLUSTER
@@ -301,7 +310,7 @@ def test_where_no_etcdmember_fits_most_endpoints_must_answer(
         assert why in found.text
         assert f'cluster_id = "{CLUSTER}"' in found.remedy
         assert not found.lasting
-    assert witness(few, [*(claims or ()), claim("node0", A, "Unknown")], only=True) is None
+    assert resources_doubt(few, [*(claims or ()), claim("node0", A, "Unknown")], only=True) is None
 
 
 def test_profile_may_name_its_cluster() -> None:

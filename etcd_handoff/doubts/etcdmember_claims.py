@@ -28,7 +28,7 @@ class ResourceClaim(WireModel):
     joined: str = "Unknown"
 
 
-def witness(view: ClusterView, claims: Iterable[ResourceClaim] | None, *, only: bool = False) -> Doubt | None:
+def resources_doubt(view: ClusterView, claims: Iterable[ResourceClaim] | None, *, only: bool = False) -> Doubt | None:
     """Return the doubt that no EtcdMember with Joined=True describes a member of this cluster.
 
     One with Joined=Unknown is a witness where its member is listed: IDs are never used twice.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from etcd_handoff.contract import OperationRequest
 
 
-async def require_same_wish(client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest) -> None:
+async def require_same_request(client: Client, started: WorkflowHandle[Any, Any], request: OperationRequest) -> None:
     """Check that the operation under this workflow ID has the request's goal.
 
     A workflow ID names a member or a cluster. A start may join an operation that applies another list. Its caller would
@@ -25,13 +25,14 @@ async def require_same_wish(client: Client, started: WorkflowHandle[Any, Any], r
     Raises:
         RunsAlreadyError: The running operation has another goal.
     """
-    if not request.wish:
+    if not request.distinguishing_options:
         return
     running = await _request_of(client, started, request)
-    if running is None or running.wish == request.wish:
+    if running is None or running.distinguishing_options == request.distinguishing_options:
         return
     command = f"etcd-handoff cancel {shlex.quote(started.id)}"
-    text = f"{started.id} runs already, for something else: {running.summary} ({'; '.join(running.wish)})"
+    options = "; ".join(running.distinguishing_options)
+    text = f"{started.id} runs already, for something else: {running.summary} ({options})"
     raise RunsAlreadyError(f"{text}. Wait for its end, or cancel it (`{command}`), then start this again")
 
 

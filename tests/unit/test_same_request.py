@@ -18,7 +18,7 @@ from etcd_handoff.contract import (
 )
 from etcd_handoff.errors import RunsAlreadyError
 from etcd_handoff.temporal.converter import data_converter
-from etcd_handoff.temporal.running_wish import require_same_wish
+from etcd_handoff.temporal.same_request import require_same_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -71,11 +71,11 @@ async def start(request: OperationRequest, runs: Runs) -> None:
     """The start has attached to it."""
     started: Any = SimpleNamespace(id=request.start_id, first_execution_run_id="run-1", result_run_id="run-2")
     client: Any = runs
-    await require_same_wish(client, started, request)
+    await require_same_request(client, started, request)
 
 
 @pytest.mark.parametrize(
-    ("running", "wish"),
+    ("running", "requested"),
     [
         (addition("http://a:2380"), addition("http://b:2380")),
         (addition("http://a:2380", "http://b:2380"), addition("http://a:2380")),
@@ -86,17 +86,17 @@ async def start(request: OperationRequest, runs: Runs) -> None:
     ],
 )
 async def test_operation_that_wants_something_else_is_not_attached_to(
-    running: OperationRequest, wish: OperationRequest
+    running: OperationRequest, requested: OperationRequest
 ) -> None:
     """Its end would be taken for the end of what was asked for."""
-    assert running.start_id == wish.start_id
-    with pytest.raises(RunsAlreadyError, match=f"{wish.start_id} runs already") as raised:
-        await start(wish, Runs(running))
-    assert f"`etcd-handoff cancel {wish.start_id}`" in str(raised.value)
+    assert running.start_id == requested.start_id
+    with pytest.raises(RunsAlreadyError, match=f"{requested.start_id} runs already") as raised:
+        await start(requested, Runs(running))
+    assert f"`etcd-handoff cancel {requested.start_id}`" in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("running", "wish"),
+    ("running", "requested"),
     [
         (addition("http://a:2380", "http://b:2380"), addition("http://B:2380", "http://a:2380", snapshot=True)),
         (replacement("node4"), replacement("node4")),
@@ -104,11 +104,11 @@ async def test_operation_that_wants_something_else_is_not_attached_to(
     ],
 )
 async def test_the_same_wish_in_other_words_and_with_other_options_is_attached_to(
-    running: OperationRequest, wish: OperationRequest
+    running: OperationRequest, requested: OperationRequest
 ) -> None:
     """A script that was killed is started again in the same way."""
     runs = Runs(running)
-    await start(wish, runs)
+    await start(requested, runs)
     assert runs.requested == ["run-2"]  # the first one may be past its retention
 
 
