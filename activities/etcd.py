@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.etcd_addition import LearnerStep, SyncWait
+from activities.etcd_addition import LearnerChange, SyncWait
 from activities.etcd_change import release_left_lock
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
@@ -207,7 +207,7 @@ class EtcdActivities:
     async def add_learner(self, ask: AdditionInput) -> StepResult:
         """Add a learner. Afterwards a member has the wanted peer URLs, or a fresh view says why not."""
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
-        step = LearnerStep(looks, ask, clock, AddLearner, self._why_void)
+        step = LearnerChange(looks, ask, clock, AddLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
 
     @activity.defn
@@ -219,7 +219,7 @@ class EtcdActivities:
     async def promote_member(self, ask: AdditionInput) -> StepResult:
         """Promote the learner. Afterwards the member with its peer URLs is a voter, or a fresh view says why not."""
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
-        step = LearnerStep(looks, ask, clock, PromoteLearner, self._why_void)
+        step = LearnerChange(looks, ask, clock, PromoteLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
 
     @activity.defn

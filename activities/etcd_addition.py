@@ -51,7 +51,7 @@ ENTRIES_TO_FOLLOW: Final = 2
 """How many entries the second voter must follow before its promotion, one after the other."""
 
 
-class LearnerStep(Proposal[AddLearner | PromoteLearner]):
+class LearnerChange(Proposal[AddLearner | PromoteLearner]):
     """One attempt to add the learner, or to promote it.
 
     Args:
@@ -77,7 +77,7 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
         self._kind = kind
         self._followed, self._furthest = 0, 0
 
-    def _why_behind(self, view: ClusterView, step: AddLearner | PromoteLearner, before: ClusterView | None) -> str:
+    def _why_behind(self, view: ClusterView, decision: AddLearner | PromoteLearner, before: ClusterView | None) -> str:
         """Return why the learner must not be promoted yet, or "" once it follows the voter entry by entry.
 
         From its promotion on, a single voter commits nothing without the learner, so the learner could not be removed
@@ -88,11 +88,11 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
 
         Args:
             view: The look.
-            step: What is to be done.
+            decision: What is to be done.
             before: The look before the first of these entries.
         """
         alone = len(view.voters) == 1 and self._change.seen is None  # else the workflow asks through the learner's node
-        learner = view.member(step.learner_id) if isinstance(step, PromoteLearner) and alone else None
+        learner = view.member(decision.learner_id) if isinstance(decision, PromoteLearner) and alone else None
         if learner is None:
             return ""
         self._furthest = self._furthest or _furthest(before)
@@ -110,23 +110,23 @@ class LearnerStep(Proposal[AddLearner | PromoteLearner]):
         seen = self._change.seen
         if seen is not None and {m.id for m in view.members} != {m.id for m in seen.members}:
             return view, None, "this worker's own member lists others than were seen through all nodes"
-        step = plan(view, self._goal)
-        if isinstance(step, PromoteLearner) and step.learner_id != self._learner_id:
-            return view, None, f"learner {step.learner_id} has its peer URLs, and {self._learner_id} was added"
-        if isinstance(step, self._kind):
-            return view, step, ""
+        decision = plan(view, self._goal)
+        if isinstance(decision, PromoteLearner) and decision.learner_id != self._learner_id:
+            return view, None, f"learner {decision.learner_id} has its peer URLs, and {self._learner_id} was added"
+        if isinstance(decision, self._kind):
+            return view, decision, ""
         return view, None, "the planner wants no such step any more"
 
-    async def _propose(self, view: ClusterView, step: AddLearner | PromoteLearner) -> StepResult:
-        via, added_id, note, refused, proposed = view.label(step.via_id), "", "", False, True
+    async def _propose(self, view: ClusterView, decision: AddLearner | PromoteLearner) -> StepResult:
+        via, added_id, note, refused, proposed = view.label(decision.via_id), "", "", False, True
         self._may_be_pending = True  # a step that is cancelled from here on does not release the lock
         try:
             with counting_etcd_errors(self._looks.cluster):
-                if isinstance(step, AddLearner):
-                    added_id = await self._gateway.add_learner(self._goal.peer_urls, step.via_id)
+                if isinstance(decision, AddLearner):
+                    added_id = await self._gateway.add_learner(self._goal.peer_urls, decision.via_id)
                     await failpoints.reach("add_learner.during")
                 else:
-                    await self._gateway.promote_member(step.learner_id, step.via_id)
+                    await self._gateway.promote_member(decision.learner_id, decision.via_id)
                     await failpoints.reach("promote_member.during")
             self._may_be_pending = False
         except REFUSALS as error:

@@ -41,23 +41,23 @@ class Proposal(MemberChange, Generic[S]):
                 note = f"{committed.holder} changes this etcd cluster and has the lock in etcd"
                 return StepResult(step=self._clock.step(StepOutcome.LOCKED, note), view=view)
             locked = self._now()
-            view, step, note = await self._plan()
+            view, decision, note = await self._plan()
             ended = self._now()
-            if view is None or step is None:
+            if view is None or decision is None:
                 return await self._no_step(view, note)
             if committed.silence:
-                if step.via_id == via_id:
+                if decision.via_id == via_id:
                     note = f"no write was committed through {view.label(via_id)}: {committed.silence}"
                     break
-                via_id = step.via_id
+                via_id = decision.via_id
                 continue
-            if behind := self._why_behind(view, step, before):
+            if behind := self._why_behind(view, decision, before):
                 await asyncio.sleep(time_limits.STEPS.sync_pause_seconds)
                 continue
             if note := await self._why_over():
                 break
             if self._is_fresh(began, locked, ended):
-                return await self._propose(view, step)
+                return await self._propose(view, decision)
         else:
             note = behind or f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
         return self._replan(view, note)
@@ -67,22 +67,22 @@ class Proposal(MemberChange, Generic[S]):
 
         The member is None when the planner does not want the step.
         """
-        view, step, note = await self._plan()
-        return view, step.via_id if step else None, note
+        view, decision, note = await self._plan()
+        return view, decision.via_id if decision else None, note
 
     @abstractmethod
     async def _plan(self) -> tuple[ClusterView | None, S | None, str]:
         """Return a fresh view and the step, or why there is no step."""
 
     @abstractmethod
-    async def _propose(self, view: ClusterView, step: S) -> StepResult:
+    async def _propose(self, view: ClusterView, decision: S) -> StepResult:
         """Change the membership, then look at the result."""
 
     async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
         """Return the result when the planner does not want the step now."""
         return self._replan(view, note)
 
-    def _why_behind(self, view: ClusterView, step: S, before: ClusterView | None) -> str:  # noqa: ARG002
+    def _why_behind(self, view: ClusterView, decision: S, before: ClusterView | None) -> str:  # noqa: ARG002
         """Return why to commit and look once more before the proposal, or "" if that is not necessary."""
         return ""
 

@@ -67,14 +67,14 @@ class Removal(Proposal[Remove]):
 
     async def _plan(self) -> tuple[ClusterView | None, Remove | None, str]:
         view, note = await self._look()
-        return view, self._step(view), note
+        return view, self._wanted_removal(view), note
 
     async def _why_over(self) -> str:
         await failpoints.reach("remove_member.looked")
         return await super()._why_over()
 
-    async def _propose(self, view: ClusterView, step: Remove) -> StepResult:
-        via_id, target_id = step.via_id, self._act.target_id
+    async def _propose(self, view: ClusterView, decision: Remove) -> StepResult:
+        via_id, target_id = decision.via_id, self._act.target_id
         via = view.label(via_id)
         self._read_ahead(view)
         removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
@@ -164,15 +164,15 @@ class Removal(Proposal[Remove]):
     async def _look(self, leaving: str = "") -> tuple[ClusterView | None, str]:
         return await self._looks.look(self._act.doubtful, leaving, self._seen.view)
 
-    def _step(self, view: ClusterView | None) -> Remove | None:
+    def _wanted_removal(self, view: ClusterView | None) -> Remove | None:
         """Return the removal if the planner wants it.
 
         With `learner_only`, a member that votes is not removed.
         """
-        step = plan(view, intent(self._act)) if view else None
+        decision = plan(view, intent(self._act)) if view else None
         target = view.member(self._act.target_id) if view else None
         votes = target is not None and not target.is_learner
-        return step if isinstance(step, Remove) and not (self._act.learner_only and votes) else None
+        return decision if isinstance(decision, Remove) and not (self._act.learner_only and votes) else None
 
     def _may_be_whole(self, after: ClusterView) -> bool:
         """Whether a list shows only the removal as a change, if this worker sees only its own member."""

@@ -86,7 +86,7 @@ def blocked(state: OperationState, decision: Blocked) -> Decided | OperationStat
     return member_process.with_start_result(learner.waits(state, decision))
 
 
-def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
+def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:
     """Carry out the planner's step, or wait after too many steps in a row.
 
     Raises:
@@ -94,25 +94,25 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     """
     if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
-    if isinstance(step, AddLearner) and (look := member_process.before_adding(state, now)):
+    if isinstance(decision, AddLearner) and (look := member_process.before_adding(state, now)):
         return look
     state = learner.noted(state.changed(steps_since_pause=state.steps_since_pause + 1))
     entry_first = observation.wants_entry_first(state)
     confirmed = state.joining.in_sync and (entry_first or learner.follows(state))
-    if isinstance(step, PromoteLearner) and not confirmed:
+    if isinstance(decision, PromoteLearner) and not confirmed:
         return learner.confirm(state.with_joining(in_sync=False), now)
     if entry_first:
         return observation.look(state, now, before_change=True)
-    if isinstance(step, AddLearner):
-        doing = f"adding {state.label} as a learner through {state.label_of(step.via_id)}"
+    if isinstance(decision, AddLearner):
+        doing = f"adding {state.label} as a learner through {state.label_of(decision.via_id)}"
         state = state.changed(in_flight=True).with_joining(sent=True)  # from here on one may be there that is ours
-        command = AddTarget(ask=learner.ask(state), node=state.node_for(step.via_id), summary=doing)
+        command = AddTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
         return Decided(state.showing(HandoffState.ADDING, doing), command)
-    if isinstance(step, PromoteLearner):
-        doing = f"promoting {state.label} through {state.label_of(step.via_id)}"
-        promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(step.via_id), summary=doing)
+    if isinstance(decision, PromoteLearner):
+        doing = f"promoting {state.label} through {state.label_of(decision.via_id)}"
+        promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
         return Decided(state.changed(in_flight=True).showing(HandoffState.PROMOTING, doing), promote)
-    msg = f"{step} is no step of an addition"
+    msg = f"{decision} is no step of an addition"
     raise TypeError(msg)
 
 

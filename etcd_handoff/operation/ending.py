@@ -41,7 +41,7 @@ from etcd_handoff.operation import (
     view_doubts,
 )
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
-from etcd_handoff.operation.phases import Ending, EndPhase, LeaveStep
+from etcd_handoff.operation.phases import Ending, EndPhase, LeavePhase
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked, Done
 
@@ -77,7 +77,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 def cancelled(state: OperationState) -> OperationState:
     """Return the state after a cancellation: it ends, unless k0s, which was asked, has removed the member."""
-    return state.changed(ending=Ending(), released=False, leave_step=LeaveStep.NONE)
+    return state.changed(ending=Ending(), released=False, leave_step=LeavePhase.NONE)
 
 
 def planned(state: OperationState, decision: Decision, now: float) -> Decided:

@@ -22,7 +22,7 @@ from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation import failures, observation, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
-from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.phases import LeavePhase, LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Reason
 from etcd_handoff.reconciler.leave_orders import may_ask_again
@@ -60,12 +60,12 @@ def is_due(state: OperationState) -> bool:
 
 def begin(state: OperationState) -> OperationState:
     """Return the state in which the order is to stand; only etcd shows whether k0s has followed it."""
-    return state.changed(leave_step=LeaveStep.CHECK if state.leave_asked else LeaveStep.ORDER)
+    return state.changed(leave_step=LeavePhase.CHECK if state.leave_asked else LeavePhase.ORDER)
 
 
 def revoke(state: OperationState) -> OperationState:
     """Return the state in which our order is to be revoked; what k0s has begun may still take place."""
-    return state.changed(leave_step=LeaveStep.REVOKE_IF_OURS) if state.leave_asked else state
+    return state.changed(leave_step=LeavePhase.REVOKE_IF_OURS) if state.leave_asked else state
 
 
 def revoke_if_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
@@ -90,13 +90,13 @@ def standing(state: OperationState) -> str:
 def decide(state: OperationState, now: float) -> Decided:
     """Return what is next about the order."""
     match state.leave_step:
-        case LeaveStep.ORDER:
+        case LeavePhase.ORDER:
             state = state.showing(HandoffState.REMOVING, f"{ASKING_K0S} {state.label}")
             # From here on it counts as asked, as an answer may be lost.
             return _request(state.changed(in_flight=True, leave_asked=True), leave=True)
-        case LeaveStep.REVOKE:
+        case LeavePhase.REVOKE:
             return _request(state, leave=False)
-        case LeaveStep.REVOKE_IF_OURS:
+        case LeavePhase.REVOKE_IF_OURS:
             state = proposal.ended(state, now, may_be_pending=True, by_k0s=True)
     ask = _ask(state, leave=True)
     return Decided(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
@@ -104,32 +104,32 @@ def decide(state: OperationState, now: float) -> Decided:
 
 def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:
     """Return the state after the order was read."""
-    if state.leave_step is LeaveStep.REVOKE_IF_OURS:
+    if state.leave_step is LeavePhase.REVOKE_IF_OURS:
         if order.leave and order.manager == FIELD_MANAGER:
-            return state.changed(leave_step=LeaveStep.REVOKE)
+            return state.changed(leave_step=LeavePhase.REVOKE)
         # An order that stands may be an earlier one that is not ours.
-        return state.changed(leave_step=LeaveStep.NONE) if order.leave else _revoked(state)
+        return state.changed(leave_step=LeavePhase.NONE) if order.leave else _revoked(state)
     if order.leave:  # the answer to our order may have been lost
         return _awaiting(state.changed(leave_stored=True))
     state = state.with_step(order.step)
     if state.leave_stored and order.present and not may_ask_again(order.manager):
         return state.failing(failures.taken_back(order.name, order.manager))
     if observation.is_old(state, now):  # no worker was there to read it, and k0s follows an order without looking
-        return state.changed(leave_step=LeaveStep.NONE, look_due=LookDue.PATIENT)
-    return state.changed(leave_step=LeaveStep.ORDER)
+        return state.changed(leave_step=LeavePhase.NONE, look_due=LookDue.PATIENT)
+    return state.changed(leave_step=LeavePhase.ORDER)
 
 
 def requested(state: OperationState, step: Step) -> OperationState:
     """Return the state after the order was given or revoked."""
     state = state.with_step(step)
-    if state.leave_step is LeaveStep.REVOKE:
+    if state.leave_step is LeavePhase.REVOKE:
         if step.outcome != StepOutcome.REQUESTED:  # Kubernetes refuses it: the order stands, as `standing` tells
-            return state.changed(leave_step=LeaveStep.NONE)
+            return state.changed(leave_step=LeavePhase.NONE)
         return _revoked(state)
     state = state.changed(in_flight=False)
     if _removes_too(state):  # what was seen before is some seconds old by now
         stored = step.outcome == StepOutcome.REQUESTED
-        return state.changed(leave_step=LeaveStep.NONE, leave_stored=stored, look_due=LookDue.QUICK)
+        return state.changed(leave_step=LeavePhase.NONE, leave_stored=stored, look_due=LookDue.QUICK)
     if step.outcome != StepOutcome.REQUESTED:
         return state.changed(leave_asked=False).failing(failures.no_leave(step.note))
     return _awaiting(state.changed(leave_stored=True, pauses=0))
@@ -137,8 +137,8 @@ def requested(state: OperationState, step: Step) -> OperationState:
 
 def failed(state: OperationState) -> tuple[OperationState, bool]:
     """Return the state after a failed call, and whether the removal has to wait for that."""
-    waits = state.leave_step in (LeaveStep.CHECK, LeaveStep.ORDER) and not _removes_too(state)
-    return state.changed(leave_step=LeaveStep.NONE, in_flight=False), waits
+    waits = state.leave_step in (LeavePhase.CHECK, LeavePhase.ORDER) and not _removes_too(state)
+    return state.changed(leave_step=LeavePhase.NONE, in_flight=False), waits
 
 
 def _removes_too(state: OperationState) -> bool:
@@ -146,11 +146,11 @@ def _removes_too(state: OperationState) -> bool:
 
 
 def _awaiting(state: OperationState) -> OperationState:
-    return state.changed(leave_step=LeaveStep.NONE).blocked_by(texts.awaiting_k0s(state.label))
+    return state.changed(leave_step=LeavePhase.NONE).blocked_by(texts.awaiting_k0s(state.label))
 
 
 def _revoked(state: OperationState) -> OperationState:
-    return state.changed(leave_step=LeaveStep.NONE, leave_asked=False, leave_stored=False)
+    return state.changed(leave_step=LeavePhase.NONE, leave_asked=False, leave_stored=False)
 
 
 def _request(state: OperationState, *, leave: bool) -> Decided:

@@ -35,7 +35,7 @@ from etcd_handoff.operation import (
 from etcd_handoff.operation.apply import apply
 from etcd_handoff.operation.commands import DescribeWorker, TransferLeadership
 from etcd_handoff.operation.current_details import lasting_since
-from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.phases import LeavePhase, LookDue
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Done, Reason, Refused, doubted, plan
@@ -98,7 +98,7 @@ def _under_way(state: OperationState, now: float) -> Decided | OperationState | 
     """Go on with what has begun; return None when nothing has."""
     if state.half_look is not None:
         return node_looks.decide(state, state.half_look)
-    if state.leave_step is not LeaveStep.NONE:
+    if state.leave_step is not LeavePhase.NONE:
         return leave.decide(state, now)
     if state.ending is not None:
         return ending.decide(state, state.ending, now)
@@ -183,14 +183,14 @@ def _may_look_twice(state: OperationState) -> bool:
     return not state.looked_twice and (lacks_witness or (state.request.dry_run and observation.may_be_late(state)))
 
 
-def _advance(state: OperationState, step: Decision, now: float) -> Decided | OperationState:
+def _advance(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
     """Do what has to come before the step, or the step."""
-    state = approvals.without_lapsed_approval(gates.without_lapsed_checks(state, now), step, now)
-    state = parts.found_possible(state.changed(planned=strategy.of(state).plan_lines(state, step)))
+    state = approvals.without_lapsed_approval(gates.without_lapsed_checks(state, now), decision, now)
+    state = parts.found_possible(state.changed(planned=strategy.of(state).plan_lines(state, decision)))
     if gates.awaits_approval(state):
-        return approvals.wait(state, step, now)
+        return approvals.wait(state, decision, now)
     if (waits := gates.awaits_window(state, now)) is not None:
         return waits
     if not state.holds_turn and (gates.has_checks(state) or not state.request.of_parts):
         return queue_requests.acquire(state)  # a part takes its turn itself, once it has something to change
-    return gates.passes(state) or approvals.bounded(strategy.of(state).decide(state, step, now), state, now)
+    return gates.passes(state) or approvals.bounded(strategy.of(state).decide(state, decision, now), state, now)

@@ -78,7 +78,7 @@ def blocked(state: OperationState, decision: Blocked) -> OperationState:
     return state.blocked_by(decision)
 
 
-def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:  # noqa: ARG001  # a part begins
+def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:  # noqa: ARG001  # a part begins
     """Begin the part that the planner has chosen.
 
     Raises:
@@ -91,14 +91,16 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     ahead = len(outline(view, goal(state)).stages) if view else 0
     number = len(whole.ended) + 1
     of = max(number, len(whole.ended) + ahead)
-    if isinstance(step, StartAddition):
-        return parts.begun(state, Part(kind="add", name=step.name, peer_urls=step.peer_urls, number=number, of=of))
-    if isinstance(step, StartRemoval):
-        leaves = next(target for target in whole.leaves if target.member_id == step.member_id)
+    if isinstance(decision, StartAddition):
+        return parts.begun(
+            state, Part(kind="add", name=decision.name, peer_urls=decision.peer_urls, number=number, of=of)
+        )
+    if isinstance(decision, StartRemoval):
+        leaves = next(target for target in whole.leaves if target.member_id == decision.member_id)
         stay = goal(state).successors(view) if view else ()
         part = Part(kind="remove", leaves=_led(state, leaves), successors=stay, number=number, of=of)
         return parts.begun(state, part, look_due=_look_before(leaves.member_id, view))
-    msg = f"{step} is no part of a larger change"
+    msg = f"{decision} is no part of a larger change"
     raise TypeError(msg)
 
 

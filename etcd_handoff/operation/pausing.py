@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import node_hashes, queue_requests, schedule
 from etcd_handoff.operation.commands import Until, Wait
-from etcd_handoff.operation.phases import LeaveStep, LookDue
+from etcd_handoff.operation.phases import LeavePhase, LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.unblocking_commands import command
 
@@ -41,7 +41,7 @@ def resumed(state: OperationState) -> OperationState:
         pauses=0,
         steps_since_pause=0,
         leadership_moved=False,
-        leave_step=LeaveStep.NONE,
+        leave_step=LeavePhase.NONE,
         look_due=LookDue.PATIENT,
     )
 

@@ -181,7 +181,7 @@ class Hashing(WireModel):
     newest: StepResult | None = None
 
 
-class LeaveStep(StrEnum):
+class LeavePhase(StrEnum):
     """The next step about the order to k0s; see `leave.py`."""
 
     NONE = ""

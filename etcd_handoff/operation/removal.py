@@ -46,7 +46,7 @@ def blocked(state: OperationState, decision: Blocked) -> OperationState:
     return leave.revoke_if_unsafe(state.blocked_by(decision), decision)
 
 
-def decide(state: OperationState, step: object, now: float) -> Decided | OperationState:
+def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:
     """Carry out the planner's step, or wait after too many steps in a row.
 
     Raises:
@@ -55,10 +55,10 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
     if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
     state = state.changed(steps_since_pause=state.steps_since_pause + 1)
-    if isinstance(step, Transfer):
-        return _transfer(state, step)
-    if not isinstance(step, Remove):
-        msg = f"{step} is no step of a removal"
+    if isinstance(decision, Transfer):
+        return _transfer(state, decision)
+    if not isinstance(decision, Remove):
+        msg = f"{decision} is no step of a removal"
         raise TypeError(msg)
     if leave.is_due(state):
         if observation.is_old(state, now):  # k0s follows an order without looking who takes part
@@ -66,7 +66,7 @@ def decide(state: OperationState, step: object, now: float) -> Decided | Operati
         return leave.begin(state)
     if observation.wants_entry_first(state):
         return observation.look(state, now, before_change=True)
-    return _remove(state, step, now)
+    return _remove(state, decision, now)
 
 
 def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:

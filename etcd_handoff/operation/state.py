@@ -18,7 +18,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
 from etcd_handoff.operation.handed_on import HandedOn
-from etcd_handoff.operation.phases import ApprovedChange, Ending, EndPhase, HalfLook, Hashing, LeaveStep, LookDue
+from etcd_handoff.operation.phases import ApprovedChange, Ending, EndPhase, HalfLook, Hashing, LeavePhase, LookDue
 from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
@@ -98,7 +98,7 @@ class OperationState(HandedOn):
     hashing: Own[Hashing] = Hashing()
     election: Own[AwaitNewLeader | None] = None
     in_flight: Own[bool] = False
-    leave_step: Own[LeaveStep] = LeaveStep.NONE
+    leave_step: Own[LeavePhase] = LeavePhase.NONE
     ending: Own[Ending | None] = None
 
     # --- what follows from it -----------------------------------------------------------------------------------------
@@ -226,7 +226,7 @@ class OperationState(HandedOn):
     def failing(self, failure: Failure) -> OperationState:
         """Return the state that ends with this failure, unless it turns out that the goal is reached."""
         failure = failure.with_cluster(self.request.cluster)
-        return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeaveStep.NONE)
+        return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeavePhase.NONE)
 
     def finishing(self) -> OperationState:
         """Return the state that records the reached goal and ends well."""

@@ -38,7 +38,7 @@ class Strategy(Protocol):
     def blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
         """Wait for this, or do something about it."""
 
-    def decide(self, state: OperationState, step: object, now: float, /) -> Decided | OperationState:
+    def decide(self, state: OperationState, decision: object, now: float, /) -> Decided | OperationState:
         """Carry out the planner's step."""
 
     def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:

@@ -413,7 +413,7 @@ def test_member_that_hangs_gets_no_vote_beside_a_single_voter(
     assert (isinstance(result, str) and "has not followed a committed entry" in result, world.wrong) == (True, [])
     monkeypatch.setattr(etcd_addition, "ENTRIES_TO_FOLLOW", demanded)
     if not demanded:
-        monkeypatch.setattr(etcd_addition.LearnerStep, "_why_behind", lambda *_: "")
+        monkeypatch.setattr(etcd_addition.LearnerChange, "_why_behind", lambda *_: "")
     world = World({}, voters=["1"], hangs=True, tells=tells)
     asyncio.run(run(world))
     assert world.wrong == ["the second of two voters takes nothing in"]

@@ -11,7 +11,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
 from activities.attempts import GIVEN_UP
-from activities.etcd_addition import LearnerStep, SyncWait
+from activities.etcd_addition import LearnerChange, SyncWait
 from activities.interceptor import StepClock
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput, StepResult
@@ -99,7 +99,7 @@ async def added(
     """One attempt to add the learner."""
 
     async def run() -> StepResult:
-        return await LearnerStep(looks_at(script), ask, StepClock("node1"), AddLearner, void).run()
+        return await LearnerChange(looks_at(script), ask, StepClock("node1"), AddLearner, void).run()
 
     report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report
@@ -112,7 +112,7 @@ async def promoted(
 
     async def run() -> StepResult:
         ask = ASK.model_copy(update={"learner_id": learner_id})
-        return await LearnerStep(looks_at(script), ask, StepClock("node1"), PromoteLearner).run()
+        return await LearnerChange(looks_at(script), ask, StepClock("node1"), PromoteLearner).run()
 
     report: StepResult = await (environment or ActivityEnvironment()).run(run)
     return report
