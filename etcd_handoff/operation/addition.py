@@ -78,7 +78,7 @@ def goal(state: OperationState) -> MemberPresent:
     return learner.goal(state, state.target.cluster_id)
 
 
-def blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
+def on_blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
     """Wait; when the learner has not started, start it or describe how to start it."""
     settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
     if settings and gates.may_change(state) and (start := member_process.starting(state, settings)):
@@ -116,7 +116,7 @@ def decide(state: OperationState, decision: object, now: float) -> Decided | Ope
     raise TypeError(msg)
 
 
-def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
+def after_command(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
     """Return the state after an attempt to add, promote or await the learner."""
     if isinstance(command, AwaitSync):
         return _awaited(state, command, report, now)
@@ -152,7 +152,7 @@ def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now:
     return state.with_joining(in_sync=report.step.outcome == StepOutcome.IN_SYNC, followed=command.ask.own_index)
 
 
-def done(state: OperationState, now: float) -> Decided | OperationState:
+def on_goal_reached(state: OperationState, now: float) -> Decided | OperationState:
     """Finish once the new voter has worked for a while: every list shows it, and it serves linearizable reads."""
     member = learner.member_of(state)
     if member is None or state.view is None:
@@ -200,7 +200,7 @@ def is_reached(state: OperationState) -> bool:
     return state.joining.works_since is not None or works_already
 
 
-def remains(state: OperationState) -> str:
+def remaining_text(state: OperationState) -> str:
     """Return what an unfinished addition leaves behind, in words; empty when that is nothing."""
     if state.pending_since is not None:
         return "a change was proposed before that and may have taken place: `etcd-handoff status` shows the members"
@@ -213,17 +213,17 @@ def remains(state: OperationState) -> str:
     return f"learner {member_id} stays in the cluster without a vote: {takes_out}"
 
 
-def cancelled(state: OperationState) -> str:
+def cancelled_text(state: OperationState) -> str:
     """Return what is true of an addition that was cancelled, in words."""
     if state.pinned is not None and state.pinned.present:
         return f"cancelled: {state.label} was a voter already, and nothing was changed"
-    left, end = remains(state), state.ending
+    left, end = remaining_text(state), state.ending
     if end is not None and end.taken_out and state.joining.sent:
         left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
     return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
 
 
-def ended(state: OperationState, written: str) -> str:
+def success_text(state: OperationState, written: str) -> str:
     """Return how it ended well, in words."""
     return f"{state.label} is a voter; {written}"
 

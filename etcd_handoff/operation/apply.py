@@ -112,7 +112,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = learner_removal.tried(state, result)
         case _:
             after = approvals.with_approval_used(
-                strategy.of(state).applied(state, command, result, now), command, result
+                strategy.of(state).after_command(state, command, result, now), command, result
             )
     return after
 

@@ -121,13 +121,13 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
         return state.changed(ending=None)  # the result is told
     if failure is None:
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
-        text = f"{strategy.of(state).cancelled(state)}{parts.put_off(state)}{remaining_text}"
+        text = f"{strategy.of(state).cancelled_text(state)}{parts.put_off(state)}{remaining_text}"
         text = with_cluster(text, state.request.cluster)
         return Decided(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
     # No record: the EtcdMember of a member that has not joined is not read, and between two parts all is written.
     if state.request.adds or state.request.of_parts:
-        remaining_text = strategy.of(state).remains(state)
+        remaining_text = strategy.of(state).remaining_text(state)
         text = f"{failure.text}; {remaining_text}" if remaining_text else failure.text
         return _fail(state, Failure(failure.kind, text))
     if (stands := leave.standing(state)) not in failure.text:
@@ -194,6 +194,6 @@ def _report(state: OperationState, end: Ending, now: float) -> Decided | Operati
         note = f"{recorded.note}{texts.alarmed(state.view)}"
         recorded = recorded.model_copy(update={"note": note})
     written = "its EtcdMember says so" if recorded.recorded else recorded.note
-    state = state.showing(HandoffState.DONE, strategy.of(state).ended(state, written))
+    state = state.showing(HandoffState.DONE, strategy.of(state).success_text(state, written))
     result = strategy.of(state).result(state, None, recorded)
     return parts.ended(state, result) if state.whole else Decided(state, Finish(result=result))

@@ -56,7 +56,7 @@ def _waited_for(state: OperationState, command: Effect, failure: StepFailure, no
         state = state.changed(view=None)  # what was seen before is no word on what is true now
     if isinstance(command, Activity) and command.proposes:
         state = proposal.failed(state, failure, now)
-        if isinstance(command, AddTarget):  # as in `addition.applied`: whose a learner is then nobody knows
+        if isinstance(command, AddTarget):  # as in `addition.after_command`: whose a learner is then nobody knows
             state = state.with_joining(sent=False)
     waits = state.ending is None
     if isinstance(command, ReadLeave | RequestLeave):

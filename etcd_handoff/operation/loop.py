@@ -159,7 +159,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     if state.request.dry_run:
         return ending.planned(state, decision, now)
     if isinstance(decision, Done):
-        return strategy.of(state).done(state, now)
+        return strategy.of(state).on_goal_reached(state, now)
     return _advance(state, decision, now)
 
 
@@ -173,7 +173,9 @@ def _blocked(state: OperationState, decision: Blocked, now: float) -> Decided | 
     if _may_look_twice(state):
         return observation.looking_twice(state)
     return (
-        ending.planned(state, decision, now) if state.request.dry_run else strategy.of(state).blocked(state, decision)
+        ending.planned(state, decision, now)
+        if state.request.dry_run
+        else strategy.of(state).on_blocked(state, decision)
     )
 
 

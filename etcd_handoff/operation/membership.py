@@ -73,7 +73,7 @@ def goal(state: OperationState) -> MembersChanged:
     return members_changed(state)
 
 
-def blocked(state: OperationState, decision: Blocked) -> OperationState:
+def on_blocked(state: OperationState, decision: Blocked) -> OperationState:
     """Wait: no part may begin now."""
     return state.blocked_by(decision)
 
@@ -150,7 +150,7 @@ def nothing_left(state: OperationState) -> bool:
     return isinstance(plan(state.view, goal(state)), Done)
 
 
-def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
+def on_goal_reached(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
     """Record what EtcdMembers do not show yet, then return the result: all members are as wanted."""
     if part := unrecorded.part(state, goal(state)):
         return parts.begun(state, part)
@@ -165,7 +165,7 @@ def done(state: OperationState, now: float) -> Decided | OperationState:  # noqa
     )
 
 
-def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:  # noqa: ARG001
+def after_command(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:  # noqa: ARG001
     """Raise: each step belongs to a part.
 
     Raises:
@@ -187,17 +187,17 @@ def is_reached(state: OperationState) -> bool:  # noqa: ARG001  # as every strat
     return False
 
 
-def remains(state: OperationState) -> str:  # noqa: ARG001  # `parts.failed` says it of any part
+def remaining_text(state: OperationState) -> str:  # noqa: ARG001  # `parts.failed` says it of any part
     """Return nothing: `parts.failed` adds what is left."""
     return ""
 
 
-def cancelled(state: OperationState) -> str:
+def cancelled_text(state: OperationState) -> str:
     """Return what is true after the cancellation, in words."""
     return f"cancelled{parts.half_done(parts.whole_of(state)) or ' before anything was changed'}"
 
 
-def ended(state: OperationState, written: str) -> str:
+def success_text(state: OperationState, written: str) -> str:
     """Return how it ended well, in words."""
     return f"{change_words.so_far(parts.whole_of(state))}; {written}"
 

@@ -41,7 +41,7 @@ def goal(state: OperationState) -> MemberAbsent:
     return observation.intent(state)
 
 
-def blocked(state: OperationState, decision: Blocked) -> OperationState:
+def on_blocked(state: OperationState, decision: Blocked) -> OperationState:
     """Wait, and revoke an order to k0s while the member must not leave."""
     return leave.revoke_if_unsafe(state.blocked_by(decision), decision)
 
@@ -69,7 +69,7 @@ def decide(state: OperationState, decision: object, now: float) -> Decided | Ope
     return _remove(state, decision, now)
 
 
-def applied(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
+def after_command(state: OperationState, command: Activity, report: StepResult, now: float) -> OperationState:
     """Return the state after a step."""
     match command:
         case TransferLeadership():
@@ -143,7 +143,7 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     return state
 
 
-def done(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  # a list without the member is enough
+def on_goal_reached(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  # a list without the member is enough
     """Record that the member is out."""
     return state.finishing()
 
@@ -163,12 +163,12 @@ def is_reached(state: OperationState) -> bool:
     return view_doubts.has_left(state)
 
 
-def remains(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it
+def remaining_text(state: OperationState) -> str:  # noqa: ARG001  # the EtcdMember says it
     """Return nothing: the EtcdMember shows what a failed removal leaves behind."""
     return ""
 
 
-def cancelled(state: OperationState) -> str:
+def cancelled_text(state: OperationState) -> str:
     """Return what is true of a removal that was cancelled, in words."""
     if state.pending_since is not None:
         shown = "`etcd-handoff status` shows the members"
@@ -176,7 +176,7 @@ def cancelled(state: OperationState) -> str:
     return f"cancelled before anything was removed{leave.standing(state)}"
 
 
-def ended(state: OperationState, written: str) -> str:
+def success_text(state: OperationState, written: str) -> str:
     """Return how it ended well, in words."""
     runs_on = texts.still_runs(state.label, state.ending.runs_on if state.ending else None)
     return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}{runs_on}"

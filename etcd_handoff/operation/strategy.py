@@ -35,16 +35,18 @@ class Strategy(Protocol):
     def goal(self, state: OperationState, /) -> Goal:
         """Return the goal for the planner."""
 
-    def blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
+    def on_blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
         """Wait for this, or do something about it."""
 
     def decide(self, state: OperationState, decision: object, now: float, /) -> Decided | OperationState:
         """Carry out the planner's step."""
 
-    def applied(self, state: OperationState, command: Activity, report: StepResult, now: float, /) -> OperationState:
+    def after_command(
+        self, state: OperationState, command: Activity, report: StepResult, now: float, /
+    ) -> OperationState:
         """Return the state after such a step was carried out."""
 
-    def done(self, state: OperationState, now: float, /) -> Decided | OperationState:
+    def on_goal_reached(self, state: OperationState, now: float, /) -> Decided | OperationState:
         """Make the last checks and begin the end: the planner calls the goal reached."""
 
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:
@@ -53,13 +55,13 @@ class Strategy(Protocol):
     def is_reached(self, state: OperationState, /) -> bool:
         """Whether an undoubted view shows that the goal is reached."""
 
-    def remains(self, state: OperationState, /) -> str:
+    def remaining_text(self, state: OperationState, /) -> str:
         """Return what a failure leaves behind, in words; empty when that is nothing."""
 
-    def cancelled(self, state: OperationState, /) -> str:
+    def cancelled_text(self, state: OperationState, /) -> str:
         """Return what is true after the cancellation, in words."""
 
-    def ended(self, state: OperationState, written: str, /) -> str:
+    def success_text(self, state: OperationState, written: str, /) -> str:
         """Return how it ended well, in words."""
 
     def result(
