@@ -162,8 +162,9 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
     if isinstance(operation, str):
         text = f"{workflow_id} is a {operation} and no operation on a member"
         if operation == RECORD_STATUS:  # its ID names the cluster
-            cluster = workflow_id.partition("/")[2].partition("/")[0]
-            shows = with_cluster("`etcd-handoff status` shows what it waits for", cluster)
+            from etcd_handoff.contract import names_in
+
+            shows = with_cluster("`etcd-handoff status` shows what it waits for", names_in(workflow_id)[0])
         else:
             shows = "`etcd-handoff status` lists operations"
         raise CommandError(EXIT_USAGE, f"{text}; {shows}")

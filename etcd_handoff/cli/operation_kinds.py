@@ -1,4 +1,6 @@
 """The kinds of operations, by workflow type and workflow ID: one table for all commands."""
+# ruff: noqa: PLC0415
+# The contract is imported with pydantic: `--help` answers without it.
 
 from __future__ import annotations
 
@@ -57,9 +59,8 @@ def is_dry_run_id(workflow_id: str) -> bool:
 
 
 def names_of(workflow_id: str) -> tuple[str, str]:
-    """Return the cluster and the member in a workflow ID of ours; empty for any other ID."""
-    prefix, _, rest = workflow_id.partition("/")
-    if prefix not in {prefix for kind in KINDS for prefix in (kind.prefix, kind.dry_run_prefix)}:
-        return "", ""
-    cluster, _, member = rest.partition("/")
-    return cluster, member
+    """Return the cluster and the member that the workflow ID of an operation names; empty where it names none."""
+    from etcd_handoff.contract import names_in
+
+    prefixes = {prefix for kind in KINDS for prefix in (kind.prefix, kind.dry_run_prefix)}
+    return names_in(workflow_id) if workflow_id.partition("/")[0] in prefixes else ("", "")

@@ -31,7 +31,7 @@ from etcd_handoff.contract.requests import (
 from etcd_handoff.contract.results import AdditionResult, OperationResult, Outcome, RemovalResult, Step, StepOutcome
 from etcd_handoff.contract.states import BRIEF_STATES, FailureType, HandoffState, Progress
 from etcd_handoff.contract.task_queues import QUEUE_TASK_TIMEOUT, TASK_QUEUE, TASK_TIMEOUT, node_queue
-from etcd_handoff.contract.workflow_ids import record_id, workflow_id
+from etcd_handoff.contract.workflow_ids import names_in, record_id, workflow_id
 
 __all__ = [
     "BRIEF_STATES",
@@ -66,6 +66,7 @@ __all__ = [
     "Step",
     "StepOutcome",
     "WantedMember",
+    "names_in",
     "node_queue",
     "record_id",
     "removal_summary",

@@ -16,3 +16,9 @@ def record_id(cluster: str, member_id: str) -> str:
 def plan_id(cluster: str, member: str) -> str:
     """Return the workflow ID of a dry run that our client starts. No removal ever joins it."""
     return f"etcd-plan/{cluster}/{member}"
+
+
+def names_in(workflow_id: str) -> tuple[str, str]:
+    """Return the cluster and the member that a workflow ID of ours names; empty where it names none."""
+    cluster, _, member = workflow_id.partition("/")[2].partition("/")
+    return cluster, member

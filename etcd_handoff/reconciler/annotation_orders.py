@@ -26,14 +26,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import MEMBER_ID
-from etcd_handoff.reconciler.leave_orders import Orders, described_member, still_by
-from etcd_handoff.reconciler.state import LeaveOrder
+from etcd_handoff.reconciler.leave_orders import Orders, described_member, order_about, still_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.reconciler.member_resources import MemberResource
+    from etcd_handoff.reconciler.state import LeaveOrder
 
 WHOEVER_IS_DESCRIBED: Final = "true"
 
@@ -61,7 +61,7 @@ def without_taken_back(before: Mapping[str, LeaveOrder], resources: Sequence[Mem
 
 def void(resources: Iterable[MemberResource]) -> Orders:
     """Return all orders without a member: an order from before a restore counts no more."""
-    return {resource.uid: _about(resource) for resource in resources}
+    return {resource.uid: order_about(resource, by_annotation=True) for resource in resources}
 
 
 def named_member(value: str) -> str:
@@ -75,32 +75,24 @@ def is_understood(value: str) -> bool:
     return value == WHOEVER_IS_DESCRIBED or bool(named_member(value))
 
 
-def _about(resource: MemberResource, member_id: str = "") -> LeaveOrder:
-    return LeaveOrder(
-        uid=resource.uid,
-        generation=resource.generation,
-        member_id=member_id,
-        status_digest=resource.status_digest,
-        annotation=resource.annotation,
-        asked_by=resource.annotation_asked_by,
-        since=resource.annotation_since,
-    )
-
-
 def _order(
     before: LeaveOrder | None, resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView
 ) -> LeaveOrder:
     value = resource.annotation
     if before is not None and value in ("", before.annotation):
-        return still_by(before, _about(resource, before.member_id)) if _still(before, resource) else _about(resource)
+        return (
+            still_by(before, order_about(resource, before.member_id, by_annotation=True))
+            if _still(before, resource)
+            else order_about(resource, by_annotation=True)
+        )
     if value != WHOEVER_IS_DESCRIBED:
-        return _about(resource, named_member(value))  # nobody where it is empty
+        return order_about(resource, named_member(value), by_annotation=True)  # nobody where it is empty
     if before is None and resource.annotation_since <= resource.created:
-        return _about(resource)
+        return order_about(resource, by_annotation=True)
     old = resource.old_annotation or resource.annotation_since <= resource.joined_since
     since = resource.annotation_since if before is not None else ""  # whatever its manager has written since
     member_id = described_member(before, since, resource, resources, view, old=old)
-    return _about(resource, member_id)
+    return order_about(resource, member_id, by_annotation=True)
 
 
 def _still(order: LeaveOrder, resource: MemberResource) -> bool:

@@ -103,7 +103,7 @@ def without_taken_back(before: Mapping[str, LeaveOrder], resources: Sequence[Mem
 
 def void(resources: Iterable[MemberResource]) -> Orders:
     """Return all orders without a member: an order from before a restore counts no more."""
-    return {resource.uid: _about_member(resource) for resource in resources}
+    return {resource.uid: order_about(resource) for resource in resources}
 
 
 def member_to_remove(order: LeaveOrder | None, resource: MemberResource, view: ClusterView) -> MemberToRemove | None:
@@ -120,15 +120,27 @@ def stands(order: LeaveOrder, resource: MemberResource) -> bool:
     return resource.annotation == order.annotation if order.annotation else resource.leave
 
 
-def _about_member(resource: MemberResource, member_id: str = "") -> LeaveOrder:
+def order_about(resource: MemberResource, member_id: str = "", *, by_annotation: bool = False) -> LeaveOrder:
+    """Return an EtcdMember's present order about this member, or about nobody.
+
+    Args:
+        resource: The EtcdMember.
+        member_id: The member; empty for nobody.
+        by_annotation: The order is the annotation's; else it is that of `spec.leave`.
+    """
+    if by_annotation:
+        asked_by, since = resource.annotation_asked_by, resource.annotation_since
+    else:
+        asked_by, since = resource.leave_asked_by, resource.leave_since
     return LeaveOrder(
         uid=resource.uid,
         generation=resource.generation,
         member_id=member_id,
         status_digest=resource.status_digest,
-        k0s_start=resource.k0s_start,
-        asked_by=resource.leave_asked_by,
-        since=resource.leave_since,
+        annotation=resource.annotation if by_annotation else "",
+        k0s_start="" if by_annotation else resource.k0s_start,
+        asked_by=asked_by,
+        since=since,
     )
 
 
@@ -150,8 +162,8 @@ def _cleared(before: LeaveOrder, resource: MemberResource) -> LeaveOrder:
     """
     by, restarted = resource.leave_manager, resource.k0s_start != before.k0s_start
     if not (may_ask_again(by) if by else restarted):
-        return _about_member(resource)
-    order = still_by(before, _about_member(resource, before.member_id))
+        return order_about(resource)
+    order = still_by(before, order_about(resource, before.member_id))
     return order.model_copy(update={"k0s_start": before.k0s_start})
 
 
@@ -159,13 +171,13 @@ def _order(
     before: LeaveOrder | None, resource: MemberResource, resources: Sequence[MemberResource], view: ClusterView
 ) -> LeaveOrder:
     if not resource.leave:
-        return _about_member(resource) if before is None else _cleared(before, resource)
+        return order_about(resource) if before is None else _cleared(before, resource)
     if before is not None and (resource.leave_by_us or before.generation == resource.generation):
-        return still_by(before, _about_member(resource, before.member_id))
+        return still_by(before, order_about(resource, before.member_id))
     if before is None and (resource.leave_by_us or resource.generation <= FIRST_GENERATION):
-        return _about_member(resource)
+        return order_about(resource)
     old = resource.old_request or "" < resource.leave_since <= resource.joined_since
-    return _about_member(resource, described_member(before, resource.leave_since, resource, resources, view, old=old))
+    return order_about(resource, described_member(before, resource.leave_since, resource, resources, view, old=old))
 
 
 def described_member(  # noqa: PLR0913  # all that the table speaks of

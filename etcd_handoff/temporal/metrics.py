@@ -26,7 +26,7 @@ from temporalio.worker import (
 )
 
 from etcd_handoff import __version__, time_limits
-from etcd_handoff.contract import OPERATIONS, HandoffState
+from etcd_handoff.contract import OPERATIONS, HandoffState, names_in
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.temporal.credential_ends import first_ends
 from etcd_handoff.temporal.gauges import Gauge, Labels
@@ -172,5 +172,5 @@ class StandingMetrics:
 def _labels_of(found: WorkflowExecution) -> Labels:
     attributes = found.typed_search_attributes
     # The watcher and `RecordStatus` have no search attributes, but the cluster in their IDs.
-    cluster = attributes.get(CLUSTER_KEY) or found.id.partition("/")[2].partition("/")[0]
+    cluster = attributes.get(CLUSTER_KEY) or names_in(found.id)[0]
     return ("workflow", found.workflow_type), ("cluster", cluster), ("state", attributes.get(STATE_KEY) or "")
