@@ -44,7 +44,7 @@ def inconsistent(note: str, *, adds: bool = False) -> Failure:
     """Return the contract's failure for members that do not hold the same data."""
     before = "another one copies them" if adds else "one leaves"
     text = (
-        f"{Reason.DATA_INCONSISTENT}: before {before}, find the member whose data are wrong, as a rule the one that"
+        f"{Reason.DATA_INCONSISTENT}: find the member whose data are wrong before {before}, as a rule the one that"
         " differs from the rest. Remove it with `etcd-handoff remove MEMBER`, and add it anew with `etcd-handoff add"
         f" NAME --peer-url URL`. Seen: the members' data differ at {note}"
     )

@@ -458,7 +458,7 @@ def test_data_that_differ_are_told_after_what_to_do(*, adds: bool) -> None:
     """Lists and pages cut a text at its end, and hashes of seven members are long."""
     text = failures.inconsistent("revision 9: n1 0a, n2 0b", adds=adds).text
     assert text.startswith("DataInconsistent: find the member whose data are wrong")
-    assert text.index("`etcd-handoff replace MEMBER") < text.index("Seen: ")
+    assert text.index("`etcd-handoff remove MEMBER") < text.index("Seen: ")
     assert text.endswith("Seen: the members' data differ at revision 9: n1 0a, n2 0b")
 
 
