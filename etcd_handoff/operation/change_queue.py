@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
-from etcd_handoff.operation.queue_state import LOST_HOLDER, NO_MEMBER, KnownProgress, QueuePosition
+from etcd_handoff.operation.queue_state import LOST_HOLDER, KnownProgress, QueuePosition
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -96,8 +96,7 @@ def position_of(state: ChangeQueueState, chain_id: str) -> QueuePosition:
             break
         before.append(entry)
     behind = (*map(holder_label, state.possible_holders), *(e.label for e in before))
-    leaving = tuple(sorted({e.member_id for e in state.entries if e.chain_id != chain_id} - {NO_MEMBER}))
-    return QueuePosition(granted=False, behind=behind, chain_id=chain_id, request=request, leaving=leaving)
+    return QueuePosition(granted=False, behind=behind, chain_id=chain_id, request=request)
 
 
 def holder_label(name: str) -> str:

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
 
 def without_lapsed_checks(state: OperationState, now: float) -> OperationState:
-    """Return the state without checks older than an hour, unless a change has begun."""
+    """Return the state without checks that do not hold any more, unless a change has begun.
+
+    They are older than an hour, or a member is about to join that may copy data which were not compared.
+    """
     last_seconds = time_limits.OPERATION.gates_last_seconds
-    if state.joining.sent or state.gates_passed_at is None or now - state.gates_passed_at <= last_seconds:
+    if state.joining.sent or state.gates_passed_at is None:
         return state
-    return state.changed(gates_passed_at=None, snapshot="")
+    too_narrow = state.request.adds and node_hashes.is_left_out_at_work(state)
+    if now - state.gates_passed_at <= last_seconds and not too_narrow:
+        return state
+    return state.changed(gates_passed_at=None, snapshot="", hash_left_out=())
 
 
 def awaits_approval(state: OperationState) -> bool:
@@ -130,7 +136,8 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
         return state.failing(failures.inconsistent(step.note, adds=state.request.adds))
     if step.outcome != StepOutcome.CONSISTENT:
         return state.blocked_by(texts.hash_unknown(step.note))
-    return _passed(state.changed(hash_checked=True, hashing=Hashing()), now)
+    left_out = node_hashes.left_out(state)
+    return _passed(state.changed(hash_checked=True, hashing=Hashing(), hash_left_out=left_out), now)
 
 
 def _passed(state: OperationState, now: float) -> OperationState:

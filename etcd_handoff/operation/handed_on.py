@@ -28,7 +28,6 @@ class HandedOn(WireModel):
             that has the name there later has joined since.
         binding: The cluster that is meant, and how far it has been seen.
         voters_seen: IDs of the voters in the last list that was believed.
-        others_leaving: IDs of members that removals took out which were with this operation in the queue.
         steps: First and last activities that have ended.
         steps_left_out: How many between them are left out.
         pauses: How many pauses in a row have ended without a `recheck`.
@@ -42,6 +41,7 @@ class HandedOn(WireModel):
         approval_lapsed: Why the last approval counts no more; empty when it does, or when there was none.
         paused: The pause; None when it is not paused.
         gates_passed_at: When the checks before a change were done; None when they are not.
+        hash_left_out: IDs of members whose data the last hash check did not compare, since they leave.
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the change; None when nothing can be pending.
         lock_left: An attempt has ended whose lock in etcd may stand.
@@ -73,7 +73,6 @@ class HandedOn(WireModel):
     unlisted_in: str = ""
     binding: Binding = Binding()
     voters_seen: tuple[str, ...] = ()
-    others_leaving: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_left_out: int = 0
     pauses: int = 0
@@ -87,6 +86,7 @@ class HandedOn(WireModel):
     approval_lapsed: str = ""
     paused: Pause | None = None
     gates_passed_at: float | None = None
+    hash_left_out: tuple[str, ...] = ()
     snapshot: str = ""
     pending_since: float | None = None
     lock_left: bool = False

@@ -80,18 +80,20 @@ def member_of(state: OperationState) -> MemberView | None:
 def noted(state: OperationState) -> OperationState:
     """Return the state with the learner's progress: it has started, or lags less than before.
 
-    A growing raft index is no progress: a learner may still fall behind. If it has fallen far behind, as one that was
-    down, its lag is measured from there.
+    A growing raft index is no progress: a learner may still fall behind. After it was down, its lag is measured from
+    where it comes back.
     """
     member, known = member_of(state), state.joining
     if member is None or state.view is None:
         return state
     starts = bool(member.name) and not known.has_started
     least, progresses = known.least_lag, known.mark_at is None or starts
-    if member.name and member.reachable and state.view.healthy_voters:
+    if member.name and not member.reachable:
+        least = None
+    elif member.name and state.view.healthy_voters:
         behind = max(0, lag(state.view, member))
-        progresses = progresses or least is None or behind < least
-        least = behind if least is None or not least <= behind <= least + CAUGHT_UP_ENTRIES else least
+        progresses = progresses or (least is not None and behind < least)
+        least = behind if least is None else min(least, behind)
     mark_at = state.since if progresses else known.mark_at
     return state.with_joining(has_started=bool(member.name), least_lag=least, mark_at=mark_at)
 

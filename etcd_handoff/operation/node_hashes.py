@@ -29,7 +29,7 @@ minutes."""
 
 def decide(state: OperationState) -> Decided | OperationState:
     """Compare the voters through one worker, or hash the next of them through their own nodes."""
-    ask = CheckHashInput(**dict(act_input(state)), left_out=_left_out(state))
+    ask = CheckHashInput(**dict(act_input(state)), left_out=left_out(state))
     whole = CheckHash(ask=ask, summary="compare the data of the voters")
     if state.view is None or not state.view.merged:
         return Decided(state, whole)
@@ -92,20 +92,30 @@ def voters_to_compare(voters: Sequence[MemberView], left_out: Collection[str]) -
 
 
 def _compared_voters(state: OperationState) -> tuple[MemberView, ...]:
-    return voters_to_compare(state.view.voters, _left_out(state)) if state.view else ()
+    return voters_to_compare(state.view.voters, left_out(state)) if state.view else ()
 
 
-def _left_out(state: OperationState) -> tuple[str, ...]:
+def left_out(state: OperationState) -> tuple[str, ...]:
     """Return the IDs of the members whose data need not be compared, since they leave.
 
     In a larger change a new member may join before one leaves, and it copies the data of the leader. So a member that
     works, or leads, is compared there.
     """
-    leaving = {state.target.member_id, *view_doubts.leaving(state)}
-    if state.whole is not None and state.view is not None:
-        leader = state.view.leadership
-        leaving -= {m.id for m in state.view.healthy_voters} | ({leader.id} if leader else set())
-    return tuple(sorted(leaving))
+    leaving = {state.target.member_id, *view_doubts.leaving(state)} - {""}
+    return tuple(sorted(leaving if state.whole is None else leaving - _may_be_copied(state)))
+
+
+def is_left_out_at_work(state: OperationState) -> bool:
+    """Whether a new member may copy the data of a member that the last hash check left out: it has come back."""
+    return bool(_may_be_copied(state) & {*state.hash_left_out})
+
+
+def _may_be_copied(state: OperationState) -> set[str]:
+    """Return the IDs of the voters that lead, or may do so soon."""
+    if state.view is None:
+        return set()
+    leader = state.view.leadership
+    return {m.id for m in state.view.healthy_voters} | ({leader.id} if leader else set())
 
 
 def silent(voters: Iterable[MemberView]) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import schedule, texts
@@ -18,9 +18,6 @@ from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
-
-MOST_OTHERS: Final = 20
-"""IDs of members that other removals take out which an operation remembers; more than a cluster has."""
 
 
 def acquire(state: OperationState) -> Decided | OperationState:
@@ -110,8 +107,7 @@ def position_received(state: OperationState, turn: QueuePosition) -> OperationSt
     now = latest_position(known, turn, state.chain_id, state.turn_request)
     if now is known:
         return state
-    others = tuple(dict.fromkeys((*state.others_leaving, *now.leaving)))[-MOST_OTHERS:]
-    return state.changed(holds_turn=now.granted, behind=now.behind, turn_news=True, others_leaving=others)
+    return state.changed(holds_turn=now.granted, behind=now.behind, turn_news=True)
 
 
 def waited(state: OperationState) -> OperationState:

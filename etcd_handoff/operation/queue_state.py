@@ -60,14 +60,12 @@ class QueuePosition(WireModel):
         chain_id: The removal. A signal reaches any run under the workflow ID, which may be a later removal than the one
             in the queue.
         request: The request that this answers. The removal ignores answers to older requests.
-        leaving: IDs of the members that other removals in the queue take out.
     """
 
     granted: bool
     behind: tuple[str, ...] = ()
     chain_id: str = ""
     request: int = 0
-    leaving: tuple[MemberId, ...] = ()
 
 
 class KnownProgress(WireModel):

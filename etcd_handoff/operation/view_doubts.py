@@ -48,15 +48,13 @@ def shorter_list(state: OperationState) -> Doubt | None:
     """Return the doubt that few endpoints give a list without voters that this operation saw.
 
     It is None where the list may be right. Another operation may have removed these voters meanwhile, which their
-    EtcdMembers then show. An addition may also go by the removals that were with it in the queue: a learner in
-    the wrong half does no harm, and a removal that ends by such a list does.
+    EtcdMembers then show.
     """
     if state.view is None:
         return None
     target = (state.pinned.member_id,) if state.pinned else ()
     recorded = (claim.member_id for claim in state.claims or () if claim.joined == "False")
-    queued = state.others_leaving if state.request.adds else ()
-    return doubts.shorter_list(state.view, state.voters_seen, (*target, *leaving(state), *recorded, *queued))
+    return doubts.shorter_list(state.view, state.voters_seen, (*target, *leaving(state), *recorded))
 
 
 def has_left(state: OperationState) -> bool:

@@ -302,9 +302,20 @@ def test_learner_that_falls_behind_while_its_index_grows_makes_no_progress() -> 
     assert addition.state.doing.startswith("LearnerStalls: ")
 
 
+def test_learner_whose_lag_only_goes_up_and_down_makes_no_progress() -> None:
+    """Snapshots bring it nearer again and again, and never near enough."""
+    addition = looks_again(added(progress_timeout_seconds=60), LAGS)
+    for index in (INDEX // 2 - 20_000, INDEX // 2 - 10_000, INDEX // 2, INDEX // 2 - 20_000):
+        addition.next(AwaitSync)
+        addition.result(report(StepOutcome.NOT_IN_SYNC, with_it(raft_index=index)), after=25.0)
+    addition.next(AwaitSync)
+    assert addition.state.doing.startswith("LearnerStalls: ")
+
+
 def test_learner_that_was_down_is_measured_from_where_it_comes_back() -> None:
     """It had nearly caught up before, and has far to go now."""
     addition = looks_again(added(progress_timeout_seconds=60), with_it(raft_index=INDEX - CAUGHT_UP_ENTRIES - 100))
+    looks_again(addition, with_it(reachable=False))
     ahead = [m.model_copy(update={"raft_index": INDEX + 300_000}) for m in OTHERS]
     for number in (1, 2, 3, 4):
         slow = with_it(raft_index=INDEX + 20_000 * number)

@@ -25,7 +25,6 @@ from etcd_handoff.operation.change_queue import (
 )
 from etcd_handoff.operation.queue_state import (
     LOST_HOLDER,
-    NO_MEMBER,
     ChangeQueueState,
     KnownProgress,
     QueueEntry,
@@ -112,17 +111,6 @@ def test_place_in_the_queue_is_told_with_everybody_before_it() -> None:
     assert position_of(state, "c").behind == ("the removal of node-a",)
     assert position_of(state, "b").behind == ("the removal of node-a", "the removal of node-c")
     assert position_of(state, "a").behind == ()
-
-
-def test_position_names_the_members_that_others_take_out() -> None:
-    """An addition does not name its member."""
-    joins = entry("c").model_copy(update={"member_id": NO_MEMBER, "noun": "addition"})
-    removes = entry("b", waits=False).model_copy(update={"member_id": "2"})
-    state = ChangeQueueState(cluster_id=CLUSTER_ID)
-    for one in (entry("a"), removes, joins):
-        state = grant(enqueue(state, one))
-    assert position_of(state, "c").leaving == ("1", "2")
-    assert position_of(state, "b").leaving == ("1",)
 
 
 def test_leaving_twice_or_unknown_changes_nothing() -> None:

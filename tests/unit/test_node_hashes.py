@@ -5,21 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from temporalio.testing import ActivityEnvironment
 
+from activities.etcd import EtcdActivities
+from activities.hash_and_snapshot import HashAndSnapshotActivities
 from etcd_handoff import time_limits
-from etcd_handoff.activity_io import MemberHash
+from etcd_handoff.activity_io import CheckHashInput, MemberHash
+from etcd_handoff.config import Config
 from etcd_handoff.contract import FailureType, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.node_hashes import TRIES, compared, voters_to_compare
 from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
 from etcd_handoff.planning import Reason
+from tests.fakes.etcd import FakeEtcd
 from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.changes import looks, node, nodes, replacement
 from tests.unit.test_node_looks import LED_BY_B, NO_WORKER, pauses, sees, silent, upcoming
 from tests.unit.test_removal_loop import Drive, begin, report
+from tests.unit.test_replacement_loop import DEAD
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.cluster_view import ClusterView
 
 
 def keyspace(value: int = 0xABC, compacted: int = 10) -> MemberHash:
@@ -181,6 +189,45 @@ def test_dead_member_leaves_though_the_profile_wants_hashes() -> None:
     seen_through = begin(hash_check=True).do(to.Observe, sees(dead, B))
     seen_through.do(to.LookThroughNodes, (silent(), sees(dead, C))).turn()
     assert checks(seen_through) == [("node1", B, 0)]
+
+
+def left_out(change: Drive) -> tuple[str, ...]:
+    """Members that the next hash check leaves out."""
+    out: tuple[str, ...] = change.next(to.CheckHash).ask.left_out
+    return out
+
+
+HANGS_AND_LEADS = cluster(node(0, serves_reads=False), node(1), node(2))
+
+
+@pytest.mark.parametrize(("view", "out"), [(nodes(0, 1, 2), ()), (HANGS_AND_LEADS, ()), (DEAD, (A,))])
+def test_larger_change_compares_members_whose_data_a_new_one_may_copy(view: ClusterView, out: tuple[str, ...]) -> None:
+    """The new member may join before the old one leaves, and copies what the leader has."""
+    assert left_out(looks(replacement(hash_check=True), view).turn()) == out
+
+
+def test_removal_leaves_its_target_out_though_that_works() -> None:
+    """Nobody joins meanwhile."""
+    assert left_out(begin(hash_check=True).do(to.Observe, report(StepOutcome.OBSERVED, nodes(0, 1, 2))).turn()) == (A,)
+
+
+def test_member_that_was_left_out_and_comes_back_is_compared_before_another_one_joins() -> None:
+    """It was down, was to leave first, and leads now."""
+    change = looks(replacement(hash_check=True), DEAD).turn()
+    assert left_out(change) == (A,)
+    change.result(report(StepOutcome.CONSISTENT, None))
+    assert left_out(looks(change, nodes(0, 1, 2))) == ()
+
+
+async def test_activity_compares_no_member_that_is_left_out() -> None:
+    """Nor asks it: it may be down."""
+    config = Config.model_validate({"clusters": {"prod": {"etcd": {"endpoints": ["https://n1:2379"]}}}})
+    etcd = EtcdActivities(config, "n1", lambda *_: FakeEtcd({"1": "n1", "2": "n2", "3": "n3"}))
+    hashes = HashAndSnapshotActivities(config, "n1", etcd.looks)
+    for out, names in (("3",), ("n1", "n2")), ((), ("n1", "n2", "n3")), (("2", "3"), ("n1", "n2", "n3")):
+        ask = CheckHashInput(cluster="prod", cluster_id="c", target_id="3", left_out=out)
+        step = (await ActivityEnvironment().run(hashes.check_hash, ask)).step
+        assert [name for name in ("n1", "n2", "n3") if f"{name} " in step.note] == [*names], step.note
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,8 @@ from etcd_handoff import time_limits
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim, shorter_list
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import queue_requests
-from etcd_handoff.operation.commands import AddTarget
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.view_doubts import remembered_doubt
 from etcd_handoff.planning import Reason
 from tests.unit.builders import A, B, C, cluster, down, member
-from tests.unit.test_addition_loop import begin as addition
 from tests.unit.test_node_looks import pauses, upcoming
 from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report
 
@@ -64,24 +59,6 @@ def test_member_that_another_operation_has_taken_out_may_be_missing() -> None:
     removal = waits(blocked().do(to.Observe, sees(ALONE)))
     waits(removal.do(to.Observe, sees(ALONE, ResourceClaim(name="node2", member_id=C, joined="True"))))
     assert not removal.state.absent
-
-
-@pytest.mark.parametrize("adds", [True, False])
-def test_addition_goes_on_after_a_removal_that_it_waited_for(*, adds: bool) -> None:
-    """Two voters, without Kubernetes: the endpoint of the one that has left does not answer any more."""
-    two = cluster(member(A, A), member(B, A)).model_copy(update={"endpoints": 2, "answering": 2})
-    one = cluster(member(A, A)).model_copy(update={"endpoints": 2, "answering": 1})
-    change = addition() if adds else begin()
-    change.do(to.Observe, report(StepOutcome.OBSERVED, two)).next(to.AskQueue)
-    request = change.state.turn_request
-    place = QueuePosition(granted=False, behind=("node1",), chain_id="chain", request=request, leaving=(B,))
-    change.result(TakeTurnResult(turn=place)).next(to.Wait)
-    granted = QueuePosition(granted=True, chain_id="chain", request=change.state.turn_request)
-    change.state = queue_requests.position_received(change.state, granted)
-    change.result(after=1.0).do(to.Observe, report(StepOutcome.OBSERVED, one))
-    assert (remembered_doubt(change.state) is None) == adds
-    if adds:
-        change.next(AddTarget)
 
 
 def test_learner_that_somebody_has_taken_out_may_be_missing() -> None:
