@@ -65,7 +65,7 @@ def known_traits(known: WorkerInfo | None, from_look: WorkerInfo | None) -> Work
     return known.model_copy(
         update={
             "kubernetes": known.kubernetes or from_look.kubernetes,
-            "cluster_id": from_look.cluster_id,
+            "cluster_id": from_look.cluster_id or known.cluster_id,
             "nodes": {**known.nodes, **from_look.nodes},
         }
     )

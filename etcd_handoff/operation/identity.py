@@ -149,7 +149,7 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
     if found is None and state.traits is not None:
         if not (expected := state.traits.cluster_id):
             found = doubts.resources_doubt(view, _claims_that_count(state, view), only=needs_witness(state))
-        elif expected != view.cluster_id:  # the view is another node's, whose worker does not have the `cluster_id` yet
+        elif view.cluster_id not in {expected, state.binding.cluster_id}:  # its worker does not have the ID yet
             found = doubts.expected(view, expected).doubts[0]
     return doubted(found) if found else None
 

@@ -15,7 +15,7 @@ from etcd_handoff.operation import join, observation, view_doubts
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Activity
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
-from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, lag, plan
+from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, lag, learner_lags, plan
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import MemberView
@@ -80,22 +80,24 @@ def member_of(state: OperationState) -> MemberView | None:
 def noted(state: OperationState) -> OperationState:
     """Return the state with the learner's progress: it has started, or lags less than before.
 
-    A growing raft index is no progress: a learner may still fall behind. After it was down, its lag is measured from
-    where it comes back.
+    A growing raft index is no progress: a learner may still fall behind. After it was down, or near enough for its
+    promotion, its lag is measured anew.
     """
     member, known = member_of(state), state.joining
     if member is None or state.view is None:
         return state
     starts = bool(member.name) and not known.has_started
-    least, progresses = known.least_lag, known.mark_at is None or starts
+    least, was_down, progresses = known.least_lag, known.was_down, known.mark_at is None or starts
     if member.name and not member.reachable:
-        least = None
+        was_down = True
     elif member.name and state.view.healthy_voters:
         behind = max(0, lag(state.view, member))
-        progresses = progresses or (least is not None and behind < least)
-        least = behind if least is None else min(least, behind)
+        is_near = learner_lags(state.view, member) is None
+        progresses = progresses or is_near or least is None or behind < least
+        least = None if is_near else behind if was_down or least is None else min(least, behind)
+        was_down = False
     mark_at = state.since if progresses else known.mark_at
-    return state.with_joining(has_started=bool(member.name), least_lag=least, mark_at=mark_at)
+    return state.with_joining(has_started=bool(member.name), least_lag=least, was_down=was_down, mark_at=mark_at)
 
 
 def waits(state: OperationState, decision: Blocked) -> OperationState:

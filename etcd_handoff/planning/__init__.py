@@ -52,7 +52,7 @@ from etcd_handoff.planning.decisions import (
 )
 from etcd_handoff.planning.goals import Goal, Joiner, MemberAbsent, MemberPresent, MembersChanged
 from etcd_handoff.planning.identity import Ambiguous, NotFound, canonical_id, is_member_id, resolve
-from etcd_handoff.planning.joining import name_taken, unverified
+from etcd_handoff.planning.joining import learner_lags, name_taken, unverified
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.leadership import via
 from etcd_handoff.planning.reasons import Reason
@@ -90,6 +90,7 @@ __all__ = [
     "doubted",
     "is_member_id",
     "lag",
+    "learner_lags",
     "name_taken",
     "plan",
     "resolve",

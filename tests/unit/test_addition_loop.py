@@ -312,6 +312,20 @@ def test_learner_whose_lag_only_goes_up_and_down_makes_no_progress() -> None:
     assert addition.state.doing.startswith("LearnerStalls: ")
 
 
+@pytest.mark.parametrize("between", ["in sync", "silent"])
+def test_learner_that_catches_up_again_makes_progress(between: str) -> None:
+    """It was near while its addition waited for something else; or only every second look reaches it."""
+    addition = looks_again(added(progress_timeout_seconds=60), IN_SYNC if between == "in sync" else LAGS)
+    if between == "in sync":
+        addition.turn().do(AwaitSync, report(StepOutcome.NOT_IN_SYNC, with_it(raft_index=INDEX // 4)), after=700.0)
+        gives_turn_up(addition)
+    for number in (1, 2, 3, 4):
+        looks_again(addition, with_it(raft_index=INDEX // 2 + number))
+        addition.next(AwaitSync)
+        assert addition.shown() == "Syncing"
+        addition.result(report(StepOutcome.NOT_IN_SYNC, with_it(reachable=False)), after=25.0)
+
+
 def test_learner_that_was_down_is_measured_from_where_it_comes_back() -> None:
     """It had nearly caught up before, and has far to go now."""
     addition = looks_again(added(progress_timeout_seconds=60), with_it(raft_index=INDEX - CAUGHT_UP_ENTRIES - 100))
