@@ -182,7 +182,7 @@ class Removal(Proposal[Remove]):
     async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
         """Return the step's end when the planner does not want the removal now."""
         if view is None or not isinstance(plan(view, intent(self._act)), Done):
-            return self._replan(view, note or "no removal is safe any more")
+            return self._replan(view, note or "the removal is no longer safe")
         leadership = view.leadership
         acknowledged, write_error = await self._acknowledge(view, leadership.id if leadership else self._locked_through)
         text = "; ".join(text for text in ("it is not in the member list", write_error) if text)

@@ -170,7 +170,7 @@ def _reason_to_skip(resource: dict[str, Any], note: NoteProgressInput) -> str:
     if note.yields_to and str(status_of(resource).get("message")).startswith(note.yields_to):
         return "its message says more"
     if not message_fields(resource, note.message, failed=note.failed):
-        return "it says so already, or its member is out"
+        return "the message is already set, or its member has left"
     return ""
 
 

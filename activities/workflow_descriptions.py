@@ -52,7 +52,7 @@ def why_silent(described: DescribeWorkflowExecutionResponse | None, ours: str) -
     theirs, task = described.execution_config.task_queue.name, described.pending_workflow_task
     apart = "" if theirs == ours else f", while this removal runs on task queue {ours}"
     if not described.HasField("pending_workflow_task"):
-        return f"it has nothing to do by Temporal's word, on task queue {theirs}{apart}"
+        return f"Temporal reports no pending work for it, on task queue {theirs}{apart}"
     since = task.original_scheduled_time if task.HasField("original_scheduled_time") else task.scheduled_time
     when = since.ToDatetime(UTC).isoformat(timespec="seconds")
     if task.attempt > 1:

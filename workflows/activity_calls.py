@@ -233,5 +233,5 @@ async def describe_worker(cluster: str) -> WorkerInfo:
         WorkerActivities.describe_worker,
         cluster,
         start_to_close_timeout=LIMITS.describe_timeout,
-        summary=f"what this worker's configuration says of cluster {cluster}",
+        summary=f"read this worker's settings for cluster {cluster}",
     )

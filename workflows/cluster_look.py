@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class ClusterLook:
-    """Looks at one cluster. Between looks it knows which nodes to ask and which did not answer.
+    """Looks at one cluster. Between looks it knows which nodes to ask, and which did not answer in this run.
 
     Args:
         far_nodes: The value at the end of the run before.

@@ -72,7 +72,7 @@ class RecordStatus:
                     raise
                 self._text = why_it_failed(error)[1]
             # It failed early, for example on a worker whose configuration lacks the profile.
-            await workflow.sleep(pause, summary=f"until it is tried again: {self._text[:80]}")
+            await workflow.sleep(pause, summary=f"wait before the next try: {self._text[:80]}")
             pause = min(2 * pause, time_limits.WORKFLOWS.record_longest_pause)
         text = f"the EtcdMember of {member} could not be written within {grace.days} days: {self._text}; "
         text += f"run the {'addition' if record.joined and not record.failed else 'removal'} of {member} again"

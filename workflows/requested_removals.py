@@ -50,7 +50,7 @@ SYNC_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), ma
 
 
 class RequestedRemovals:
-    """The part of a reconciler that carries orders out. The subclass gives the orders."""
+    """The part of a reconciler that carries orders out. The subclass gives them. Only `_state` goes to the next run."""
 
     def __init__(self, request: ReconcileEtcdMembersRequest | None) -> None:
         self._request = request or ReconcileEtcdMembersRequest.model_construct(cluster="")
@@ -132,7 +132,7 @@ class RequestedRemovals:
                 text = f"the removal of {removal.label} cannot be followed: {error_text(error)}"
                 self._follow_errors[removal.uid] = text
                 self._show()
-                await workflow.sleep(time_limits.WORKFLOWS.watcher_follow_pause, summary="follow it again")
+                await workflow.sleep(time_limits.WORKFLOWS.watcher_follow_pause, summary="retry following the removal")
 
     async def _begin(self, removal: RunningRemoval) -> RunningRemoval:
         """Start the removal, or join the running one."""

@@ -33,7 +33,7 @@ async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResou
         start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
         heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
         retry_policy=THREE_ATTEMPTS,
-        summary="whether removals are asked for still",
+        summary="check that removals are still requested",
     )
     if workflow.now().timestamp() - asked_at > time_limits.OPERATION.old_look_seconds:
         return ()

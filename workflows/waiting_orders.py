@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
 
 
 class WaitingOrders:
-    """Writes the reason to them. Between rounds it remembers what each EtcdMember shows."""
+    """Writes the reason to them. It remembers what each EtcdMember shows; the next run may write that once more."""
 
     def __init__(self) -> None:
         self._notes: dict[str, str] = {}

@@ -39,7 +39,7 @@ def release(state: OperationState, end: Ending) -> Decided:
         holder=state.chain_id,
         doubtful=observation.doubtful(state),
     )
-    command = ReleaseLock(ask=ask, node=_node(state), summary="give the lock in etcd back")
+    command = ReleaseLock(ask=ask, node=_node(state), summary="release the lock in etcd")
     return Decided(state.at_end(lock_tries=end.lock_tries + 1), command)
 
 

@@ -121,8 +121,7 @@ class Joining(WireModel):
     Attributes:
         sent: Its addition is being proposed, or etcd has confirmed it: a learner with its peer URLs is our own.
         has_started: Its learner has been seen to have started.
-        least_lag: The smallest lag of its learner behind the voters since that was down or near, in raft entries; None
-            before.
+        least_lag: The smallest lag of its learner since that was down or near, in raft entries; None before.
         was_down: Its learner did not answer the last look.
         mark_at: When it last made such progress, in workflow time; None while there is no learner.
         progresses: The operation waits for a learner that makes progress, which does not count as being blocked.

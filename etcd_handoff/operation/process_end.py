@@ -55,7 +55,7 @@ def decide(state: OperationState) -> Decided | OperationState:
 
 def skipped(state: OperationState) -> OperationState:
     """Return the state without a change on the node: after a restore its member may be in the cluster again."""
-    return _over(state, f"nothing was touched on its node: it can no longer be seen that {_who(state)} is out")
+    return _over(state, f"its node was not changed: the member list no longer shows that {_who(state)} has left")
 
 
 def applied(state: OperationState, command: StopMember | ArchiveMember, report: ProcessResult) -> OperationState:

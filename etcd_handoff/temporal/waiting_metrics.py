@@ -42,9 +42,13 @@ class WaitingMetrics:
     def __init__(self, client: Client, meter: MetricMeter, clusters: Iterable[str]) -> None:
         self._client = client
         self._clusters = tuple(clusters)
-        self._blocked = Gauge(meter.create_gauge_float(BLOCKED, "How long the operation is blocked that is it longest"))
+        self._blocked = Gauge(
+            meter.create_gauge_float(BLOCKED, "Longest time that an operation has been blocked so far")
+        )
         self._length = Gauge(meter.create_gauge_float(QUEUE_LENGTH, "Operations that wait for their turn"))
-        self._wait = Gauge(meter.create_gauge_float(QUEUE_WAIT, "How long the one waits that waits longest"))
+        self._wait = Gauge(
+            meter.create_gauge_float(QUEUE_WAIT, "Longest time that an operation has waited in the queue so far")
+        )
 
     async def count(self, waiting: Iterable[tuple[str, HandoffState, WorkflowExecution]]) -> None:
         """Ask operations how long they have waited, and export it.

@@ -79,7 +79,7 @@ async def test_server_that_does_not_matter_is_neither_asked_nor_waited_for() -> 
 
 
 async def test_caller_that_gives_up_ends_all_calls() -> None:
-    """No call what unblocks it nobody waits for it any more."""
+    """No call goes on that nobody waits for any more."""
     servers = Servers()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.02):
