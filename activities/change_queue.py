@@ -21,7 +21,7 @@ from activities.workflow_descriptions import describe, memo_value, why_silent
 from etcd_handoff import time_limits
 from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
-from etcd_handoff.operation.queue_state import (
+from etcd_handoff.operation.queue_messages import (
     LOST_HOLDER,
     ChangeQueueState,
     QueueEntry,

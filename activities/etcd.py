@@ -31,7 +31,7 @@ from etcd_handoff.activity_io import (
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import EtcdError, EtcdPermissionError
-from etcd_handoff.operation.queue_state import MoveLeaderInTurnInput, MoveLeaderResult
+from etcd_handoff.operation.queue_messages import MoveLeaderInTurnInput, MoveLeaderResult
 from etcd_handoff.planning import AddLearner, PromoteLearner
 from etcd_handoff.temporal.server_errors import count_etcd_error
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.etcd.port import EtcdPort
-    from etcd_handoff.operation.queue_state import TakeTurnInput, TakeTurnResult
+    from etcd_handoff.operation.queue_messages import TakeTurnInput, TakeTurnResult
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
     TakeTurn = Callable[[TakeTurnInput], Coroutine[Any, Any, TakeTurnResult | None]]
@@ -176,7 +176,8 @@ class EtcdActivities:
         """Move leadership to the best transferee. Afterwards a transferee leads, or a fresh view says why not.
 
         MoveLeader answers with the next 100 ms tick, although the transfer takes milliseconds. So the step watches the
-        transferee, and ends by its answer. If the turn is to be taken too, leadership stays until the queue grants it.
+        transferee, for `STEPS.transfer_seconds`, and ends by its answer. The call itself has the profile's
+        `change_timeout_seconds`. If the turn is to be taken too, leadership stays until the queue grants it.
         """
         looks, clock = self.looks(act.cluster), StepClock(self._node)
         if not isinstance(act, MoveLeaderInTurnInput):

@@ -17,7 +17,7 @@ from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionError, NotLeaderError, UnreachableError
-from etcd_handoff.operation.queue_state import MoveLeaderResult
+from etcd_handoff.operation.queue_messages import MoveLeaderResult
 from etcd_handoff.planning import Transfer, plan
 from etcd_handoff.temporal.server_errors import counting_etcd_errors
 from etcd_handoff.unawaited import may_be_left
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from activities.record_ahead import RecordAhead
     from etcd_handoff.activity_io import AwaitElectionInput, StepInput
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.queue_state import TakeTurnResult
+    from etcd_handoff.operation.queue_messages import TakeTurnResult
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Reading and correcting EtcdMembers for the reconciler."""
+"""Read, correct and create EtcdMembers for the reconciler."""
 
 from __future__ import annotations
 

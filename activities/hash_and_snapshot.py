@@ -18,7 +18,7 @@ from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, Step
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.operation.node_hashes import TRIES, compared, silent, voters_to_compare
+from etcd_handoff.operation.hash_check import TRIES, compared, silent, voters_to_compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from activities.attempts import require_timely
 from activities.interceptor import StepClock
 from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal, without_kubernetes
 from activities.lasting_answers import absence_seconds, denial_seconds, lasting
-from activities.member_leave import await_mark, try_to_set_leave
+from activities.leave_flag_after_removal import await_mark, try_to_set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
 from activities.outdated_records import as_known_by_now, may_be_outdated, nowhere_else, why_outdated
 from etcd_handoff import failpoints, time_limits

@@ -16,7 +16,7 @@ from bench import simulated
 from bench.dev_server import our_worker
 from bench.trivial import Trivial, trivial
 from etcd_handoff.contract import TASK_QUEUE
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnInput, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnInput, TakeTurnResult
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.logs import say
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes

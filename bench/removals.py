@@ -51,7 +51,7 @@ from etcd_handoff.operation.commands import (
     WriteStatus,
 )
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_removal, start_watcher

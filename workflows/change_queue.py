@@ -24,7 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.operation import change_queue as queue
     from etcd_handoff.operation import unblocking_commands
-    from etcd_handoff.operation.queue_state import (
+    from etcd_handoff.operation.queue_messages import (
         LOST_HOLDER,
         ChangeQueueState,
         KnownProgress,

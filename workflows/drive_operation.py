@@ -39,7 +39,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows import activity_calls, continuation, notify, patches, record_status
     from workflows.approving import Approvable
     from workflows.listing import Listing
-    from workflows.pausing import Pausable
+    from workflows.pause_resume import Pausable
     from workflows.transferring import Transferring
 
 if TYPE_CHECKING:

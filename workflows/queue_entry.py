@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
     from etcd_handoff import time_limits
     from etcd_handoff.operation import queue_requests
-    from etcd_handoff.operation.queue_state import (
+    from etcd_handoff.operation.queue_messages import (
         NO_MEMBER,
         QueueEntry,
         QueuePosition,

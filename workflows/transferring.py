@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import AskQueue, AwaitNewLeader, TransferOnceGranted
-    from etcd_handoff.operation.queue_state import MoveLeaderResult, TakeTurnResult
+    from etcd_handoff.operation.queue_messages import MoveLeaderResult, TakeTurnResult
 
 
 class Transferring(Queued):

@@ -101,7 +101,7 @@ async def _check_queue(client: Client, own_task_queue: str, cluster_id: str) -> 
     from temporalio.service import RPCError, RPCStatusCode
 
     from etcd_handoff.cli.doctor_checks import check_queue
-    from etcd_handoff.operation.queue_state import change_queue_id
+    from etcd_handoff.operation.queue_messages import change_queue_id
     from etcd_handoff.temporal.pollers import pollers
 
     if not cluster_id:

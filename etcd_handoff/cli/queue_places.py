@@ -11,7 +11,7 @@ from etcd_handoff import time_limits
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from etcd_handoff.operation.queue_state import ChangeQueueState
+    from etcd_handoff.operation.queue_messages import ChangeQueueState
 
 
 UNKNOWN: Final = "?"
@@ -26,7 +26,7 @@ async def queue_of(client: Client, cluster_id: str) -> ChangeQueueState | None:
     from temporalio.service import RPCError
 
     from etcd_handoff.errors import HandoffError
-    from etcd_handoff.operation.queue_state import ChangeQueueState, change_queue_id
+    from etcd_handoff.operation.queue_messages import ChangeQueueState, change_queue_id
     from etcd_handoff.temporal.connection_failures import is_unknown_workflow
 
     limit = timedelta(seconds=time_limits.COMMANDS.place_query_seconds)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.find_operation import FoundOperation
     from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
     from etcd_handoff.contract import Progress
-    from etcd_handoff.operation.queue_state import ChangeQueueState
+    from etcd_handoff.operation.queue_messages import ChangeQueueState
 
 LAST: Final = 5
 """Number of ended operations that are shown."""

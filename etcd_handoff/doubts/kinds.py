@@ -1,4 +1,7 @@
-"""Name the kinds of doubts, for code that treats one of them differently."""
+"""Name the kinds of doubts, for code that treats one of them differently.
+
+Their texts are where they are found: in this package, and in `operation.node_doubts` for answers of several workers.
+"""
 
 from __future__ import annotations
 

@@ -45,16 +45,16 @@ Looks:
     view_doubts         whether the last look may be believed
     node_looks          looks through the workers of other nodes
     node_doubts         doubts that their answers leave
-    node_hashes         hashes of members that only those workers reach
 
 Before a change:
 
     gates               approval, change window, hash check, snapshot
+    hash_check          which voters a hash check compares, and how their hashes are compared
     approvals           who may approve, and how long an approval counts
     people              identities of people
     schedule            when the first change may be made
     queue_requests      asking for the turn to change the cluster
-    pausing             pausing it until somebody resumes it
+    pause_resume        pausing it until somebody resumes it
     blocked_waiting     waiting for what may pass, and giving up
 
 Processes on nodes:
@@ -77,6 +77,6 @@ The end, and what people see:
 
 The queue of a cluster:
 
-    change_queue        how the queue handles a message
-    queue_state         its state, and the messages between it and operations
+    change_queue        who is next, and how the queue handles a message
+    queue_messages      its state, and the messages between it and operations
 """

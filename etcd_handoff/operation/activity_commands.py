@@ -19,7 +19,7 @@ from etcd_handoff.activity_io import (
     StepInput,
     UpdateStatusInput,
 )
-from etcd_handoff.operation.queue_state import MoveLeaderInTurnInput, TakeTurnInput
+from etcd_handoff.operation.queue_messages import MoveLeaderInTurnInput, TakeTurnInput
 from etcd_handoff.wire import WireModel
 
 

@@ -16,7 +16,7 @@ from etcd_handoff.operation import (
     left_lock,
     member_process,
     node_looks,
-    pausing,
+    pause_resume,
     process_end,
     queue_requests,
     recording,
@@ -131,7 +131,7 @@ def _waited(state: OperationState, command: Wait | TellResource, now: float) -> 
         case Until.RECHECK:
             after = blocked_waiting.paused(state, now)
         case Until.RESUME:
-            after = pausing.resumed(state)
+            after = pause_resume.resumed(state)
         case Until.TIME:
             after = recording.rested(state) if state.ending else state.changed(look_due=LookDue.PATIENT)
     return after

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
-from etcd_handoff.operation.queue_state import LOST_HOLDER, KnownProgress, QueuePosition
+from etcd_handoff.operation.queue_messages import LOST_HOLDER, KnownProgress, QueuePosition
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesResult
+    from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry, RecallEntriesResult
 
 KEPT_SENTENCES: Final = 5
 """Sentences of a removal that the queue remembers. Its EtcdMember may show one of them when the removal ends."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, StepOutcome
-from etcd_handoff.operation import failures, node_hashes, queue_requests, schedule, texts
+from etcd_handoff.operation import failures, hash_check, queue_requests, schedule, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input, staying_node
 from etcd_handoff.operation.phases import Hashing, LookDue
@@ -28,7 +28,7 @@ def without_lapsed_checks(state: OperationState, now: float) -> OperationState:
     last_seconds = time_limits.OPERATION.gates_last_seconds
     if state.joining.sent or state.gates_passed_at is None:
         return state
-    too_narrow = state.request.adds and node_hashes.is_left_out_at_work(state)
+    too_narrow = state.request.adds and hash_check.is_left_out_at_work(state)
     if now - state.gates_passed_at <= last_seconds and not too_narrow:
         return state
     return state.changed(gates_passed_at=None, snapshot="", hash_left_out=())
@@ -65,7 +65,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
 
 def window_opened(state: OperationState) -> OperationState:
     """Return the state after the wait for a window: the cluster may have changed and is looked at again."""
-    return node_hashes.unchecked(state).changed(recheck=False, look_due=LookDue.PATIENT)
+    return hash_check.unchecked(state).changed(recheck=False, look_due=LookDue.PATIENT)
 
 
 def _is_closed(state: OperationState, now: float) -> bool:
@@ -74,7 +74,7 @@ def _is_closed(state: OperationState, now: float) -> bool:
 
 def approval_wait_over(state: OperationState) -> OperationState:
     """Return the state after the wait for an approval: the cluster may have changed and is looked at again."""
-    return node_hashes.unchecked(state).changed(look_due=LookDue.PATIENT)
+    return hash_check.unchecked(state).changed(look_due=LookDue.PATIENT)
 
 
 def has_checks(state: OperationState) -> bool:
@@ -88,7 +88,7 @@ def passes(state: OperationState) -> Decided | OperationState | None:
         return None
     checking = state.showing(HandoffState.CHECKING, "running the checks that were asked for")
     if _wants_hash_check(state) and not state.hash_checked:
-        return node_hashes.decide(checking)
+        return hash_check.decide(checking)
     if _wants_snapshot(state) and not state.snapshot:
         ask = act_input(state)
         return Decided(
@@ -114,7 +114,7 @@ def hashed(
     """Return the state after one worker compared all voters, or nodes hashed theirs."""
     if isinstance(result, StepResult):
         return _compared(state, result, now)
-    answer = node_hashes.answered(state, result)
+    answer = hash_check.answered(state, result)
     return _compared(state, answer, now) if isinstance(answer, StepResult) else answer
 
 
@@ -136,7 +136,7 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
         return state.failing(failures.inconsistent(step.note, adds=state.request.adds))
     if step.outcome != StepOutcome.CONSISTENT:
         return state.blocked_by(texts.hash_unknown(step.note))
-    left_out = node_hashes.left_out(state)
+    left_out = hash_check.left_out(state)
     return _passed(state.changed(hash_checked=True, hashing=Hashing(), hash_left_out=left_out), now)
 
 

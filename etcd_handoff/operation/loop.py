@@ -24,7 +24,7 @@ from etcd_handoff.operation import (
     node_looks,
     observation,
     parts,
-    pausing,
+    pause_resume,
     queue_requests,
     schedule,
     strategy,
@@ -36,7 +36,7 @@ from etcd_handoff.operation.apply import apply
 from etcd_handoff.operation.commands import DescribeWorker, TransferLeadership
 from etcd_handoff.operation.current_details import lasting_since
 from etcd_handoff.operation.phases import LeavePhase, LookDue
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import Decided, OperationState
 from etcd_handoff.planning import Blocked, Done, Reason, Refused, doubted, plan
 
@@ -90,7 +90,7 @@ def _decide(state: OperationState, now: float) -> Decided | OperationState:
     if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.nothing_left(state):
         return state.failing(failure)
     if state.is_paused and state.half_look is None:
-        return pausing.decide(state)
+        return pause_resume.decide(state)
     return _under_way(state, now) or _afresh(state, now)
 
 

@@ -11,7 +11,7 @@ from etcd_handoff.operation import proposal, view_doubts
 from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.membership_goal import members_changed
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.queue_state import NO_MEMBER
+from etcd_handoff.operation.queue_messages import NO_MEMBER
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import MemberAbsent, MemberPresent
 from etcd_handoff.planning.part_order import min_voters_after_removal

@@ -12,7 +12,7 @@ from etcd_handoff.operation import schedule, texts
 from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.step_log import cut
 

@@ -12,7 +12,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.command_lines import HOW_TO_START
 from etcd_handoff.etcdmember_matching import resource_of
-from etcd_handoff.operation.queue_state import change_queue_id
+from etcd_handoff.operation.queue_messages import change_queue_id
 from etcd_handoff.planning import Blocked, Reason, Refused, Remove, Transfer, warnings
 
 if TYPE_CHECKING:

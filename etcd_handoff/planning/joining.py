@@ -1,6 +1,7 @@
 """Find what forbids an addition, besides what forbids any change. Pure.
 
-This covers faults of etcd, space, names, peer URLs, and the learner.
+This covers faults of etcd, space, names, peer URLs, and the learner. `operation.learner` decides whether a learner
+makes progress.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from temporalio.exceptions import ApplicationError
 from etcd_handoff.activity_io import UpdateStatusInput
 from etcd_handoff.contract import FailureType
 from etcd_handoff.errors import HandoffError
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, RecallEntriesInput
+from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry, RecallEntriesInput
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.failure_converter import HandoffFailureConverter
 from etcd_handoff.wire import Request, WireModel, describe

@@ -4,8 +4,8 @@ Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`. So a te
 (`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds, and those that end in
 `_attempts` count attempts. `_timeout`, `_pause`, `_delay` and `_grace` are `timedelta`, as in Temporal's SDK. What an
 operator may set is in the configuration instead. What a request may set (`blocked_timeout_seconds`,
-`progress_timeout_seconds`) is in `contract/requests.py`. Retry policies of activities are beside their calls, in
-`workflows`.
+`progress_timeout_seconds`) is in `contract/requests.py`. Retry policies of activities are in
+`workflows/activity_calls.py`, and the deadlines of single calls in a profile (`config_servers.py`).
 """
 
 from __future__ import annotations

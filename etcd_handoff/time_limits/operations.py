@@ -52,7 +52,8 @@ class OperationTiming:
     """How long to try to stop a removed member, or to archive its data. People wait for the result, which names what is
     left. A command has 60 s for it by default, and 10 s for each `status`."""
     record_at_least_seconds: float = 60.0
-    """How long to try to record the status, at least, when blocked_timeout_seconds is shorter."""
+    """How long to try to record the status, at least, when blocked_timeout_seconds is shorter. `operation.recording`
+    adds up these times; the pauses between attempts are `UNTIL_TIME_IS_UP` in `workflows/activity_calls.py`."""
     record_first_call_seconds: float = 4.0
     """How long to try to record the status before the turn is given to others. To give it up at once would cost each
     removal a round trip for the sake of the few whose status cannot be written at once. Another worker takes over

@@ -9,7 +9,7 @@ from temporalio.service import RPCError
 
 from etcd_handoff.contract import RemovalResult, workflow_id
 from etcd_handoff.lab import wait_until
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry
+from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from etcd_handoff.activity_io import Target
 from etcd_handoff.contract import TASK_QUEUE, Pause, RemovalRequest
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
-from etcd_handoff.operation.queue_state import QueueEntry, RecallEntriesInput
+from etcd_handoff.operation.queue_messages import QueueEntry, RecallEntriesInput
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.temporal.converter import data_converter
 from workflows.continuation import CARRIED_MEMO

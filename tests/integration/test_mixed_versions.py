@@ -47,7 +47,7 @@ WITH_NEW_FIELDS: Final = {
     "activity_io/etcd_steps.py": ("CheckLeaderInput", "StepInput"),
     "activity_io/step_result.py": ("StepResult",),
     "operation/state.py": ("OperationState",),
-    "operation/queue_state.py": ("QueueEntry", "QueuePosition", "ChangeQueueState"),
+    "operation/queue_messages.py": ("QueueEntry", "QueuePosition", "ChangeQueueState"),
 }
 """Files of the package `etcd_handoff`, and their classes that a newer version adds a field to."""
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from etcd_handoff.lab import wait_until
 from etcd_handoff.operation.change_queue import rejoin_pause
-from etcd_handoff.operation.queue_state import QueuePosition
+from etcd_handoff.operation.queue_messages import QueuePosition
 from etcd_handoff.temporal.updates import execute_update
 from tests.integration.conftest import open_cluster
 from tests.integration.queues import changing, entry_in, holds, queue_of, queued

@@ -15,7 +15,7 @@ from activities.change_queue import ChangeQueueActivities
 from activities.removal_progress import RemovalProgressActivities
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.operation.queue_state import (
+from etcd_handoff.operation.queue_messages import (
     ChangeQueueState,
     QueueEntry,
     TakeTurnInput,

@@ -9,7 +9,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from etcd_handoff.contract import workflow_id
 from etcd_handoff.lab import Role, http, wait_until
-from etcd_handoff.operation.queue_state import change_queue_id
+from etcd_handoff.operation.queue_messages import change_queue_id
 from tests.integration.conftest import SHORT_HISTORIES, another_run, in_state, joined_condition, start_watcher
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from etcd_handoff.operation.commands import (
     Wait,
 )
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
 from tests.model.cluster import CrashError

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from etcd_handoff.activity_io import StepInput
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.queue_state import QueueEntry, QueuePosition
+    from etcd_handoff.operation.queue_messages import QueueEntry, QueuePosition
     from tests.model.runner import Runner
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 import activities.etcd_looks
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.operation import node_hashes
+from etcd_handoff.operation import hash_check
 from etcd_handoff.operation.state import OperationState
 from tests.model.loop import Loop, leaping
 from tests.model.node_loop import STEPS_TO_END, NodeLoop
@@ -187,7 +187,7 @@ def test_hashes_come_through_nodes_before_any_change(monkeypatch: pytest.MonkeyP
     found = removals(hashing(*TO_HASHES))
     assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "RemovalRefused"} <= set(found.ends)
-    monkeypatch.setattr(node_hashes, "compared", lambda _: (StepOutcome.CONSISTENT, "as they seem"))
+    monkeypatch.setattr(hash_check, "compared", lambda _: (StepOutcome.CONSISTENT, "as they seem"))
     assert "without hash" in " ".join(removals(hashing(Trouble.DIVERGES)).wrong)
 
 

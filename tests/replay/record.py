@@ -36,7 +36,7 @@ from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.k0s import K0sStandIn
 from etcd_handoff.lab.nodes import InitialCluster, Node
-from etcd_handoff.operation.queue_state import change_queue_id
+from etcd_handoff.operation.queue_messages import change_queue_id
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import connect, start_operation, start_removal, start_replacement, start_watcher
 from etcd_handoff.temporal.updates import execute_update

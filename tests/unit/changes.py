@@ -10,7 +10,7 @@ from etcd_handoff.contract import MembershipRequest, ReplacementRequest, StepOut
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
 from tests.unit.builders import A, B, C, D, E, cluster, member

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.operation import change_queue as q
-from etcd_handoff.operation.queue_state import (
+from etcd_handoff.operation.queue_messages import (
     LOST_HOLDER,
     ChangeQueueState,
     QueueEntry,

@@ -13,7 +13,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import current_details, ending, schedule
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure, Until
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES
 from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member

@@ -38,7 +38,7 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.model.gateways import config_of
 from tests.unit.test_removal_loop import step

@@ -15,7 +15,7 @@ from etcd_handoff.operation import approvals, current_details, people, recording
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.phases import ApprovedChange, LookDue
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, D, cluster, down, member
 from tests.unit.test_change_gates import SATURDAY, SATURDAYS_END, THURSDAY, given_up
 from tests.unit.test_change_gates import TRAITS as WINDOWS

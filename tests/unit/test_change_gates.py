@@ -23,7 +23,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import membership, schedule
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Part, Whole
 from tests.unit.builders import A, B, C, D, cluster, down, member

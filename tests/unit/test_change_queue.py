@@ -23,7 +23,7 @@ from etcd_handoff.operation.change_queue import (
     with_position,
     with_progress,
 )
-from etcd_handoff.operation.queue_state import (
+from etcd_handoff.operation.queue_messages import (
     LOST_HOLDER,
     ChangeQueueState,
     KnownProgress,

@@ -15,7 +15,7 @@ from etcd_handoff.cli.queue_places import place_of
 from etcd_handoff.cli.render.describe import OperationReport, PendingStep, report_lines, report_object
 from etcd_handoff.cli.shapes.trails import DescribeOutput
 from etcd_handoff.contract import HandoffState, Progress
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry
+from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry
 from etcd_handoff.temporal.client import NO_WORKER
 from tests.unit.builders import cluster, down, member
 from tests.unit.printed import as_printed

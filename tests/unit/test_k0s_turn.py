@@ -11,7 +11,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending, queue_requests
 from etcd_handoff.operation.change_queue import dequeue, enqueue, grant, position_of
 from etcd_handoff.operation.commands import Until
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, TakeTurnResult
+from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import CLUSTER, A, B, C, D, E, cluster, down, member
 from tests.unit.test_removal_loop import ORDER, Drive, leave_flag, report, step

@@ -14,7 +14,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Command, StepFailure
 from etcd_handoff.operation.loop import decide
 from etcd_handoff.operation.node_looks import nodes_to_ask
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import within
 from etcd_handoff.planning import Reason

@@ -13,7 +13,7 @@ from etcd_handoff.operation.handed_on import HandedOn
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.phases import Noticed
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.webhook_notice import NoticeEvent, cloud_event
 from tests.unit.builders import A, B, C, cluster, down, hangs, member

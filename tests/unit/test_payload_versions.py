@@ -26,7 +26,7 @@ from etcd_handoff.contract import (
     Step,
     StepOutcome,
 )
-from etcd_handoff.operation.queue_state import ChangeQueueState
+from etcd_handoff.operation.queue_messages import ChangeQueueState
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.converter import VersionMismatchError

@@ -15,7 +15,7 @@ from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
 from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import A, B, C, cluster, down, member
 

@@ -11,10 +11,10 @@ from etcd_handoff.activity_io import StepResult
 from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, Pause, ReplacementResult, StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import current_details, observation, pausing
+from etcd_handoff.operation import current_details, observation, pause_resume
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.unit.builders import INDEX, A, B, C, D, cluster, doubt, down
 from tests.unit.changes import (
@@ -345,7 +345,7 @@ def test_paused_while_a_part_ends_it_holds_before_the_next_one() -> None:
     change = looks(replacement(), THREE).turn()
     adds(change, THREE, 3)
     change.next(to.WriteStatus)
-    assert pausing.refusal(change.state) == ""
+    assert pause_resume.refusal(change.state) == ""
     change.state = change.state.changed(paused=Pause(by="ann"))
     change.result(RECORDED)
     gives_turn_up(change)

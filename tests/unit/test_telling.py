@@ -10,7 +10,7 @@ from etcd_handoff.contract import FailureType, Pause, RemovalRequest, StepOutcom
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.telling import TellResource
 from etcd_handoff.planning import Reason

@@ -20,7 +20,7 @@ from etcd_handoff.cli.render.records import OpenRecord
 from etcd_handoff.cli.temporal_parts import LAST, read_temporal, with_places
 from etcd_handoff.config import ClusterProfile
 from etcd_handoff.errors import UnreachableError
-from etcd_handoff.operation.queue_state import ChangeQueueState, QueueEntry, change_queue_id
+from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry, change_queue_id
 from tests.unit.builders import CLUSTER, cluster, member
 from tests.unit.test_operator_commands import operation
 

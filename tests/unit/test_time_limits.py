@@ -18,7 +18,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput
 from etcd_handoff.config_servers import EtcdProfile
 from etcd_handoff.operation.commands import RemoveTarget, TakeSnapshot
-from etcd_handoff.operation.node_hashes import TRIES
+from etcd_handoff.operation.hash_check import TRIES
 from tests.fakes.etcd import FakeEtcd
 from workflows import activity_calls, patches
 

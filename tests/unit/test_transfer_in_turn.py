@@ -16,7 +16,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.loop import apply, transfer_in_turn
 from etcd_handoff.operation.phases import Approved
-from etcd_handoff.operation.queue_state import (
+from etcd_handoff.operation.queue_messages import (
     MoveLeaderInTurnInput,
     MoveLeaderResult,
     QueueEntry,

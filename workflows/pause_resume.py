@@ -1,4 +1,4 @@
-"""The updates by which people pause and resume an operation. `etcd_handoff.operation.pausing` decides."""
+"""The updates by which people pause and resume an operation. `etcd_handoff.operation.pause_resume` decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import HandoffState, Pause
-    from etcd_handoff.operation import pausing
+    from etcd_handoff.operation import pause_resume
     from etcd_handoff.temporal.converter import invalid_input
 
 
@@ -30,7 +30,7 @@ class Pausable:
 
     @pause.validator
     def _may_pause(self, pause: Pause | None = None) -> None:  # noqa: ARG002  # the state alone decides
-        if text := pausing.refusal(self._state):
+        if text := pause_resume.refusal(self._state):
             raise invalid_input(text)
 
     @workflow.update(description='Let a paused operation go on. Example: {"by": "ann", "reason": "the call is over"}')

@@ -15,8 +15,8 @@ from etcd_handoff.config import Config
 from etcd_handoff.contract import FailureType, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
-from etcd_handoff.operation.node_hashes import TRIES, compared, voters_to_compare
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.hash_check import TRIES, compared, voters_to_compare
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.planning import Reason
 from tests.fakes.etcd import FakeEtcd
 from tests.unit.builders import A, B, C, cluster, down, member

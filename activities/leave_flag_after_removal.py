@@ -1,4 +1,7 @@
-"""`spec.leave` on the EtcdMember of a member that k0s runs: set it once the member is out, and await its effect."""
+"""`spec.leave` on the EtcdMember of a member that k0s runs: set it once the member is out, and await its effect.
+
+The order by which k0s itself removes a member is `request_leave` in `activities.member_status`.
+"""
 
 from __future__ import annotations
 

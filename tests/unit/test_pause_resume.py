@@ -9,9 +9,9 @@ import pytest
 from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.contract import HandoffState, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
-from etcd_handoff.operation import pausing
+from etcd_handoff.operation import pause_resume
 from etcd_handoff.operation.commands import Until
-from etcd_handoff.operation.queue_state import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, cluster, member
 from tests.unit.test_addition_loop import VOTER, ends_well, observed, promoted, works
 from tests.unit.test_removal_loop import (
@@ -36,7 +36,7 @@ GIVEN_UP = TakeTurnResult(turn=QueuePosition(granted=False))
 
 def paused(drive: Drive) -> Drive:
     """Somebody has paused it, which may end what it waits for."""
-    assert pausing.refusal(drive.state) == ""
+    assert pause_resume.refusal(drive.state) == ""
     drive.state = drive.state.changed(paused=ANN)
     return drive
 
@@ -135,15 +135,15 @@ def test_past_the_point_of_no_return_it_cannot_be_paused() -> None:
     """It has been proposed; and a pause that came before is no reason to stop in the middle."""
     removal = removing()
     removal.next(to.RemoveTarget)
-    assert "can no longer be paused" in pausing.refusal(removal.state)
+    assert "can no longer be paused" in pause_resume.refusal(removal.state)
     removal.state = removal.state.changed(paused=ANN)
     assert not removal.state.is_paused
 
 
 def test_what_cannot_be_paused_is_said() -> None:
     """Twice, or a dry run."""
-    assert pausing.refusal(paused(begin()).state) == "the removal is paused already"
-    assert "nothing to pause" in pausing.refusal(begin(dry_run=True).state)
+    assert pause_resume.refusal(paused(begin()).state) == "the removal is paused already"
+    assert "nothing to pause" in pause_resume.refusal(begin(dry_run=True).state)
 
 
 def test_cancelled_while_it_is_held() -> None:
@@ -188,7 +188,7 @@ def test_paused_at_any_moment_it_proposes_nothing_until_it_is_resumed(moment: in
         command = removal.next(object)
         if isinstance(command, to.Finish):
             break
-        if number == moment and not pausing.refusal(removal.state):
+        if number == moment and not pause_resume.refusal(removal.state):
             removal.state = removal.state.changed(paused=ANN)
         if isinstance(command, to.Wait):
             assert command.until is Until.RESUME

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState
-from etcd_handoff.operation import node_hashes, queue_requests, schedule
+from etcd_handoff.operation import hash_check, queue_requests, schedule
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LeavePhase, LookDue
 from etcd_handoff.operation.state import Decided
@@ -35,7 +35,7 @@ def resumed(state: OperationState) -> OperationState:
     """Return the state after the pause: the cluster may have changed meanwhile, so it is looked at again."""
     if state.is_paused:
         return state
-    state = node_hashes.unchecked(state.with_joining(in_sync=False, works_since=None))  # nobody has looked since
+    state = hash_check.unchecked(state.with_joining(in_sync=False, works_since=None))  # nobody has looked since
     return state.changed(
         blocked=None,
         pauses=0,

@@ -1,6 +1,7 @@
-"""Check hashes where no worker reaches all members: each node's worker hashes its own member. Pure.
+"""Decide which voters a hash check compares, and compare their hashes. Pure.
 
-The first voter is hashed at its newest revision. Then the others are hashed at that revision, and all are compared.
+Where one worker reaches all members, it hashes them itself (`activities.hash_and_snapshot`). Else each node's worker
+hashes its own member: the first voter at its newest revision, then the others at that revision.
 """
 
 from __future__ import annotations
