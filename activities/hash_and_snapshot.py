@@ -1,4 +1,4 @@
-"""Activities that a change may require first: all voters hold the same data, and a snapshot is stored."""
+"""Activities that a change may require first: the voters hold the same data, and a snapshot is stored."""
 
 from __future__ import annotations
 

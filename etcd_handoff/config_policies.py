@@ -80,7 +80,7 @@ class Policies(Section):
         change_windows: When changes may begin; at any time where there is none.
         time_zone: The time zone of these windows.
         snapshot: Every change stores a snapshot first.
-        hash_check: Every change compares the data of all voters first.
+        hash_check: Every change compares the data of the voters first.
         min_voters: Nothing is done that would leave fewer voters.
     """
 

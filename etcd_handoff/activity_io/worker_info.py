@@ -26,7 +26,7 @@ class WorkerInfo(WireModel):
         k0s: Whether k0s runs the members' nodes.
         require_approval: Whether every change waits for an approval.
         snapshot: Whether every change stores a snapshot first.
-        hash_check: Whether every change compares all voters' data first.
+        hash_check: Whether every change compares the voters' data first.
         min_voters: Nothing is done that would leave fewer voters.
         change_windows: When changes may begin; empty for any time.
         time_zone: The time zone of these windows, by its name.

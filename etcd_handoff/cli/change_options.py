@@ -127,7 +127,7 @@ def _add_options(command: argparse.ArgumentParser, noun: str, waits: str = "the 
     _add_gates(command)
     text = "first store a snapshot on the worker's node"
     command.add_argument("--snapshot", action="store_true", help=text)
-    command.add_argument("--hash-check", action="store_true", help="first compare the data of all voters")
+    command.add_argument("--hash-check", action="store_true", help="first compare the data of the voters")
     text = f"fail after waiting so long, in all, {waits} (default: {BLOCKED_TIMEOUT_SECONDS:g})"
     command.add_argument("--blocked-timeout", type=float, default=BLOCKED_TIMEOUT_SECONDS, metavar="SECONDS", help=text)
     text = f"let a worker plan the {noun} and change nothing"

@@ -100,7 +100,7 @@ class CheckedRequest(OperationRequest):
 
     Attributes:
         snapshot: Store a snapshot of the keyspace on the worker's node before anything is changed.
-        hash_check: Compare the hash of all voters' keyspaces at one revision before anything is changed.
+        hash_check: Compare the hashes of the voters' keyspaces at one revision before anything is changed.
     """
 
     snapshot: bool = False
