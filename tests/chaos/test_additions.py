@@ -112,6 +112,14 @@ class Scene:
         self.finding.ended = "refused safely"
         return failed.value.cause
 
+    async def is_cancelled(self) -> bool:
+        """Whether it ends as cancelled; it ends well otherwise."""
+        try:
+            await asyncio.wait_for(self.addition.result(), additions.PATIENCE)
+        except WorkflowFailureError as error:
+            return isinstance(error.cause, CancelledError)
+        return False
+
     async def _judge(self, voters: Iterable[str], learners: Iterable[str] = ()) -> None:
         hit = self.b.folder / f"{self.point}.hit"
         self.finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
@@ -257,12 +265,16 @@ async def removed_by_hand(point: str, folder: Path, finding: Finding) -> None:
 
 
 async def cancelled(point: str, folder: Path, finding: Finding) -> None:
-    """The step ends first; then the learner leaves, unless it has its vote by then."""
+    """The step ends first; then the learner leaves, unless it has its vote by then.
+
+    One that is too slow to follow two entries before its promotion does not get the vote.
+    """
     async with begun(point, folder, finding, 2) as s:
         await s.held()
         await s.addition.cancel()
         s.b.release(point)
-        if point.startswith("promote"):
+        too_slow = point == "promote_member.before" and await s.is_cancelled()
+        if point.startswith("promote") and not too_slow:
             await s.ends_well()
         else:
             assert isinstance(await s.ends_without(), CancelledError)
