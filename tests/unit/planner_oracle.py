@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import planning
 from etcd_handoff.planning import Blocked, Decision, Done, Goal, MemberAbsent, Reason, Refused, Remove, Transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from etcd_handoff.cluster_view import ClusterView
 
@@ -195,8 +196,13 @@ def _wrong_transfer(view: ClusterView, goal: MemberAbsent, decision: Transfer) -
 
 def judge(view: ClusterView, goal: MemberAbsent) -> list[str]:
     """What is wrong with what the planner, as it is at the moment, answers; no answer is wrong too."""
+    return judged_by(partial(violations, view, goal), view, goal)
+
+
+def judged_by(violations_of: Callable[[Decision], list[str]], view: ClusterView, goal: Goal) -> list[str]:
+    """The same for a goal of any kind, by the oracle of that."""
     try:
         decision = planning.plan(view, goal)
     except Exception as error:  # noqa: BLE001  # a broken planner may raise anything
         return [f"raises {error!r}"]
-    return violations(view, goal, decision)
+    return violations_of(decision)
