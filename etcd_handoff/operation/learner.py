@@ -94,7 +94,8 @@ def noted(state: OperationState) -> OperationState:
         behind = max(0, lag(state.view, member))
         is_near = learner_lags(state.view, member) is None
         progresses = progresses or is_near or least is None or behind < least
-        least = None if is_near else behind if was_down or least is None else min(least, behind)
+        known_lag = behind if was_down or least is None else least
+        least = None if is_near else min(known_lag, behind)
         was_down = False
     mark_at = state.since if progresses else known.mark_at
     return state.with_joining(has_started=bool(member.name), least_lag=least, was_down=was_down, mark_at=mark_at)
