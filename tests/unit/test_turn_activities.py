@@ -36,7 +36,7 @@ def described(task_queue: str, **task: Any) -> DescribeWorkflowExecutionResponse
         ("ours", {"state": SCHEDULED, "attempt": 7}, ["its last workflow task failed", "attempt 7"]),
         ("ours", {"state": STARTED, "attempt": 1}, ["a worker on task queue ours has its workflow task since 1970"]),
         ("blue", {"state": SCHEDULED, "attempt": 1}, ["queue blue", "this removal runs on task queue ours"]),
-        ("ours", {}, ["nothing to do"]),
+        ("ours", {}, ["no pending work"]),
     ],
 )
 def test_why_a_queue_does_not_answer(task_queue: str, task: dict[str, Any], words: list[str]) -> None:
