@@ -99,7 +99,7 @@ async def test_old_list_never_overwrites_a_newer_word(live_cluster: MakeLiveClus
             assert (synced.repairs, synced.retry_soon) == ((), True)
             assert await b.lab.joined(one, leader) == "False"
             note = NoteProgressInput(cluster=b.lab.cluster, resource=one, member_id=member_id, message="late")
-            assert "is out" in await run(members.note_progress, note)
+            assert "has left" in await run(members.note_progress, note)
             note = NoteProgressInput(cluster=b.lab.cluster, resource=other, member_id=member_id, message="of another")
             assert "speaks of" in await run(members.note_progress, note)
 
