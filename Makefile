@@ -1,7 +1,7 @@
 # What people and CI run. Every target first sets up what it needs: .venv with the pinned requirements, and
 # the real programs (etcd, kube-apiserver, ...), built once into a cache folder; `make parts` says where.
 .DEFAULT_GOAL := help
-.PHONY: help demo test chaos model stock nightly bench unit lint types layers fmt parts programs network kubeadm checkers browser shells screenshots requirements schemas clean
+.PHONY: help demo test chaos model model-joins stock nightly bench unit lint types layers fmt parts programs network kubeadm checkers browser shells screenshots requirements schemas clean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
@@ -35,10 +35,13 @@ chaos: network ## the fault matrix on real processes, hours (CHAOS=<part of a na
 model: programs ## nearly all scenarios of the loop's model, half an hour; make test runs a share of them
 	@MODEL=all $(BIN)/pytest -q -s --show-capture=no tests/model
 
+model-joins: $(SETUP) ## the models of additions and replacements as a whole, some two hours; make test runs a share of them
+	@MODEL=all $(BIN)/pytest -q -n auto tests/unit -k meddling
+
 stock: kubeadm ## the tests on the distributions' own programs: kubeadm, and k0s where it is on PATH
 	@STOCK=1 $(BIN)/pytest -q tests/stock -p no:cacheprovider $(ARGS)
 
-nightly: network kubeadm ## make model, make stock and make chaos (CHAOS=sample unless given, or all); writes what ran on which source to bench/results
+nightly: network kubeadm ## make model, model-joins, stock and chaos (CHAOS=sample unless given, or all); writes what ran on which source to bench/results
 	@$(BIN)/python -m bench.nightly $(if $(CHAOS),$(CHAOS),sample)
 
 bench: programs ## all measurements, some two hours (ROUNDS=<n> makes it shorter, BENCH=<name> picks one); writes bench/results

@@ -1,7 +1,7 @@
 """The long checks, with a record of what they ran on: `python -m bench.nightly [sample|all|PART_OF_A_CASE]`.
 
-Runs `make model`, `make stock`, and `make chaos` with the given share of the fault matrix (`sample` by default), and
-writes `bench/results/nightly.json`: source, machine, versions, and how each of them ended.
+Runs `make model`, `make model-joins`, `make stock`, and `make chaos` with the given share of the fault matrix (`sample`
+by default). It writes `bench/results/nightly.json`: source, machine, versions, and how each of them ended.
 """
 
 from __future__ import annotations
@@ -47,7 +47,12 @@ def main(share: str = "sample") -> int:
         "machine": report.machine(),
         "versions": report.own_versions(),
         "etcd": os.environ.get("ETCD", ""),
-        "runs": [run_target("model"), run_target("stock"), run_target("chaos", f"CHAOS={share}")],
+        "runs": [
+            run_target("model"),
+            run_target("model-joins"),
+            run_target("stock"),
+            run_target("chaos", f"CHAOS={share}"),
+        ],
     }
     RESULT.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(f"{RESULT}: commit {record['commit']}, product {record['product']}")

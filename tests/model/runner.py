@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from tests.model.trouble import Trouble
 
 WHOLE: Final = bool(os.environ.get("MODEL"))
-"""With MODEL=all everything runs, some ten minutes; else a fixed share of it."""
+"""With MODEL=all everything runs, some half an hour; else a fixed share of it."""
 AT_ONCE: Final = 40
 """Far more only make the server late: it puts tasks off for many seconds then, and removals with them."""
 END_SECONDS: Final = 300.0 if WHOLE else 90.0
