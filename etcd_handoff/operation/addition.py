@@ -146,7 +146,9 @@ def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now:
     state = state.with_step(report.step, instead_of_last=paused)
     state = blocked_waiting.paused(state, now) if paused else state
     if report.view is not None and not merged:
-        state = observation.seen(state, report.view).changed(look_due=LookDue.NO)
+        state = observation.seen(state, report.view)
+        by_its_node = state.own_member_alone and learner.is_out_of_reach(state)
+        state = state.changed(look_due=LookDue.PATIENT if by_its_node else LookDue.NO)
     else:
         state = state.changed(look_due=LookDue.PATIENT)
     return state.with_joining(in_sync=report.step.outcome == StepOutcome.IN_SYNC, followed=command.ask.own_index)

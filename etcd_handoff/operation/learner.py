@@ -171,6 +171,12 @@ def follows(state: OperationState) -> bool:
     return member is not None and member.raft_index > state.joining.followed
 
 
+def is_out_of_reach(state: OperationState) -> bool:
+    """Whether the member has been started, and the last view does not reach it."""
+    member = member_of(state)
+    return member is not None and bool(member.name) and not member.reachable
+
+
 def is_second_voter(state: OperationState) -> bool:
     """Whether nothing is committed without the member once it is promoted, so that it must not lag at all."""
     return state.view is not None and len(state.view.voters) == 1

@@ -85,6 +85,20 @@ def test_learner_that_its_node_does_not_hear_is_waited_for() -> None:
     assert addition.next(to.Wait).summary.startswith("blocked: LearnerUnreachable, until ")
 
 
+def test_learner_beside_the_only_voter_is_looked_at_through_its_own_node() -> None:
+    """The worker of a cluster of one sees all of it until the learner starts, which it does not reach."""
+    one = cluster(member(A))
+    starting = cluster(*one.members, *(m for m in UNSTARTED.members if m.id == D))
+    started = cluster(*one.members, *(m for m in IN_SYNC.members if m.id == D))
+    addition = begin().do(to.Observe, sees(one, A)).turn()
+    addition.do(AddTarget, report(StepOutcome.ADDED, starting, added_id=D, proposed=True))
+    gives_turn_up(addition)
+    addition.do(AwaitSync, report(StepOutcome.NOT_IN_SYNC, seen_by(started, {A})))
+    assert addition.next(to.Observe).patient
+    addition.result(sees(started, A))
+    assert [look.node for look in addition.next(to.LookThroughNodes).looks] == ["node3"]
+
+
 @pytest.mark.parametrize(("leader", "node"), [(A, "node0"), (B, "node1"), (C, "node2")])
 def test_own_learner_is_taken_out_at_the_leaders_node(leader: str, node: str) -> None:
     """After a look through all nodes that has committed an entry: the step goes through the leader, as changes do."""
