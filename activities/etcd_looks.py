@@ -192,7 +192,8 @@ class SeenBefore:
 
 def doubt(view: ClusterView, act: StepInput) -> str:
     """Return why nothing may be concluded from this view, or "" if nothing contradicts it."""
-    against = contradiction(view, intent(act).binding, departed=(act.target_id,))
+    goal = intent(act)
+    against = contradiction(view, goal.binding, departed=goal.departing)
     return f"{against.kind}: {against.text}" if against else ""
 
 

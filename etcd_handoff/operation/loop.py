@@ -153,7 +153,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
         if (other := membership.reconsidered(state, state.view, waits=waits)) is not None:
             return other
     if isinstance(decision, Refused):
-        return _refused(state, decision)
+        return _refused(state, decision, now)
     if isinstance(decision, Blocked):
         return _blocked(state, decision, now)
     if state.request.dry_run:
@@ -163,9 +163,12 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     return _advance(state, decision, now)
 
 
-def _refused(state: OperationState, decision: Refused) -> OperationState:
-    if decision.reason is Reason.NO_QUORUM and not state.looked_twice:
-        return observation.looking_twice(state)  # voters may be late for one look
+def _refused(state: OperationState, decision: Refused, now: float) -> Decided | OperationState:
+    if decision.reason is Reason.NO_QUORUM:
+        if not state.looked_twice:
+            return observation.looking_twice(state)  # voters may be late for one look
+        if (waits := node_looks.without_workers(state, decision)) is not None:
+            return _blocked(state, waits, now)
     return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
 
 

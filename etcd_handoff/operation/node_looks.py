@@ -17,6 +17,7 @@ from etcd_handoff.operation import node_doubts, observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
 from etcd_handoff.operation.phases import HalfLook
 from etcd_handoff.operation.state import Decided
+from etcd_handoff.planning import Blocked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.operation.state import OperationState
+    from etcd_handoff.planning import Refused
 
 
 class NodeAnswers(NamedTuple):
@@ -43,7 +45,7 @@ class NodeAnswers(NamedTuple):
 
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
     """Return the state after one worker has looked: what it saw counts, or other nodes are asked first."""
-    state = state.changed(traits=known_traits(state.traits, report.traits))
+    state = state.changed(traits=known_traits(state.traits, report.traits), own_member_alone=report.alone)
     known = state.view.members if state.view and not command.patient and not report.worker_nodes else ()
     passed_over = {m.id for m in known if not m.reachable}
     others = (*state.far_nodes, *_unlisted_claims(report, _table(state)), *report.worker_nodes)
@@ -96,6 +98,19 @@ def _confirmed(state: OperationState, report: StepResult) -> StepResult:
     if not (why := node_doubts.unconfirmed(report, known, _table(state))):
         return report
     return report.model_copy(update={"view": last, "step": report.step.model_copy(update={"note": why})})
+
+
+def without_workers(state: OperationState, refused: Refused) -> Blocked | None:
+    """Return what to wait for instead, where a voter's worker took no look; None where all of them did.
+
+    Where each worker sees its own member alone, a worker that restarts looks like a voter that is down.
+    """
+    voters = state.view.voters if state.view is not None else ()
+    nodes = {node_of(m.name, _table(state)) for m in voters if not m.reachable} & {*state.silent_nodes}
+    if not nodes or not state.own_member_alone:
+        return None
+    until = f"start the workers on {', '.join(sorted(nodes))}; or {refused.remedy}"
+    return Blocked(refused.reason, refused.seen, until)
 
 
 def _unlisted_claims(report: StepResult, table: Mapping[str, str]) -> list[str]:

@@ -59,6 +59,7 @@ SHARED: Final = frozenset(
         "behind",
         "far_nodes",
         "silent_nodes",
+        "own_member_alone",
         "looked_at",
         "claims",
         "cancel_requested",

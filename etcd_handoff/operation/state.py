@@ -42,6 +42,7 @@ class OperationState(HandedOn):
         looked_twice: A look was repeated at once that may have had too little time.
         half_look: A look that waits for what the workers of other nodes see; None when there is none.
         silent_nodes: When a node was asked last, by nodes whose workers took no look.
+        own_member_alone: The profile of the last look's worker names only its own node's member.
         entry_committed: The last look has committed an entry before it.
         view: What was seen last; None when no linearizable member list was read.
         claims: What EtcdMembers said then; None when they were not read.
@@ -78,6 +79,7 @@ class OperationState(HandedOn):
     looked_twice: Own[bool] = False
     half_look: Own[HalfLook | None] = None
     silent_nodes: Own[dict[str, float]] = Field(default_factory=dict)
+    own_member_alone: Own[bool] = False
     entry_committed: Own[bool] = False
     view: Own[ClusterView | None] = None
     claims: Own[tuple[ResourceClaim, ...] | None] = None

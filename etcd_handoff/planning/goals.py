@@ -22,7 +22,7 @@ class MemberAbsent:
         avoid: Transferees that were tried since the last wait and did not take over.
         seen_term: Highest term that the cluster has been seen at; a lower one is another history.
         seen_index: Highest index of a leader that has been seen.
-        leaving_later: Members that leave after the target, by the same plan. None of them gets the leadership.
+        leaving_later: The other members that leave, or have left, by the same plan. None of them gets the leadership.
         min_voters: The target does not leave where fewer voters would remain.
         successors: Members that stay by the same plan. While one of them does not work as a voter, a target that works
             does not leave.
@@ -45,7 +45,7 @@ class MemberAbsent:
     @property
     def departing(self) -> tuple[str, ...]:
         """Return the members that may still run although they are out."""
-        return (self.target_id,)
+        return (self.target_id, *sorted(self.leaving_later))
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ def test_next_run_gets_all_but_what_it_finds_out_itself() -> None:
         "looked_at",
         "looked_twice",
         "silent_nodes",
+        "own_member_alone",
         "entry_committed",
         "view",
         "claims",
