@@ -276,12 +276,17 @@ async def test_nodes_are_named_unlike_their_members(live_cluster: MakeLiveCluste
         await b.judge({leader})
 
 
-async def test_member_joins_that_its_own_node_alone_reaches(live_cluster: MakeLiveCluster) -> None:
-    """A learner gives no member list to anybody: its own node hears it, and the leader's node promotes it."""
+@pytest.mark.parametrize("voters", [2, 1])
+async def test_member_joins_that_its_own_node_alone_reaches(live_cluster: MakeLiveCluster, voters: int) -> None:
+    """A learner gives no member list to anybody: its own node hears it, and the leader's node promotes it.
+
+    The worker of an only voter sees a whole cluster until the learner starts.
+    """
     async with live_cluster(isolated=True) as b:
         leader = await b.lab.leader()
-        name = b.lab.others(leader)[0].name
-        assert (await b.remove(name)).outcome == Outcome.REMOVED
+        name, *further = (node.name for node in b.lab.others(leader)[: 3 - voters])
+        for leaves in (*further, name):
+            assert (await b.remove(leaves)).outcome == Outcome.REMOVED
         node = await additions.wiped(b.lab, name)
         addition = await additions.add(b, node)
         await additions.start(b, addition, node)
@@ -291,7 +296,7 @@ async def test_member_joins_that_its_own_node_alone_reaches(live_cluster: MakeLi
         nodes = {step.name: step.node for step in result.steps}
         assert (nodes["await_sync"], nodes["promote_member"]) == (name, nodes["add_learner"])
         assert nodes["promote_member"] != name
-        await b.judge(set())
+        await b.judge(set(further))
 
 
 async def test_cancelled_addition_takes_its_learner_out_at_the_leaders_node(live_cluster: MakeLiveCluster) -> None:
