@@ -27,9 +27,8 @@ def first_looks(change: Drive, of_others: StepFailure) -> Drive:
     """Two looks of node0's worker, which sees its own member; those of the other two nodes come to this."""
     for _ in range(2):
         change.do(to.Observe, sees(THREE, A, traits=TRAITS))
-        asked = nodes_asked(change)
-        if asked:
-            change.do(to.LookThroughNodes, tuple(of_others for _ in asked), after=1.0)
+        if others := nodes_asked(change):
+            change.do(to.LookThroughNodes, tuple(of_others for _ in others), after=1.0)
     return change
 
 
