@@ -1,13 +1,18 @@
-"""Views of clusters to plan on, what is expected of a decision, and what operations and watchers know."""
+"""Views of clusters to plan on, what is expected of a decision, what operations and watchers know, and EtcdMembers."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
+from etcd_handoff.contract import Step, StepOutcome
+from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.planning import Blocked, Decision, MemberAbsent, Reason, Refused, plan
 from etcd_handoff.reconciler.member_resources import MemberResource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CLUSTER = "cdf818194e3a8c32"
 A, B, C, D, E = (
@@ -101,3 +106,43 @@ def resource(name: str, member_id: str = "", **fields: object) -> MemberResource
     """An EtcdMember with `spec.leave`, which says that its member has joined if it names one, but for `fields`."""
     usual = {"uid": f"uid-{name}", "generation": 1, "leave": True, "joined": "True" if member_id else "Unknown"}
     return MemberResource.model_validate({"name": name, "member_id": member_id, **usual, **fields})
+
+
+def claim(name: str, member_id: str = "", joined: str = "True") -> ResourceClaim:
+    """What an EtcdMember says of its member."""
+    return ResourceClaim(name=name, member_id=member_id, joined=joined)
+
+
+def etcdmember(
+    name: str,
+    member_id: str = "",
+    joined: str = "True",
+    *,
+    leave: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+    **status: Any,
+) -> dict[str, Any]:
+    """An EtcdMember as API servers return it; without an ID and `status` its status is empty.
+
+    Args:
+        name: Its name.
+        member_id: ID of the member that it says it is about.
+        joined: What its condition Joined says.
+        leave: `spec.leave`.
+        metadata: Further metadata, or other ones.
+        status: Further fields of its status, or other ones.
+    """
+    about = {"memberID": member_id, "peerAddress": "h", "conditions": [{"type": "Joined", "status": joined}]}
+    return {
+        "metadata": {"name": name, "uid": f"uid-{name}", "generation": 1, **(metadata or {})},
+        "spec": {"leave": leave},
+        "status": {**(about if member_id else {}), **status},
+    }
+
+
+def step(
+    name: str = "check_leader", outcome: StepOutcome = StepOutcome.OBSERVED, note: str = "", **fields: object
+) -> Step:
+    """A step that took 12.4 ms on node0, but for `fields`."""
+    usual = {"started": "2026-01-01T00:00:00.000Z", "milliseconds": 12.4, "attempts": 1, "node": "node0"}
+    return Step.model_validate({"name": name, "outcome": outcome, "note": note, **usual, **fields})

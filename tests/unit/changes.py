@@ -13,8 +13,8 @@ from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.whole import Whole
-from tests.unit.builders import A, B, C, D, E, cluster, member
-from tests.unit.test_removal_loop import Drive, report, step
+from tests.unit.builders import A, B, C, D, E, cluster, member, step
+from tests.unit.test_removal_loop import Drive, report
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView

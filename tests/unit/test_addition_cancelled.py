@@ -13,7 +13,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.learner_removal import TakeLearnerOut
-from tests.unit.builders import D
+from tests.unit.builders import D, step
 from tests.unit.test_addition_loop import (
     THREE,
     UNSTARTED,
@@ -28,7 +28,7 @@ from tests.unit.test_addition_loop import (
     promoted,
     works,
 )
-from tests.unit.test_removal_loop import Drive, report, step
+from tests.unit.test_removal_loop import Drive, report
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult

@@ -15,8 +15,8 @@ from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailur
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member
-from tests.unit.test_removal_loop import Drive, report, step
+from tests.unit.builders import INDEX, A, B, C, D, E, cluster, down, member, step
+from tests.unit.test_removal_loop import Drive, report
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView

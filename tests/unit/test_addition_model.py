@@ -41,7 +41,7 @@ from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from tests.model.gateways import config_of
-from tests.unit.test_removal_loop import step
+from tests.unit.builders import step
 from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:

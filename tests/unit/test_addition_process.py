@@ -15,7 +15,7 @@ from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import NodeProcess
-from tests.unit.builders import A, D, E, cluster
+from tests.unit.builders import A, D, E, cluster, step
 from tests.unit.test_addition_loop import (
     THREE,
     UNSTARTED,
@@ -30,7 +30,7 @@ from tests.unit.test_addition_loop import (
     observed,
     works,
 )
-from tests.unit.test_removal_loop import NO_WORKER, report, step
+from tests.unit.test_removal_loop import NO_WORKER, report
 
 
 def process_result(*, facts: bool = False, **fields: Any) -> ProcessResult:

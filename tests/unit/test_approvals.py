@@ -16,10 +16,10 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.phases import ApprovedChange, LookDue
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
-from tests.unit.builders import A, B, C, D, cluster, down, member
+from tests.unit.builders import A, B, C, D, cluster, down, member, step
 from tests.unit.test_change_gates import SATURDAY, SATURDAYS_END, THURSDAY, given_up
 from tests.unit.test_change_gates import TRAITS as WINDOWS
-from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, Drive, begin, report, step
+from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, Drive, begin, report
 
 ANN, BOB = "etcd-handoff:ann@laptop", "etcd-handoff:bob@node1"
 LED_BY_C = cluster(member(A, C, term=9), member(B, C, term=9), member(C, C, term=9))

@@ -25,8 +25,8 @@ from etcd_handoff.cli.render.troubles import (
 from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.cli.status import status_exit
 from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
-from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalResult, Step, StepOutcome
-from tests.unit.builders import CLUSTER, cluster, down, member
+from etcd_handoff.contract import HandoffState, Outcome, Progress, RemovalResult, StepOutcome
+from tests.unit.builders import CLUSTER, cluster, down, etcdmember, member, step
 from tests.unit.printed import as_printed
 
 START_N2 = (
@@ -39,21 +39,6 @@ START_BOTH = (
 )
 APART = "n2 does not follow the leader: let it reach the other voters at their peer URLs"
 FOREIGN = Doubt(kind="MixedClusters", text="endpoint 3 answers for cluster def", remedy="take it out")
-
-
-def resource(name: str, member_id: str, joined: str) -> dict[str, Any]:
-    """An EtcdMember."""
-    condition = {"type": "Joined", "status": joined}
-    return {
-        "metadata": {"name": name},
-        "status": {"memberID": member_id, "message": "as k0s says", "conditions": [condition]},
-    }
-
-
-def step(name: str = "check_leader", **fields: object) -> Step:
-    """A finished step."""
-    usual = {"started": "2026-01-01T00:00:00.000Z", "milliseconds": 12.3, "attempts": 1, "node": "node1"}
-    return Step.model_validate({"name": name, **usual, "outcome": StepOutcome.OBSERVED, **fields})
 
 
 def result(**fields: object) -> RemovalResult:
@@ -129,7 +114,7 @@ def test_wide_letters_and_signs_that_move_the_cursor_break_no_column() -> None:
 
 def test_status_shows_what_is_wrong_with_an_etcdmember_however_long_its_message_is() -> None:
     """Below the table, where nothing pushes it off the screen."""
-    found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
+    found = [etcdmember("n1", "1"), etcdmember("n2", "2", "False"), etcdmember("n3", "3")]
     found[0]["status"]["message"] = "word " * 60
     lines = status_lines(StatusReport("prod", cluster(), found, None, {}))
     assert "! n2: says Joined=False, but etcd has this member" in lines
@@ -172,18 +157,18 @@ def test_view_without_agreed_leader_says_so() -> None:
 @pytest.mark.parametrize(
     ("found", "wrong"),
     [
-        (resource("n1", "1", "True"), ""),
-        (resource("n1", "0x01", "True"), ""),
-        (resource("n1", "1", "False"), "says Joined=False, but etcd has this member"),
-        (resource("n1", "99", "False"), "member n1 has the ID 1"),
-        (resource("gone", "99", "False"), ""),
-        (resource("gone", "99", "True"), "says Joined=True, but etcd has no such member"),
+        (etcdmember("n1", "1"), ""),
+        (etcdmember("n1", "0x01"), ""),
+        (etcdmember("n1", "1", "False"), "says Joined=False, but etcd has this member"),
+        (etcdmember("n1", "99", "False"), "member n1 has the ID 1"),
+        (etcdmember("gone", "99", "False"), ""),
+        (etcdmember("gone", "99"), "says Joined=True, but etcd has no such member"),
         ({"metadata": {"name": "gone"}}, "says Joined=Unknown, but etcd has no such member"),
     ],
 )
 def test_disagreement_between_etcd_and_an_etcdmember_is_marked(found: dict[str, Any], wrong: str) -> None:
     """Exactly where they disagree."""
-    others = [resource("n2", "2", "True"), resource("n3", "3", "True")]
+    others = [etcdmember("n2", "2"), etcdmember("n3", "3")]
     records = {r.name: r for r in compare_resources(cluster(), [found, *others])}
     assert records[found["metadata"]["name"]].wrong == wrong
     assert not records["n2"].wrong
@@ -191,9 +176,9 @@ def test_disagreement_between_etcd_and_an_etcdmember_is_marked(found: dict[str, 
 
 def test_member_without_etcdmember_is_marked() -> None:
     """Whoever waits for its condition would wait for ever; unread members are not judged."""
-    records = compare_resources(cluster(), [resource("n1", "1", "True")])
+    records = compare_resources(cluster(), [etcdmember("n1", "1")])
     assert [(r.name, bool(r.wrong)) for r in records] == [("n1", False), ("n2", True), ("n3", True)]
-    assert not any(r.wrong for r in compare_resources(None, [resource("n1", "1", "False")]))
+    assert not any(r.wrong for r in compare_resources(None, [etcdmember("n1", "1", "False")]))
 
 
 def test_status_says_each_missing_part_in_its_place() -> None:
@@ -211,7 +196,7 @@ def test_status_shows_members_records_and_operations() -> None:
     """All three parts, in the table and in JSON."""
     removal = OpenOperation("etcd-remove/prod/n1", "removal", "n1", "Blocked", "2026-01-01T00:00:00+00:00")
     parts = TemporalParts(None, "etcd-handoff", operations=(removal,))
-    found = [resource("n1", "1", "True"), resource("n2", "2", "False"), resource("n3", "3", "True")]
+    found = [etcdmember("n1", "1"), etcdmember("n2", "2", "False"), etcdmember("n3", "3")]
     seen = StatusReport("prod", cluster(), found, parts, {})
     text = "\n".join(status_lines(seen))
     assert "! n2: says Joined=False, but etcd has this member" in text
@@ -225,7 +210,7 @@ def test_status_shows_members_records_and_operations() -> None:
 
 def test_status_judges_no_etcdmember_by_a_view_in_doubt() -> None:
     """It names the contradiction with its remedy, and ends with 1."""
-    found = [resource("n1", "99", "True")]
+    found = [etcdmember("n1", "99")]
     seen = StatusReport("prod", cluster(), found, TemporalParts(None, "q"), {}, FOREIGN)
     text = status_lines(seen)
     assert "! MixedClusters: endpoint 3 answers for cluster def" in text
@@ -291,14 +276,14 @@ def test_member_that_has_left_and_still_runs_is_no_contradiction() -> None:
     """Its EtcdMember says Joined=False; one of a member that nobody has heard of is."""
     left = Doubt(kind="UnlistedMember", text="", remedy="", member_id="99", by_status_alone=True)
     view = cluster(doubts=(left,))
-    assert doubt_of(view, "", claims_of([resource("n1", "1", "True"), resource("n9", "99", "False")])) is None
-    assert doubt_of(view, "", claims_of([resource("n1", "1", "True")])) is left
+    assert doubt_of(view, "", claims_of([etcdmember("n1", "1"), etcdmember("n9", "99", "False")])) is None
+    assert doubt_of(view, "", claims_of([etcdmember("n1", "1")])) is left
 
 
 def test_member_that_is_only_just_joining_is_not_wrong() -> None:
     """It has no name yet that an EtcdMember could have."""
     view = cluster(member(1), MemberView(id="7", name="", is_learner=True, note="not started"))
-    assert not any(r.wrong for r in compare_resources(view, [resource("n1", "1", "True")]))
+    assert not any(r.wrong for r in compare_resources(view, [etcdmember("n1", "1")]))
 
 
 # --- following ----------------------------------------------------------------------------------------------
@@ -308,7 +293,7 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
     """Polling ten times a second repeats nothing."""
     lines = ProgressLines("etcd-remove/prod/n1")
     first = Progress(state=HandoffState.CHECKING, cluster="prod", member="n1", steps=(step(),))
-    assert lines.progress(first) == ["  check_leader       12 ms on node1  observed"]
+    assert lines.progress(first) == ["  check_leader       12 ms on node0  observed"]
     assert lines.progress(first) == []
     waits = first.model_copy(update={"state": HandoffState.BLOCKED, "doing": "NoQuorum: x", "waiting_for": "y"})
     assert lines.progress(waits) == [
@@ -320,9 +305,9 @@ def test_progress_tells_each_step_and_each_state_once() -> None:
     assert lines.progress(waits) == []
     again = waits.model_copy(update={"steps": (step(milliseconds=99.0),)})
     assert lines.progress(again) == [], "a repeated look replaces the last one"
-    removed = step("remove_member", attempts=3, outcome=StepOutcome.REMOVED, note="through n2")
+    removed = step("remove_member", StepOutcome.REMOVED, attempts=3, note="through n2")
     assert lines.steps((step(), removed)) == [
-        "  remove_member      12 ms on node1  removed after 3 attempts: through n2"
+        "  remove_member      12 ms on node0  removed after 3 attempts: through n2"
     ]
     assert lines.steps((step(), removed)) == []
 
@@ -374,8 +359,8 @@ def test_joined_removal_says_that_its_own_options_count() -> None:
                 term_after=2,
                 steps=(
                     step(note="n1 leads at term 1"),
-                    step(name="await_election", note="n 2 leads at term 2; also seen from node2"),
-                    step(name="remove_member", note="through n 2"),
+                    step("await_election", note="n 2 leads at term 2; also seen from node2"),
+                    step("remove_member", note="through n 2"),
                 ),
             ),
             0,

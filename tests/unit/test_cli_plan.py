@@ -16,9 +16,9 @@ from etcd_handoff.cli.render.status import StatusReport, status_lines
 from etcd_handoff.cli.shapes.cluster import PlanOutput
 from etcd_handoff.cluster_view import Alarm, ClusterView
 from etcd_handoff.contract import RemovalRequest
-from tests.unit.builders import CLUSTER, cluster, down, member
+from tests.unit.builders import CLUSTER, cluster, down, etcdmember, member
 from tests.unit.printed import as_printed
-from tests.unit.test_cli_output import FOREIGN, resource
+from tests.unit.test_cli_output import FOREIGN
 
 
 def shown(view: ClusterView, name: str, **more: Any) -> tuple[int, list[str], dict[str, Any]]:
@@ -154,13 +154,13 @@ def test_plan_of_another_cluster_than_the_profile_names_is_refused() -> None:
     """The profile's word counts, and EtcdMembers then need not agree."""
     status, _, found = shown(cluster(), "n2", cluster_id="def")
     assert (status, found["reason"]) == (3, "ClusterChanged")
-    other = claims_of([resource("n2", "22", "True")])
+    other = claims_of([etcdmember("n2", "22")])
     assert shown(cluster(), "n2", cluster_id=CLUSTER, claims=other)[0] == 0
 
 
 def test_plan_against_all_etcdmembers_waits() -> None:
     """When all that say Joined=True speak of others, etcd and Kubernetes do not belong together."""
-    claims = claims_of([resource("n1", "11", "True"), resource("n2", "22", "True")])
+    claims = claims_of([etcdmember("n1", "11"), etcdmember("n2", "22")])
     status, lines, found = shown(cluster(), "n2", claims=claims)
     assert (status, found["reason"]) == (3, "ResourcesDisagree")
     assert "n1 of 11" in "".join(lines)
@@ -168,7 +168,7 @@ def test_plan_against_all_etcdmembers_waits() -> None:
 
 def test_plan_says_whom_the_etcdmember_of_that_name_speaks_of() -> None:
     """Nothing of this removal will be recorded on it."""
-    claims = claims_of([resource("n1", "1", "True"), resource("n2", "99", "False")])
+    claims = claims_of([etcdmember("n1", "1"), etcdmember("n2", "99", "False")])
     status, lines, found = shown(cluster(), "n2", claims=claims)
     assert status == 0
     assert lines[0].startswith("! EtcdMember n2 describes member 99 (Joined=False), not n2 (2)")
@@ -178,11 +178,11 @@ def test_plan_says_whom_the_etcdmember_of_that_name_speaks_of() -> None:
 @pytest.mark.parametrize(
     ("etcdmembers", "last"),
     [
-        ([("n2", "2", "True")], "record Joined=False on the EtcdMember of n2"),
-        ([("other", "2", "True")], "record Joined=False on the EtcdMember of n2"),
+        ([("n2", "2")], "record Joined=False on the EtcdMember of n2"),
+        ([("other", "2")], "record Joined=False on the EtcdMember of n2"),
         ([("n2", "", "Unknown")], "record Joined=False on the EtcdMember of n2"),
         ([], "record nothing: no EtcdMember describes n2"),
-        ([("n1", "1", "True"), ("n2", "99", "False")], "record nothing: no EtcdMember describes n2"),
+        ([("n1", "1"), ("n2", "99", "False")], "record nothing: no EtcdMember describes n2"),
         (None, "record Joined=False on the EtcdMember of n2"),
     ],
 )
@@ -190,19 +190,19 @@ def test_plan_promises_no_record_without_an_etcdmember(
     etcdmembers: list[tuple[str, str, str]] | None, last: str
 ) -> None:
     """A resource of another member is left alone; where none could be read, the usual is said."""
-    claims = None if etcdmembers is None else claims_of(resource(*fields) for fields in etcdmembers)
+    claims = None if etcdmembers is None else claims_of(etcdmember(*fields) for fields in etcdmembers)
     _, lines, _ = shown(cluster(), "n2", claims=claims)
     assert lines[-1].endswith(last)
 
 
 def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
     """As `already-absent`, by the ID that its EtcdMember remembers; a member that stays is not meant by it."""
-    claims = claims_of([resource("n1", "1", "True"), resource("n9", "99", "True")])
+    claims = claims_of([etcdmember("n1", "1"), etcdmember("n9", "99")])
     for name in ("n9", "N9", "99"):
         status, lines, found = shown(cluster(), name, claims=claims)
         assert (status, found["decision"], found["member_id"]) == (0, "done", "99")
         assert "would end as already-absent" in lines[0]
-    others = claims_of([resource("n1", "1", "True"), resource("n9", "2", "True")])
+    others = claims_of([etcdmember("n1", "1"), etcdmember("n9", "2")])
     assert shown(cluster(), "n9", claims=others)[0] == 2
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.activity_io import Target
 from etcd_handoff.cluster_view import Alarm
-from etcd_handoff.contract import HandoffState, RemovalRequest, Step, StepOutcome
+from etcd_handoff.contract import HandoffState, RemovalRequest, StepOutcome
 from etcd_handoff.operation.current_details import details, lasting_since, progress
 from etcd_handoff.operation.phases import Ending
 from etcd_handoff.planning import Blocked, Reason
-from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, down, member
+from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, down, member, step
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
@@ -27,19 +27,6 @@ VIEW = cluster(
     member(B),
     down(C),
 )
-
-
-def step(name: str, outcome: StepOutcome, *, attempts: int = 1, note: str = "") -> Step:
-    """A step that took 12.4 ms on node0."""
-    return Step(
-        name=name,
-        started="2026-01-01T00:00:00.000+00:00",
-        milliseconds=12.4,
-        attempts=attempts,
-        node="node0",
-        outcome=outcome,
-        note=note,
-    )
 
 
 def state(**fields: Any) -> OperationState:
@@ -123,7 +110,7 @@ def test_page_says_what_follows_until_it_ends() -> None:
 
 def test_page_has_no_table() -> None:
     """The Web UI draws them without lines: `leaderhealthy2470`."""
-    assert "|" not in details(state(steps=(step("check_leader", StepOutcome.OBSERVED),)))
+    assert "|" not in details(state(steps=(step(),)))
 
 
 def test_page_of_what_was_approved_offers_no_approval() -> None:
@@ -187,7 +174,7 @@ def test_page_shows_the_point_of_no_return() -> None:
 def test_page_lists_the_steps_in_order() -> None:
     """Name, outcome, duration, node, the attempts when there were several, and what to know about it."""
     steps = (
-        step("check_leader", StepOutcome.OBSERVED, note="node1 leads at term 7"),
+        step(note="node1 leads at term 7"),
         step("move_leader", StepOutcome.MOVED, attempts=2),
     )
     text = details(state(steps=steps))
@@ -208,6 +195,6 @@ def test_page_warns_of_what_nothing_can_be_recorded_in() -> None:
 
 def test_page_says_how_many_steps_it_does_not_show() -> None:
     """A month of looks is not a page of steps."""
-    steps = (step("check_leader", StepOutcome.OBSERVED),)
+    steps = (step(),)
     text = details(state(steps=steps, steps_left_out=1234))
     assert "**Steps** (without 1234 in between)" in text

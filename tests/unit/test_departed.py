@@ -15,9 +15,9 @@ from etcd_handoff.activity_io import SeeDepartedInput, SeeDepartedResult, Update
 from etcd_handoff.config import Config
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import commands as to
-from tests.unit.builders import A, B, C
+from tests.unit.builders import A, B, C, step
 from tests.unit.test_node_looks import LED_BY_B, WITHOUT_A, entry_first, looked, sees, silent, upcoming
-from tests.unit.test_removal_loop import OBSERVED_B, REMOVED, Drive, begin, report, step
+from tests.unit.test_removal_loop import OBSERVED_B, REMOVED, Drive, begin, report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

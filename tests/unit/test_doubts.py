@@ -21,7 +21,7 @@ from etcd_handoff.doubts import (
     resources_doubt,
 )
 from etcd_handoff.doubts.known_before import INDEX_SLACK
-from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, cluster, doubt, down, member
+from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, claim, cluster, doubt, down, member
 
 OTHER: Final = "1"
 BOTH: Final = frozenset({A, B})
@@ -254,11 +254,6 @@ def test_bound_keeps_what_was_seen_while_nobody_leads() -> None:
 # --- witnesses ------------------------------------------------------------------------------------------------
 
 
-def claim(name: str, member_id: str, joined: str = "True") -> ResourceClaim:
-    """What one EtcdMember says."""
-    return ResourceClaim(name=name, member_id=member_id, joined=joined)
-
-
 def test_etcdmembers_that_all_speak_of_others_are_a_doubt() -> None:
     """The list may be another cluster's; who speaks of whom is told."""
     found = resources_doubt(VIEW, [claim("node7", "7"), claim("node8", "8"), claim("node0", A, "False")])
@@ -332,7 +327,6 @@ def test_every_kind_of_doubt_is_a_reason() -> None:
 
 # --- any answers ----------------------------------------------------------------------------------------------
 
-POOL: Final = ("0", A, B, C, D)
 answers = st.builds(
     answered,
     st.sampled_from((A, A, B, B, C, C, D, "0")),

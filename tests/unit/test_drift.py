@@ -19,12 +19,7 @@ from etcd_handoff.doubts import (
 from etcd_handoff.etcdmember_matching import member_of
 from etcd_handoff.etcdmember_messages import HELD_BACK
 from etcd_handoff.reconciler import drift
-from tests.unit.builders import view_of
-
-
-def claim(name: str, member_id: str, joined: str = "True") -> ResourceClaim:
-    """What an EtcdMember says."""
-    return ResourceClaim(name=name, member_id=member_id, joined=joined)
+from tests.unit.builders import claim, view_of
 
 
 def full(voters: int) -> list[ResourceClaim]:

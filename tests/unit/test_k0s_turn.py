@@ -13,8 +13,8 @@ from etcd_handoff.operation.change_queue import dequeue, enqueue, grant, positio
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.queue_messages import ChangeQueueState, QueueEntry, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from tests.unit.builders import CLUSTER, A, B, C, D, E, cluster, down, member
-from tests.unit.test_removal_loop import ORDER, Drive, leave_flag, report, step
+from tests.unit.builders import CLUSTER, A, B, C, D, E, cluster, down, member, step
+from tests.unit.test_removal_loop import ORDER, Drive, leave_flag, report
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult

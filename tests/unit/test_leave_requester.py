@@ -13,7 +13,7 @@ from etcd_handoff.managed_fields import SPEC_LEAVE
 from etcd_handoff.reconciler import rounds
 from etcd_handoff.reconciler.member_resources import MemberResource, WatchMembersResult
 from etcd_handoff.reconciler.state import ReconcilerState, RunningRemoval
-from tests.unit.builders import view_of
+from tests.unit.builders import etcdmember, view_of
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
 LEAVE: dict[str, Any] = {"f:spec": {"f:leave": {}}}
@@ -24,19 +24,14 @@ THREE = view_of(("a1", "node1"), ("a2", "node2"), ("a3", "node3"))
 def read(*owners: tuple[str, str], leave: bool = True, **annotations: Any) -> dict[str, Any]:
     """EtcdMember node2 as an API server tells it, with these owners of the flag, and when each last wrote something."""
     entries = [{"manager": who, "fieldsV1": LEAVE, **({"time": when} if when else {})} for who, when in owners]
-    condition = {"type": "Joined", "status": "True", "lastTransitionTime": EARLY}
-    return {
-        "metadata": {
-            "name": "node2",
-            "uid": "u",
-            "generation": 2,
-            "creationTimestamp": EARLY,
-            "managedFields": entries,
-            "annotations": {REQUESTER_ANNOTATION: annotations["user"]} if annotations else {},
-        },
-        "spec": {"leave": leave},
-        "status": {"memberID": "a2", "conditions": [condition]},
+    metadata = {
+        "generation": 2,
+        "creationTimestamp": EARLY,
+        "managedFields": entries,
+        "annotations": {REQUESTER_ANNOTATION: annotations["user"]} if annotations else {},
     }
+    conditions = [{"type": "Joined", "status": "True", "lastTransitionTime": EARLY}]
+    return etcdmember("node2", "a2", leave=leave, metadata=metadata, conditions=conditions)
 
 
 # --- what is read -------------------------------------------------------------------------------------------------

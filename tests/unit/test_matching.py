@@ -17,6 +17,7 @@ from etcd_handoff.etcdmember_matching import (
     resource_of,
     without_resource,
 )
+from tests.unit.builders import claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,11 +28,6 @@ OWN, OTHER, GONE = "a1", "b2", "dead"
 def members(*pairs: tuple[str, str]) -> tuple[MemberView, ...]:
     """A member list, by name and ID."""
     return tuple(MemberView(id=member_id, name=name) for name, member_id in pairs)
-
-
-def claim(name: str, member_id: str = "") -> ResourceClaim:
-    """What an EtcdMember says."""
-    return ResourceClaim(name=name, member_id=member_id, joined="True")
 
 
 @pytest.mark.parametrize(

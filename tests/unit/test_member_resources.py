@@ -11,7 +11,7 @@ from etcd_handoff.etcdmember import SHUTDOWN_ON_LEAVE_LABEL, DesiredStatus, stat
 from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
 from etcd_handoff.reconciler import annotation_orders, leave_orders
-from tests.unit.builders import view_of
+from tests.unit.builders import etcdmember, view_of
 
 EARLY, NOON, LATE = "2026-01-01T08:00:00Z", "2026-01-01T12:00:00Z", "2026-01-01T18:00:00Z"
 LATER = "2026-01-01T18:00:01Z"
@@ -24,11 +24,8 @@ def resource(*writes: tuple[str, str, dict[str, Any]], leave: bool = True, messa
     """An EtcdMember with these field managers: who, when, which fields."""
     fields = [{"manager": who, "time": when, "fieldsV1": what} for who, when, what in writes]
     condition = {"type": "Joined", "status": "True", "lastTransitionTime": EARLY}
-    return {
-        "metadata": {"name": "node0", "uid": "u", "generation": 2, "managedFields": fields},
-        "spec": {"leave": leave},
-        "status": {"memberID": "a1", "message": message, "conditions": [condition]},
-    }
+    metadata = {"generation": 2, "managedFields": fields}
+    return etcdmember("node0", "a1", leave=leave, metadata=metadata, message=message, conditions=[condition])
 
 
 @pytest.mark.parametrize(
@@ -79,10 +76,10 @@ def test_order_for_the_member_before_is_not_about_the_next_one_by_a_slow_clock(w
     read["status"] |= status_for(read, DesiredStatus("b2", joined=True, message=MESSAGE_JOINED), worker)
     seen = to_member_resource(read)
     orders = (annotation_orders if annotated else leave_orders).updated
-    assert orders({}, [seen], view_of(("b2", "node0")))["u"].member_id == ""
+    assert orders({}, [seen], view_of(("b2", "node0")))["uid-node0"].member_id == ""
     assert (seen.member_id, seen.joined_since) == ("b2", max(worker, NOON))
     later = seen.model_copy(update={"leave_since": LATER, "annotation_since": LATER})
-    assert orders({}, [later], view_of(("b2", "node0")))["u"].member_id == "b2"
+    assert orders({}, [later], view_of(("b2", "node0")))["uid-node0"].member_id == "b2"
 
 
 def test_annotation_is_read_with_its_age() -> None:

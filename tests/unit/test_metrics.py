@@ -19,7 +19,7 @@ from activities.interceptor import ActivityInterceptor
 from etcd_handoff.activity_io import StepInput, StepResult
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.config import Config, EtcdProfile
-from etcd_handoff.contract import HandoffState, Progress, Step, StepOutcome
+from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, NotLeaderError, ObjectGoneError, UnreachableError
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.reconciler.member_resources import SyncMembersResult
@@ -29,7 +29,7 @@ from etcd_handoff.temporal.server_errors import ETCD_ERRORS, KUBERNETES_ERRORS, 
 from etcd_handoff.temporal.waiting_metrics import WaitingMetrics
 from tests.fakes.etcd import FakeEtcd
 from tests.fakes.kubernetes import FakeKubernetes
-from tests.unit.builders import A, cluster, member
+from tests.unit.builders import A, cluster, member, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,11 +72,6 @@ class Instrument:
         self._meter.seen[self._name] = (value, labels)
 
     set = record = add
-
-
-def step() -> Step:
-    """A look that has ended."""
-    return Step(name="check_leader", started="", milliseconds=3, attempts=1, node="node1", outcome=StepOutcome.OBSERVED)
 
 
 def counted(result: object) -> Meter:
@@ -131,10 +126,10 @@ async def test_error_of_etcd_counts_once_whether_or_not_it_fails_the_step() -> N
     async def tried_again() -> None:
         step_metrics.count_failure(activity.metric_meter(), LABELS, ApplicationError("x", type="StepFails"))
 
-    for step, error in ((fails, "NotLeaderError"), (goes_on, "UnreachableError"), (tried_again, "")):
+    for attempt, error in ((fails, "NotLeaderError"), (goes_on, "UnreachableError"), (tried_again, "")):
         environment, meter = ActivityEnvironment(), Meter()
         environment.metric_meter = cast("MetricMeter", meter)
-        await environment.run(step)
+        await environment.run(attempt)
         labels = {"cluster": "prod", "error": error}
         assert meter.seen.get(ETCD_ERRORS) == ((1, labels) if error else None)
 

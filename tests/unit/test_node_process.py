@@ -13,9 +13,8 @@ from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import NodeProcess
 from etcd_handoff.planning import Blocked, Reason
-from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, member
+from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, member, step
 from tests.unit.test_member_process import JOIN
-from tests.unit.test_removal_loop import step
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import Decided, OperationState

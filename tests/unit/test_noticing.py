@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 ALL = tuple(NoticeEvent)
 NO_LEADER = cluster(member(A, None), member(B, None), down(C))
-GAVE_UP = TakeTurnResult(turn=QueuePosition(granted=False))
 
 
 class NoticedRemoval:

@@ -18,7 +18,7 @@ from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.reconciler.member_resources import SyncMembersInput, SyncMembersResult
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from tests.unit.builders import A, B, C, D, cluster, member
+from tests.unit.builders import A, B, C, D, cluster, etcdmember, member
 
 REJOINED = cluster(member(A), member(B), member(D, name="node2"))
 """node2 was member C, and is a member again."""
@@ -57,12 +57,7 @@ class K0s(FakeKubernetes):
 
 def node2(member_id: str = C, *, leave: bool = True, joined: str = "False") -> dict[str, Any]:
     """The EtcdMember of a node whose member was removed, with the flag that the removal has set."""
-    status = {"memberID": member_id, "peerAddress": "h", "conditions": [{"type": "Joined", "status": joined}]}
-    return {
-        "metadata": {"name": "node2", "uid": "u", "resourceVersion": "1", "generation": 2},
-        "spec": {"leave": leave},
-        "status": status,
-    }
+    return etcdmember("node2", member_id, joined, leave=leave, metadata={"resourceVersion": "1", "generation": 2})
 
 
 def gateways_to(fake: FakeKubernetes, kubernetes: dict[str, Any]) -> FakeGateways:

@@ -16,11 +16,11 @@ from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
-from tests.unit.builders import A, B, C, D, cluster
+from tests.unit.builders import A, B, C, D, cluster, step
 from tests.unit.changes import RECORDED, adds, looks, membership, node, nodes, records, removes, replacement, url
 from tests.unit.test_addition_loop import THREE, UNSTARTED, adding, cancelled, gives_turn_up, observed
 from tests.unit.test_addition_process import process_result
-from tests.unit.test_removal_loop import Drive, begin, report, step
+from tests.unit.test_removal_loop import Drive, begin, report
 from tests.unit.test_replaced_member import REMEMBERED
 from tests.unit.test_replacement_loop import DEAD, FOUR, WITHOUT_IT, ends
 

@@ -9,7 +9,7 @@ import pytest
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import ReadLeaveResult, ReleaseLockResult, StepResult, UpdateStatusResult, WorkerInfo
-from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, RemovalRequest, Step, StepOutcome
+from etcd_handoff.contract import Approval, FailureType, HandoffState, Outcome, RemovalRequest, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure, Until
@@ -17,7 +17,7 @@ from etcd_handoff.operation.loop import apply, decide
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.builders import A, B, C, cluster, down, member, step
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
@@ -26,11 +26,6 @@ LED_BY_A = cluster(member(A), member(B), member(C))
 LED_BY_B = cluster(member(A, B, term=8), member(B, B, term=8), member(C, B, term=8))
 WITHOUT_A = cluster(member(B, B, term=8), member(C, B, term=8))
 RISKY = cluster(member(A, B), member(B, B), down(C))
-
-
-def step(name: str, outcome: StepOutcome, note: str = "") -> Step:
-    """An activity that has ended."""
-    return Step(name=name, started="", milliseconds=1, attempts=1, node="node0", outcome=outcome, note=note)
 
 
 def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> StepResult:

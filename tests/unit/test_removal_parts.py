@@ -9,7 +9,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.cluster_view import Alarm, ClusterView, MemberView
-from etcd_handoff.contract import Approval, FailureType, PartResult, RemovalRequest, Step, StepOutcome, record_id
+from etcd_handoff.contract import Approval, FailureType, PartResult, RemovalRequest, Step, record_id
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import blocked_waiting, failures, proposal, texts
 from etcd_handoff.operation.approvals import LONGEST_REASON
@@ -20,7 +20,7 @@ from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
 from etcd_handoff.operation.whole import Part, Whole
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
-from tests.unit.builders import begun, cluster
+from tests.unit.builders import begun, cluster, step
 from workflows.failures import TIME_OUTS, attempts_of, was_taken, was_tried, why_it_failed
 
 ANN = "etcd-handoff:ann@laptop"
@@ -29,17 +29,9 @@ NOTE = "t" * 300
 MONTH_SECONDS = 30 * 24 * 3600.0
 
 
-def step(number: int, name: str = "check_leader", note: str = "") -> Step:
+def numbered(number: int, name: str = "check_leader", note: str = "") -> Step:
     """A step whose node tells which one it is."""
-    return Step(
-        name=name,
-        started="2026-01-01T00:00:00.000Z",
-        milliseconds=1.0,
-        attempts=1,
-        node=str(number),
-        outcome=StepOutcome.OBSERVED,
-        note=note,
-    )
+    return step(name, node=str(number), note=note)
 
 
 def numbers(steps: tuple[Step, ...]) -> list[int]:
@@ -54,7 +46,7 @@ def test_short_log_keeps_everything() -> None:
     """A removal without surprises shows every step."""
     removal = begun()
     for number in range(FIRST + LAST):
-        removal = removal.with_step(step(number))
+        removal = removal.with_step(numbered(number))
     assert numbers(removal.steps) == list(range(FIRST + LAST))
     assert removal.steps_left_out == 0
 
@@ -63,28 +55,30 @@ def test_long_log_keeps_the_first_and_the_last_and_counts_the_rest() -> None:
     """Thousands of steps stay within a bound, and it is told how many are not shown."""
     removal = begun()
     for number in range(5_000):
-        removal = removal.with_step(step(number))
+        removal = removal.with_step(numbered(number))
     assert numbers(removal.steps) == [*range(FIRST), *range(5_000 - LAST, 5_000)]
     assert removal.steps_left_out == 5_000 - FIRST - LAST
 
 
 def test_bounding_twice_counts_each_step_once() -> None:
     """What was left out before is not counted again."""
-    steps, left_out = bounded([step(n) for n in range(100)], 7)
+    steps, left_out = bounded([numbered(n) for n in range(100)], 7)
     assert (len(steps), left_out) == (FIRST + LAST, 7 + 30)
     assert bounded(steps, left_out) == (steps, left_out)
 
 
 def test_repeated_look_takes_the_place_of_the_last_one_of_its_name_alone() -> None:
     """Looks of one wait are one step; another step between them stays."""
-    removal = begun(steps=(step(1),)).with_step(step(2), instead_of_last=True)
-    removal = removal.with_step(step(3, "find_resource")).with_step(step(4), instead_of_last=True)
+    removal = begun(steps=(numbered(1),)).with_step(numbered(2), instead_of_last=True)
+    removal = removal.with_step(numbered(3, "find_resource")).with_step(numbered(4), instead_of_last=True)
     assert numbers(removal.steps) == [2, 3, 4]
 
 
 def test_note_of_a_step_has_a_bound() -> None:
     """A webhook's page of text does not fill the result."""
-    first, second = begun().with_step(step(1, note="x" * 10_000)).with_step(step(2, note="y" * LONGEST_NOTE)).steps
+    first, second = (
+        begun().with_step(numbered(1, note="x" * 10_000)).with_step(numbered(2, note="y" * LONGEST_NOTE)).steps
+    )
     assert len(first.note) == LONGEST_NOTE
     assert first.note.endswith("...")
     assert second.note == "y" * LONGEST_NOTE
@@ -96,7 +90,7 @@ def carried(steps: int) -> OperationState:
         run_id="0192f0c1-0000-7000-8000-000000000000",
         traits=WorkerInfo(search_attributes=True, cluster_id="cdf818194e3a8c32"),
         pinned=Target(cluster_id="cdf818194e3a8c32", member_id="1f", member_name="n" * 253, peer_urls=("u" * 200,) * 3),
-        steps=tuple(step(n, note="ö" * LONGEST_NOTE) for n in range(steps)),
+        steps=tuple(numbered(n, note="ö" * LONGEST_NOTE) for n in range(steps)),
         steps_left_out=3,
         blocked_seconds_left=MONTH_SECONDS,
         approval=Approval(by="b" * 200, comment="c" * 1000),

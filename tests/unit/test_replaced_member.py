@@ -9,7 +9,7 @@ from etcd_handoff.contract import FailureType, Outcome, StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget
-from tests.unit.builders import A, B, D, cluster, down
+from tests.unit.builders import A, B, D, cluster, down, step
 from tests.unit.changes import (
     RECORDED,
     UNKNOWN,
@@ -24,7 +24,7 @@ from tests.unit.changes import (
     unstarted,
     url,
 )
-from tests.unit.test_removal_loop import report, step
+from tests.unit.test_removal_loop import report
 from tests.unit.test_replacement_loop import FOUR, THREE, WITHOUT_IT, ends
 
 REMEMBERED = FindResourceResult(

@@ -16,7 +16,7 @@ from etcd_handoff.operation.commands import AddTarget, PromoteTarget, StepFailur
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from tests.unit.builders import INDEX, A, B, C, D, cluster, doubt, down
+from tests.unit.builders import INDEX, A, B, C, D, cluster, doubt, down, step
 from tests.unit.changes import (
     RECORDED,
     adds,
@@ -34,7 +34,7 @@ from tests.unit.changes import (
     unstarted,
     url,
 )
-from tests.unit.test_removal_loop import Drive, report, step
+from tests.unit.test_removal_loop import Drive, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

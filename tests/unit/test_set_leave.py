@@ -22,7 +22,8 @@ from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.texts import awaiting_k0s
 from etcd_handoff.reconciler.removal_progress import NoteProgressInput, waits_for_k0s
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, begin, report, step
+from tests.unit.builders import etcdmember, step
+from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, begin, report
 
 OURS, NEXT = "c1", "d1"
 RECORD = UpdateStatusInput(
@@ -40,9 +41,7 @@ PROFILE: dict[str, Any] = {"etcd": {"endpoints": ["http://etcd:2379"]}}
 
 def resource(member_id: str = OURS, joined: str = "True", **annotations: str) -> dict[str, Any]:
     """The EtcdMember of node2."""
-    metadata = {"name": "node2", "uid": "u", "generation": 1, "annotations": annotations}
-    status = {"memberID": member_id, "peerAddress": "h", "conditions": [{"type": "Joined", "status": joined}]}
-    return {"metadata": metadata, "spec": {"leave": False}, "status": status}
+    return etcdmember("node2", member_id, joined, metadata={"annotations": annotations})
 
 
 def gateways_to(fake: FakeKubernetes) -> FakeGateways:

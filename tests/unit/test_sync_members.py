@@ -28,19 +28,15 @@ from etcd_handoff.reconciler.member_resources import (
     WatchMembersResult,
 )
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from tests.unit.builders import A, B, C, cluster, doubt, member
+from tests.unit.builders import A, B, C, cluster, doubt, etcdmember, member
 
-WRONG = {"conditions": [{"type": "Joined", "status": "False"}]}
 FORBIDDEN = [AdmissionError("403: freeze"), KubernetesPermissionError("403: x"), RejectedError("422: x")]
 
 
 def all_wrong(error: KubernetesError) -> FakeKubernetes:
     """EtcdMembers of all members that say they are out; the first one may not be written."""
     resources = (
-        {
-            "metadata": {"name": f"node{n}", "uid": f"u{n}", "resourceVersion": "1", "generation": 1},
-            "status": {"memberID": member_id, "peerAddress": "h", **WRONG},
-        }
+        etcdmember(f"node{n}", member_id, "False", metadata={"resourceVersion": "1"})
         for n, member_id in enumerate((A, B, C))
     )
     return FakeKubernetes(*resources, write_errors={"node0": error})
@@ -127,12 +123,8 @@ async def test_message_that_is_forbidden_does_not_stop_the_others(error: Kuberne
 )
 async def test_message_on_a_request_is_about_the_annotation_that_was_seen(value: str, *, is_shown: bool) -> None:
     """One that was taken away or changed since gets no message; the next round knows better."""
-    annotated = {"annotations": {LEAVE_ANNOTATION: value}}
-    one = {
-        "metadata": {"name": "node0", "uid": "u", "resourceVersion": "1", "generation": 1, **annotated},
-        "status": {"memberID": A, "peerAddress": "h", "conditions": [{"type": "Joined", "status": "True"}]},
-    }
-    fake = FakeKubernetes(one)
+    metadata = {"resourceVersion": "1", "annotations": {LEAVE_ANNOTATION: value}}
+    fake = FakeKubernetes(etcdmember("node0", A, metadata=metadata))
     standing = {"node0": StandingMessage(generation=1, annotation="true", message=old_annotation("b2"))}
     request = input_of(fake).model_copy(update={"standing": standing})
     await ActivityEnvironment().run(EtcdMemberActivities(gateways_to(fake)).sync_members, request)

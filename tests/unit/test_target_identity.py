@@ -11,8 +11,8 @@ from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.doubts import Binding, ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.planning import Reason
-from tests.unit.builders import CLUSTER, A, B, cluster, doubt, member
-from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report, step
+from tests.unit.builders import CLUSTER, A, B, cluster, doubt, member, step
+from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report
 
 NEW = "e1"
 JOINED_AGAIN = cluster(member(NEW, B, term=8, name="node0"), *WITHOUT_A.members)

@@ -26,8 +26,9 @@ from etcd_handoff.operation.queue_messages import (
 )
 from etcd_handoff.temporal.converter import VersionMismatchError
 from tests.fakes.etcd import FakeEtcd
+from tests.unit.builders import step
 from tests.unit.conversion import CONVERTER
-from tests.unit.test_removal_loop import LED_BY_A, OBSERVED_B, begin, report, step
+from tests.unit.test_removal_loop import LED_BY_A, OBSERVED_B, begin, report
 from workflows import patches
 from workflows.transferring import Transferring
 

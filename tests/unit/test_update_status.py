@@ -38,6 +38,7 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
+from tests.unit.builders import etcdmember
 
 OURS, NEXT = "c1", "d1"
 RECORD = UpdateStatusInput(
@@ -53,8 +54,7 @@ RECORD = UpdateStatusInput(
 
 def resource(name: str = "node2", member_id: str = OURS, **metadata: Any) -> dict[str, Any]:
     """An EtcdMember that says Joined=True, or has no status."""
-    status = {"memberID": member_id, "conditions": [{"type": "Joined", "status": "True"}]} if member_id else {}
-    return {"metadata": {"name": name, "uid": f"uid-{name}", "generation": 3, **metadata}, "status": status}
+    return etcdmember(name, member_id, metadata={"generation": 3, **metadata})
 
 
 def gateways_to(fake: FakeKubernetes, **kubernetes: Any) -> FakeGateways:

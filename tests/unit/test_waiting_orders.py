@@ -15,7 +15,7 @@ from etcd_handoff.reconciler.member_resources import MemberResource, SyncMembers
 from etcd_handoff.reconciler.standing import waiting_notes
 from etcd_handoff.reconciler.state import LeaveOrder, ReconcilerState, RunningRemoval
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
-from tests.unit.builders import A, B, C, cluster, member
+from tests.unit.builders import A, B, C, cluster, etcdmember, member
 from workflows import patches, waiting_orders
 from workflows.waiting_orders import WaitingOrders
 
@@ -99,10 +99,8 @@ async def test_each_reason_is_told_once_and_until_it_has_arrived(monkeypatch: py
 
 def stored(message: str) -> FakeKubernetes:
     """The API server's EtcdMember of node1."""
-    conditions = [{"type": "Joined", "status": "True"}]
-    status = {"memberID": B, "peerAddress": "node1", "conditions": conditions, "message": message}
-    metadata = {"name": "node1", "uid": "u", "resourceVersion": "1", "generation": 2}
-    return FakeKubernetes({"metadata": metadata, "spec": {"leave": True}, "status": status})
+    metadata = {"resourceVersion": "1", "generation": 2}
+    return FakeKubernetes(etcdmember("node1", B, leave=True, metadata=metadata, peerAddress="node1", message=message))
 
 
 @pytest.mark.parametrize(("before", "written"), [(MESSAGE_JOINED, True), (f"{HELD_BACK}2 of 3", False)])
