@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 LOOPBACK: Final = ("127.0.0.1", "localhost")
 CLIENT_HOST: Final = "localhost"
 """Host name in certificates of clients. Go refuses a certificate without alternative names."""
-ANYWHERE: Final = "0.0.0.0"  # noqa: S104  # of the node's own namespace, as k0s has it
 KEY_MODE: Final = 0o640
 """Mode of keys and of similar files of k0s (`CertSecureMode` in `pkg/constant/constant.go`)."""
 OWNER_MODE: Final = 0o600

@@ -72,12 +72,6 @@ async def remove_by_hand(lab: Lab, node: str, via: str) -> str:
     return member_id
 
 
-async def decommission(lab: Lab, node: str) -> None:
-    """The node is switched off."""
-    for role in (Role.WORKER, Role.APISERVER, Role.ETCD):
-        await lab.kill(role, node)
-
-
 async def is_out(lab: Lab, node: str, via: str) -> None:
     """The node's member has left."""
 
