@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from etcd_handoff import time_limits
 from etcd_handoff.contract import TASK_QUEUE, RemovalRequest, RemovalResult, workflow_id
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.lab import Lab, LabOptions, http, wait_until
@@ -24,6 +25,7 @@ from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, watcher_i
 from etcd_handoff.temporal.client import connect, start_removal
 from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.integration.etcd_gateways import Cluster
+from tests.integration.relayed_servers import RelayedServers, relayed_servers
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
@@ -341,3 +343,16 @@ async def cluster(shared_path: Path) -> AsyncIterator[Cluster]:
     options = LabOptions(kubernetes=False, temporal=False, directory=shared_path)
     async with Lab(options) as lab:
         yield Cluster(lab, await lab.add_learner())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
+    """Two nodes for all tests; each leaves them as they were."""
+    async with relayed_servers(shared_path) as servers:
+        yield servers
+
+
+@pytest.fixture
+def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next API server is asked when the one before has failed, not already when it takes its time."""
+    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, hedge_seconds=60.0))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-import pytest_asyncio
 from temporalio.testing import ActivityEnvironment
 
 from activities.member_status import KubernetesActivities
@@ -24,29 +23,12 @@ from etcd_handoff.errors import (
 from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST
-from tests.integration.relayed_servers import PATIENCE_SECONDS, RelayedServers, relayed_servers
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
+from tests.integration.relayed_servers import PATIENCE_SECONDS, RelayedServers
 
 SHORT = 2.0
 """Seconds that a silent API server is given: beyond what one that answers takes on a busy machine."""
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
-    """Two nodes for all tests; each leaves them as they were."""
-    async with relayed_servers(shared_path) as relayed:
-        yield relayed
-
-
-@pytest.fixture
-def one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next API server is asked when the one before has failed, not already when it takes its time."""
-    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, hedge_seconds=60.0))
 
 
 # --- answers ------------------------------------------------------------------------------------------------

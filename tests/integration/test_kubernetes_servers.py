@@ -43,18 +43,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOBODY = {"token": "nonsense"}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def relayed(shared_path: Path) -> AsyncIterator[RelayedServers]:
-    """Two nodes for all tests; each leaves them as they were."""
-    async with relayed_servers(shared_path) as relayed:
-        yield relayed
-
-
-@pytest.fixture
-def _one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, hedge_seconds=60.0))
-
-
 async def weak_token(relayed: RelayedServers, name: str) -> str:
     """The token of a ServiceAccount without rights."""
     with contextlib.suppress(Exception):
@@ -66,7 +54,7 @@ async def weak_token(relayed: RelayedServers, name: str) -> str:
 
 
 @pytest.mark.parametrize("rights", ["unknown", "without rights"])
-@pytest.mark.usefixtures("_one_after_another")
+@pytest.mark.usefixtures("one_after_another")
 async def test_refusal_of_one_server_is_passed_over(relayed: RelayedServers, rights: str) -> None:
     """Reads, lists, patches and watches go to the other one; both are asked once, and the one that serves is first."""
     user = NOBODY if rights == "unknown" else {"token": await weak_token(relayed, "weak")}

@@ -71,6 +71,9 @@ def test_without_options_output_is_a_table() -> None:
         ["remove", "n1", "--blocked-timeout", "soon"],
         ["status", "-o", "yaml"],
         ["worker", "--log-level", "LOUD"],
+        ["approve"],
+        ["cancel"],
+        ["recheck", "node2", "--because", "x"],
     ],
 )
 def test_bad_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:

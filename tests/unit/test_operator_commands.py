@@ -232,13 +232,6 @@ def test_help_has_an_example_that_parses(command: str, capsys: pytest.CaptureFix
     assert (args.operation, args.cluster) == ("node2", "prod")
 
 
-@pytest.mark.parametrize("arguments", [["approve"], ["cancel"], ["recheck", "node2", "--because", "x"]])
-def test_bad_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a member nothing is meant."""
-    assert cli.run(arguments) == 2
-    assert "usage: etcd-handoff" in capsys.readouterr().err
-
-
 def test_comment_that_is_too_long_is_2_before_anything_is_asked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
