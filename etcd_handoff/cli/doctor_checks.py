@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.render.members import alarm_lines, health
+from etcd_handoff.cli.render.members import NO_LEADER, alarm_lines, health
 from etcd_handoff.cli.render.operations import worker_warnings
 from etcd_handoff.cli.render.table import count
-from etcd_handoff.cli.render.troubles import NO_LEADER, NO_LEADER_REMEDY, alarm_remedy, member_remedy
+from etcd_handoff.cli.render.troubles import NO_LEADER_REMEDY, alarm_remedy, member_remedy
 from etcd_handoff.cluster_view import quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
-from etcd_handoff.temporal.search_attributes import CLUSTER_KEY, MEMBER_KEY, STATE_KEY
+from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.expiry import Expiry
 
-SEARCH_ATTRIBUTES: Final = tuple(key.name for key in (CLUSTER_KEY, MEMBER_KEY, STATE_KEY))
 KIND_REMEDY: Final = (
     "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"
     " profile (kubernetes = false with a preset): removals then work without EtcdMembers"

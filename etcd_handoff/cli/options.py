@@ -18,6 +18,7 @@ from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.terminal import print_lines
 from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.cli.worker import worker_command
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.time_limits import WATCHER
 
@@ -178,7 +179,7 @@ def _add_watch(commands: Commands[argparse.ArgumentParser]) -> None:
         watch_command,
         "Let EtcdMembers start removals, and correct what they say."
         " `start` runs a workflow that removes each member whose EtcdMember has spec.leave set to true."
-        " On k0s, set the annotation etcd-handoff.io/leave=true instead.",
+        f" On k0s, set the annotation {LEAVE_ANNOTATION}=true instead.",
         "etcd-handoff watch start -c prod",
     )
     text = "start it, stop it, show what it sees, or compare everything now"

@@ -13,6 +13,7 @@ from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.cli.watcher_status import NOBODY_ANSWERS, running_watcher, status_of
 from etcd_handoff.command_lines import with_cluster
+from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 LIST_WORKERS: Final = "etcd-handoff status"
 K0S_ACTS: Final = (
-    "on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME etcd-handoff.io/leave=true`;"
+    f"on k0s, set the annotation instead of spec.leave: `kubectl annotate etcdmember NAME {LEAVE_ANNOTATION}=true`;"
     " k0s's own reconciler acts on spec.leave at once, before leadership has moved, and the watcher cannot hold it back"
 )
 

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from etcd_handoff.cli.etcdmembers import claims_of, compare_resources, doubt_of
-from etcd_handoff.cli.render.members import cluster_line, cluster_object, health, member_lines, member_rows
+from etcd_handoff.cli.render.members import NO_LEADER, cluster_line, cluster_object, health, member_lines, member_rows
 from etcd_handoff.cli.render.operations import OpenOperation, TemporalParts
 from etcd_handoff.cli.render.progress import ProgressLines, start_line
 from etcd_handoff.cli.render.removal_result import removal_exit, removal_lines
 from etcd_handoff.cli.render.status import StatusReport, status_lines, status_object
 from etcd_handoff.cli.render.table import table
 from etcd_handoff.cli.render.troubles import (
-    NO_LEADER,
     NO_LEADER_REMEDY,
     REMEDY_OF_ALARM,
     START_LEARNER,

@@ -11,7 +11,7 @@ from etcd_handoff.cli.audit.payloads import asker, first, moment, person, summar
 from etcd_handoff.cli.audit.steps import Steps, failure_text
 from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL, Entry, Trail, in_order
 from etcd_handoff.cli.operation_kinds import kind_of
-from etcd_handoff.contract import JoiningRequest
+from etcd_handoff.contract import HandoffState, JoiningRequest
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ NOTIFY: Final = "Notify"
 """The workflow that delivers an event to the webhook."""
 BLOCKED: Final = "blocked: "
 """Start of the summary of a timer that ends a pause."""
-LASTING: Final = frozenset({"Queued", "AwaitingApproval", "AwaitingWindow", "Paused"})
+LASTING: Final = frozenset(
+    {HandoffState.QUEUED, HandoffState.AWAITING_APPROVAL, HandoffState.AWAITING_WINDOW, HandoffState.PAUSED}
+)
 """States that last and that have no other entry."""
 NOT_OPTIONS: Final = frozenset({"cluster", "member", "reason", "dry_run"})
 OPTION_DEFAULTS: Final[dict[str, Any]] = {name: field.default for name, field in JoiningRequest.model_fields.items()}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.operation.people import COMMAND_LINE, REQUESTER_MEMO, SCRIPT, TEMPORAL_CLI
+from etcd_handoff.reconciler.state import watcher_id
 from etcd_handoff.temporal.converter import DEFAULTS
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
 DOORS: Final = ((COMMAND_LINE, "command line"), (SCRIPT, "Python client"), (TEMPORAL_CLI, "Temporal CLI"))
 """Prefixes of identities, and how people with such an identity reached the operation."""
-WATCHER: Final = "etcd-watch/"
+WATCHER: Final = watcher_id("")
+"""Prefix of the workflow IDs of watchers."""
 CARRIED: Final = "etcd-handoff-carried"
-"""The memo with the state that a run hands on to the next one."""
+"""The memo with the state that a run hands on to the next one (`workflows.continuation`)."""
 SCHEDULED_BY: Final = "TemporalScheduledById"
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
 HEADINGS: Final = ("NAME", "ID", "ROLE", "HEALTH", "TERM", "RAFT INDEX", "VERSION")
+NO_LEADER: Final = "no leader that a majority agrees on"
 
 
 def cluster_line(cluster: str, view: ClusterView) -> str:
@@ -28,7 +29,7 @@ def _leader(view: ClusterView) -> str:
     if lead := view.leadership:
         return f"{view.label(lead.id)} leads at term {lead.term}"
     if (few := seen_by_few(view)) is None:
-        return "no leader that a majority agrees on"
+        return NO_LEADER
     leader, term, here = few
     return f"{view.label(leader)} leads at term {term} according to {', '.join(m.label for m in here)} alone"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.cli.render.members import cluster_warnings, health, is_healthy, seen_by_few
+from etcd_handoff.cli.render.members import NO_LEADER, cluster_warnings, health, is_healthy, seen_by_few
 from etcd_handoff.cluster_view import CORRUPT
 from etcd_handoff.planning import FREE_SPACE
 
@@ -21,7 +21,6 @@ REMEDY_OF_ALARM: Final[dict[str, str]] = {
         " member, run `etcdctl alarm disarm` before that"
     ),
 }
-NO_LEADER: Final = "no leader that a majority agrees on"
 NO_LEADER_REMEDY: Final = "read the logs of the members"
 ASTRAY: Final = "another cluster answers at a member's URL: stop what runs there, or correct that URL"
 FOREIGN: Final = "URL leads to another cluster"
