@@ -22,10 +22,10 @@ from etcd_handoff.errors import (
 from etcd_handoff.etcdmember import joined_condition, member_id_of
 from etcd_handoff.etcdmember_matching import claim_of
 from tests.model import faults, looks
+from tests.model.fault_kinds import Fault
 from tests.model.invariants import Invariants
 from tests.model.members import Member, Standing, most
 from tests.model.resources import Resources
-from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ class Cluster(Resources):
         number: Makes IDs distinct.
         members: By ID.
         leader: ID of the leader; empty while there is none.
-        target: Name of the member that is to leave, and that is struck.
+        target: Name of the member that is to leave, and that faults are about.
         script: What happens, by the number of the call.
         resources: EtcdMembers by name.
         target_ids: IDs that may be removed; None until the first look pins the target.
@@ -102,7 +102,7 @@ class Cluster(Resources):
     members: dict[str, Member]
     leader: str
     target: str
-    script: Mapping[int, Trouble]
+    script: Mapping[int, Fault]
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     target_ids: frozenset[str] | None = None
     heals: bool = True
@@ -111,7 +111,7 @@ class Cluster(Resources):
     term: int = FIRST_TERM
     index: int = FIRST_INDEX
     lock: Lock | None = None
-    lists: Trouble | None = None
+    lists: Fault | None = None
     lone: str = ""
     runs_on: bool = False
     running_on: set[str] = field(default_factory=set)
@@ -171,13 +171,13 @@ class Cluster(Resources):
 
     def view(self, who: str) -> ClusterView:
         """What a look shows to an activity; the first true one that can be believed pins the target."""
-        trouble = self.call()
-        if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
+        fault = self.call()
+        if fault in (Fault.NO_EFFECT, Fault.ANSWER_LOST):
             self.invariants.lock_left = True
-            raise UnreachableError(trouble)
-        self.crash_at(trouble)
-        if self.lists in (Trouble.FOREIGN_LIST, Trouble.FOREIGN_ALONE):
-            alone = self.lists is Trouble.FOREIGN_ALONE or not looks.answers(self)
+            raise UnreachableError(fault)
+        self.crash_at(fault)
+        if self.lists in (Fault.FOREIGN_LIST, Fault.FOREIGN_ALONE):
+            alone = self.lists is Fault.FOREIGN_ALONE or not looks.answers(self)
             if (
                 alone
                 and self.target_ids is None
@@ -188,7 +188,7 @@ class Cluster(Resources):
             self.invariants.misled = self.invariants.misled or alone
             return looks.foreign_look(self, alone=alone)
         self._needs("well")
-        lone = self.members.get(self.lone) if self.lists is Trouble.LISTS_DIFFER else None
+        lone = self.members.get(self.lone) if self.lists is Fault.LISTS_DIFFER else None
         if lone is not None and any(a.listed is not None and a.member_id != lone.id for a in looks.answers(self)):
             return looks.half_a_look(self, lone)
         if self.target_ids is None and self.is_told_apart:
@@ -209,7 +209,7 @@ class Cluster(Resources):
         """Leader and term as a member names them; watching a transfer is no step of the script."""
         if self._crashes:
             self._crashes = False
-            raise CrashError(Trouble.CRASH)
+            raise CrashError(Fault.CRASH)
         member = self.members.get(member_id)
         if member is None or not member.alive:
             msg = "it does not answer"
@@ -228,20 +228,20 @@ class Cluster(Resources):
     def snapshot(self, member_id: str) -> bytes:
         """What a member streams; without an answer its end is missing."""
         data = b"all that there is"
-        if self._reach(member_id, breaks=False) is Trouble.ANSWER_LOST:
+        if self._reach(member_id, breaks=False) is Fault.ANSWER_LOST:
             return data
         self.passed.add("snapshot")
         return data + hashlib.sha256(data).digest()
 
     def move_leader(self, who: str, leader_id: str, transferee_id: str) -> None:
         """Leadership goes to the transferee."""
-        trouble = self.call()
+        fault = self.call()
         self.invariants.check_gates(self)
         if who not in self.invariants.looks:
             self.wrong.append("leadership was moved without a look before")
         leader = self.members.get(leader_id)
-        if trouble is Trouble.NO_EFFECT or (leader is not None and not leader.well):
-            raise UnknownOutcomeError(trouble or "it hangs")
+        if fault is Fault.NO_EFFECT or (leader is not None and not leader.well):
+            raise UnknownOutcomeError(fault or "it hangs")
         if self.leader != leader_id:
             msg = "not leader"
             raise NotLeaderError(msg)
@@ -249,17 +249,17 @@ class Cluster(Resources):
         transferee = self.members.get(transferee_id)
         if transferee is not None and transferee.voter and transferee.writes:
             self.elect(transferee)
-        self._crashes = trouble is Trouble.CRASH
+        self._crashes = fault is Fault.CRASH
 
     def acquire_lock(self, who: str, holder: str, label: str, via_id: str) -> str:
         """The lock is the holder's, or the label of who has it; an entry is written either way."""
         if via_id in looks.FOREIGN_IDS:
             self.call()
             return ""
-        trouble = self._write(via_id)
+        fault = self._write(via_id)
         self.invariants.wrote.add(who)
         other = self.take_lock(who, holder, label)
-        self._lost_at(trouble)
+        self._lost_at(fault)
         return other
 
     def take_lock(self, who: str, holder: str, label: str) -> str:
@@ -274,28 +274,28 @@ class Cluster(Resources):
 
     def release_lock(self, holder: str, via_id: str) -> None:
         """The lock is not the holder's; an entry is written either way."""
-        trouble = self._write(via_id)
+        fault = self._write(via_id)
         if self.lock is not None and self.lock.holder == holder:
             self.lock, self.invariants.lock_left = None, False
-        self._lost_at(trouble)
+        self._lost_at(fault)
 
     def commit_probe(self, who: str, via_id: str) -> None:
         """An entry is written that changes nothing."""
-        trouble = self._write(via_id or next((m.id for m in self.members.values() if m.writes), ""))
+        fault = self._write(via_id or next((m.id for m in self.members.values() if m.writes), ""))
         self.invariants.wrote.add(who)
-        self._lost_at(trouble)
+        self._lost_at(fault)
 
     def remove_member(self, who: str, member_id: str, via_id: str) -> None:
         """The member is out, now or later; everything that must never happen is looked for first."""
-        trouble = self.call()
+        fault = self.call()
         if via_id in looks.FOREIGN_IDS:
             self.wrong.append(f"identity: {member_id} of another cluster was to be removed")
         self.invariants.check_gates(self)
         self.invariants.check_proposal(self, who, member_id)
-        if trouble is Trouble.REFUSED:
-            raise UnhealthyClusterError(trouble)
+        if fault is Fault.REFUSED:
+            raise UnhealthyClusterError(fault)
         via = self.members.get(via_id)
-        if trouble is Trouble.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
+        if fault is Fault.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
             self.invariants.lock_left = True
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
@@ -303,11 +303,11 @@ class Cluster(Resources):
             msg = "member not found"
             raise MemberNotFoundError(msg)
         self.invariants.check_removal(self, who, member_id, via_id)
-        if trouble is Trouble.LATE:
+        if fault is Fault.LATE:
             self._late = (member_id, self.calls + LATE_CALLS)
         else:
             self._take_out(member_id)
-        self._lost_at(Trouble.ANSWER_LOST if trouble is Trouble.LATE else trouble)
+        self._lost_at(Fault.ANSWER_LOST if fault is Fault.LATE else fault)
 
     # --- what happens ---------------------------------------------------------------------------------------------
 
@@ -318,15 +318,15 @@ class Cluster(Resources):
             wrong=self.invariants.wrong, lock_left=self.invariants.lock_left, early=self.invariants.early
         )
 
-    def inject(self, trouble: Trouble) -> None:
+    def inject(self, fault: Fault) -> None:
         """It happens now, as far as it can."""
-        faults.inject(self, trouble)
+        faults.inject(self, fault)
 
     def heal(self) -> None:
         """Everybody is well, and somebody leads."""
         faults.heal(self)
 
-    def call(self) -> Trouble | None:
+    def call(self) -> Fault | None:
         """One more call; what happens at it has happened."""
         number, self.calls = self.calls, self.calls + 1
         if number > LAST_CALL:
@@ -336,14 +336,14 @@ class Cluster(Resources):
         if self._late and number >= self._late[1] and most(self.members.values(), "writes"):
             self._take_out(self._late[0])
             self._late = None
-        trouble = self.script.get(number)
-        if trouble is not None:
-            self.inject(trouble)
+        fault = self.script.get(number)
+        if fault is not None:
+            self.inject(fault)
         who = self.members[self.leader].name if self.leader in self.members else ""
         members = sorted((m.name, m.voter, m.alive, m.well, m.writes, m.doomed) for m in self.members.values())
         lock = self.lock and self.lock.ours
-        self.states.add(repr((members, who, self.target, trouble, self._late is not None, self.lists, lock)))
-        return trouble
+        self.states.add(repr((members, who, self.target, fault, self._late is not None, self.lists, lock)))
+        return fault
 
     def elect(self, member: Member | None) -> None:
         """A voter leads, at a higher term, where there is a quorum; a leader begins with an entry of its own."""
@@ -406,39 +406,39 @@ class Cluster(Resources):
             msg = "no quorum"
             raise UnreachableError(msg)
 
-    def _write(self, via_id: str) -> Trouble | None:
+    def _write(self, via_id: str) -> Fault | None:
         """An entry is written through a member, or there is no definite answer."""
-        trouble, via = self.call(), self.members.get(via_id)
-        if trouble is Trouble.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
+        fault, via = self.call(), self.members.get(via_id)
+        if fault is Fault.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
             self.invariants.lock_left = True
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
         self.commit()
-        return trouble
+        return fault
 
-    def _lost_at(self, trouble: Trouble | None) -> None:
+    def _lost_at(self, fault: Fault | None) -> None:
         """The effect has taken place; its answer may not arrive."""
-        if trouble is Trouble.ANSWER_LOST:
+        if fault is Fault.ANSWER_LOST:
             self.invariants.lock_left = True
-            raise UnknownOutcomeError(trouble)
-        self.crash_at(trouble)
+            raise UnknownOutcomeError(fault)
+        self.crash_at(fault)
 
-    def crash_at(self, trouble: Trouble | None) -> None:
+    def crash_at(self, fault: Fault | None) -> None:
         """The worker dies, where that is what happens."""
-        if trouble is Trouble.CRASH:
+        if fault is Fault.CRASH:
             self.invariants.lock_left = True
-            raise CrashError(trouble)
+            raise CrashError(fault)
 
-    def _reach(self, member_id: str, *, breaks: bool = True) -> Trouble | None:
+    def _reach(self, member_id: str, *, breaks: bool = True) -> Fault | None:
         """A read of one member's own data."""
-        trouble = self.call()
+        fault = self.call()
         member = self.members.get(member_id)
-        self.crash_at(trouble)
-        lost = trouble is Trouble.NO_EFFECT or (breaks and trouble is Trouble.ANSWER_LOST)
+        self.crash_at(fault)
+        lost = fault is Fault.NO_EFFECT or (breaks and fault is Fault.ANSWER_LOST)
         if lost or member is None or not member.alive:
             msg = "it does not answer"
             raise UnreachableError(msg)
-        return trouble
+        return fault
 
     def _take_out(self, member_id: str) -> None:
         """What we proposed takes place, maybe when the next removal is under way already."""

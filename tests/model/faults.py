@@ -1,12 +1,12 @@
-"""What happens to a cluster of the model when trouble strikes, and how it is healed."""
+"""What happens to a cluster of the model at each fault, and how it is healed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.etcdmember import member_id_of
+from tests.model.fault_kinds import TO_API_CALLS, TO_CALLS, TO_NODES, Fault
 from tests.model.members import Member, most, resource, status_saying
-from tests.model.trouble import TO_API_CALLS, TO_CALLS, TO_NODES, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,17 +20,17 @@ RESTORED_INDEX: Final = 10
 """Where the log of a restored cluster begins anew."""
 
 
-def inject(cluster: Cluster, trouble: Trouble) -> None:
+def inject(cluster: Cluster, fault: Fault) -> None:
     """It happens now, as far as it can; what only a call runs into does not."""
-    if trouble in (*TO_CALLS, *TO_API_CALLS, *TO_NODES):
+    if fault in (*TO_CALLS, *TO_API_CALLS, *TO_NODES):
         return
-    if trouble in WITHOUT_QUORUM:
-        WITHOUT_QUORUM[trouble](cluster)
-    elif trouble in ON_OTHERS:
+    if fault in WITHOUT_QUORUM:
+        WITHOUT_QUORUM[fault](cluster)
+    elif fault in ON_OTHERS:
         if cluster.others:
-            ON_OTHERS[trouble](cluster, cluster.others[-1])
+            ON_OTHERS[fault](cluster, cluster.others[-1])
     elif most(cluster.members.values(), "writes"):
-        CHANGES[trouble](cluster)
+        CHANGES[fault](cluster)
         cluster.commit()
         cluster.invariants.fresh.clear()
 
@@ -92,24 +92,24 @@ def _lock_held(cluster: Cluster) -> None:
 
 
 def _foreign(cluster: Cluster) -> None:
-    cluster.lists = Trouble.FOREIGN_LIST
+    cluster.lists = Fault.FOREIGN_LIST
     cluster.invariants.fresh.clear()
 
 
 def _foreign_alone(cluster: Cluster) -> None:
-    cluster.lists = Trouble.FOREIGN_ALONE
+    cluster.lists = Fault.FOREIGN_ALONE
     cluster.invariants.fresh.clear()
 
 
-WITHOUT_QUORUM: Final[dict[Trouble, Callable[[Cluster], None]]] = {
-    Trouble.LEADER_MOVES: _leader_moves,
-    Trouble.NO_LEADER: _no_leader,
-    Trouble.TARGET_DIES: _target_dies,
-    Trouble.TARGET_HANGS: _target_hangs,
-    Trouble.RUNS_ON: _runs_on,
-    Trouble.LOCK_HELD: _lock_held,
-    Trouble.FOREIGN_LIST: _foreign,
-    Trouble.FOREIGN_ALONE: _foreign_alone,
+WITHOUT_QUORUM: Final[dict[Fault, Callable[[Cluster], None]]] = {
+    Fault.LEADER_MOVES: _leader_moves,
+    Fault.NO_LEADER: _no_leader,
+    Fault.TARGET_DIES: _target_dies,
+    Fault.TARGET_HANGS: _target_hangs,
+    Fault.RUNS_ON: _runs_on,
+    Fault.LOCK_HELD: _lock_held,
+    Fault.FOREIGN_LIST: _foreign,
+    Fault.FOREIGN_ALONE: _foreign_alone,
 }
 
 
@@ -146,18 +146,18 @@ def _diverges(_cluster: Cluster, other: Member) -> None:
 
 
 def _lists_differ(cluster: Cluster, other: Member) -> None:
-    cluster.lists, cluster.lone = Trouble.LISTS_DIFFER, other.id
+    cluster.lists, cluster.lone = Fault.LISTS_DIFFER, other.id
     cluster.invariants.fresh.clear()
 
 
-ON_OTHERS: Final[dict[Trouble, Callable[[Cluster, Member], None]]] = {
-    Trouble.LEFT_BEHIND: _left_behind,
-    Trouble.OTHER_DIES: _dies,
-    Trouble.OTHER_HANGS: _hangs,
-    Trouble.OTHER_WOULD_HANG: _would_hang,
-    Trouble.OTHER_LAGS: _lags,
-    Trouble.DIVERGES: _diverges,
-    Trouble.LISTS_DIFFER: _lists_differ,
+ON_OTHERS: Final[dict[Fault, Callable[[Cluster, Member], None]]] = {
+    Fault.LEFT_BEHIND: _left_behind,
+    Fault.OTHER_DIES: _dies,
+    Fault.OTHER_HANGS: _hangs,
+    Fault.OTHER_WOULD_HANG: _would_hang,
+    Fault.OTHER_LAGS: _lags,
+    Fault.DIVERGES: _diverges,
+    Fault.LISTS_DIFFER: _lists_differ,
 }
 
 
@@ -220,13 +220,13 @@ def _lie(cluster: Cluster) -> None:
         cluster.resources[name]["status"] = status_saying(member_id, str(member_id not in cluster.members))
 
 
-CHANGES: Final[dict[Trouble, Callable[[Cluster], object]]] = {
-    Trouble.OTHER_REMOVED: _other_removed,
-    Trouble.TARGET_REMOVED: _target_removed,
-    Trouble.NAMESAKE: _namesake,
-    Trouble.REJOINED: _rejoined,
-    Trouble.ADDED: _added,
-    Trouble.RESTORED: _restored,
-    Trouble.RESOURCE_DELETED: _resource_deleted,
-    Trouble.LIE: _lie,
+CHANGES: Final[dict[Fault, Callable[[Cluster], object]]] = {
+    Fault.OTHER_REMOVED: _other_removed,
+    Fault.TARGET_REMOVED: _target_removed,
+    Fault.NAMESAKE: _namesake,
+    Fault.REJOINED: _rejoined,
+    Fault.ADDED: _added,
+    Fault.RESTORED: _restored,
+    Fault.RESOURCE_DELETED: _resource_deleted,
+    Fault.LIE: _lie,
 }

@@ -14,9 +14,9 @@ from etcd_handoff import doubts, planning
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.operation import gates, loop, observation
 from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
+from tests.model.fault_kinds import Fault
 from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
-from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -190,26 +190,26 @@ QUORUM: Final = "quorum: those that remain have none that works"
 THERE: Final = "it is there"
 UNSEEN: Final = "without a look before"
 MUTANTS: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {
-    without_quorum_check: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_DIES),))),
+    without_quorum_check: (QUORUM, Scenario(3, "follower", ((0, Fault.OTHER_DIES),))),
     takes_the_last: ("quorum: the last voter", Scenario(1, "leader", patience_seconds=1)),
     never_transfers: ("removed while it led", Scenario(3, "leader")),
     through_itself: ("removed through itself", Scenario(3, "follower")),
-    takes_silence_for_absence: (THERE, Scenario(3, "follower", ((0, Trouble.TARGET_DIES),))),
-    offers_it_to_anybody: ("cannot take it", Scenario(5, "leader", ((0, Trouble.OTHER_DIES),))),
-    means_whoever_has_the_name: ("identity", Scenario(3, "follower", ((1, Trouble.NAMESAKE),))),
-    ignores_the_term: (QUORUM, Scenario(3, "follower", ((0, Trouble.LEFT_BEHIND),))),
+    takes_silence_for_absence: (THERE, Scenario(3, "follower", ((0, Fault.TARGET_DIES),))),
+    offers_it_to_anybody: ("cannot take it", Scenario(5, "leader", ((0, Fault.OTHER_DIES),))),
+    means_whoever_has_the_name: ("identity", Scenario(3, "follower", ((1, Fault.NAMESAKE),))),
+    ignores_the_term: (QUORUM, Scenario(3, "follower", ((0, Fault.LEFT_BEHIND),))),
     trusts_an_old_look: (UNSEEN, Scenario(3, "follower")),
-    proposes_blindly: (UNSEEN, Scenario(3, "follower", ((3, Trouble.ANSWER_LOST),))),
-    counts_who_hangs: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_HANGS),))),
-    commits_nothing_before_it_looks: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_WOULD_HANG),))),
-    counts_who_lags: (QUORUM, Scenario(3, "follower", ((0, Trouble.OTHER_LAGS),))),
-    believes_whoever_lists: (THERE, Scenario(3, "follower", ((2, Trouble.FOREIGN_LIST),))),
-    believes_one_half: (THERE, Scenario(3, "follower", ((2, Trouble.LISTS_DIFFER),))),
-    asks_no_witness: ("dead", Scenario(3, "follower", ((0, Trouble.FOREIGN_ALONE),))),
-    forgets_how_far_it_was: ("order: it was given before", Scenario(3, "follower", ((1, Trouble.RESTORED),))),
-    heeds_no_lock: ("lock: a removal was proposed", Scenario(3, "follower", ((0, Trouble.LOCK_HELD),))),
+    proposes_blindly: (UNSEEN, Scenario(3, "follower", ((3, Fault.ANSWER_LOST),))),
+    counts_who_hangs: (QUORUM, Scenario(3, "follower", ((0, Fault.OTHER_HANGS),))),
+    commits_nothing_before_it_looks: (QUORUM, Scenario(3, "follower", ((0, Fault.OTHER_WOULD_HANG),))),
+    counts_who_lags: (QUORUM, Scenario(3, "follower", ((0, Fault.OTHER_LAGS),))),
+    believes_whoever_lists: (THERE, Scenario(3, "follower", ((2, Fault.FOREIGN_LIST),))),
+    believes_one_half: (THERE, Scenario(3, "follower", ((2, Fault.LISTS_DIFFER),))),
+    asks_no_witness: ("dead", Scenario(3, "follower", ((0, Fault.FOREIGN_ALONE),))),
+    forgets_how_far_it_was: ("order: it was given before", Scenario(3, "follower", ((1, Fault.RESTORED),))),
+    heeds_no_lock: ("lock: a removal was proposed", Scenario(3, "follower", ((0, Fault.LOCK_HELD),))),
     keeps_the_lock: ("the lock is still held", Scenario(3, "follower")),
-    writes_over_whoever_has_the_name: ("was written for", Scenario(3, "follower", ((4, Trouble.REJOINED),))),
+    writes_over_whoever_has_the_name: ("was written for", Scenario(3, "follower", ((4, Fault.REJOINED),))),
 }
 """What each breaks, in the model's words, and where that shows."""
 OF_GATES: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {

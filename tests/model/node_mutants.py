@@ -10,9 +10,9 @@ from activities.etcd_looks import SeenBefore
 from etcd_handoff import merged_view
 from etcd_handoff.operation import node_looks, observation, proposal, removal
 from etcd_handoff.operation.state import OperationState
+from tests.model.fault_kinds import Fault
 from tests.model.mutants import QUORUM, THERE
 from tests.model.node_loop import PENDING
-from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ class Shown(NamedTuple):
         place: What is replaced.
         name: Its name there.
         broken: What it breaks, in the model's words.
-        troubles: What happens, one call after the other, from any call on.
+        faults: What happens, one call after the other, from any call on.
         voters: How many voters the cluster has.
         first: What happens at the first call.
     """
@@ -106,27 +106,25 @@ class Shown(NamedTuple):
     place: object
     name: str
     broken: str
-    troubles: tuple[Trouble, ...] = ()
+    faults: tuple[Fault, ...] = ()
     voters: int = 3
-    first: Trouble | None = None
+    first: Fault | None = None
 
 
-LONE: Final = (Trouble.LISTS_DIFFER,)
+LONE: Final = (Fault.LISTS_DIFFER,)
 NODE_MUTANTS: Final[dict[Callable[..., Any], Shown]] = {
-    completes_whoever_leads: Shown(activities.etcd_looks, "completed", "removed while it led", (Trouble.LEADER_MOVES,)),
+    completes_whoever_leads: Shown(activities.etcd_looks, "completed", "removed while it led", (Fault.LEADER_MOVES,)),
     completes_an_old_list: Shown(
-        activities.etcd_looks, "completed", QUORUM, (Trouble.OTHER_REMOVED,), voters=4, first=Trouble.OTHER_DIES
+        activities.etcd_looks, "completed", QUORUM, (Fault.OTHER_REMOVED,), voters=4, first=Fault.OTHER_DIES
     ),
     holds_no_list_against_another: Shown(merged_view, "_against", THERE, LONE),
-    goes_by_what_was_seen_long_ago: Shown(SeenBefore, "view", QUORUM, (Trouble.TAKEN_LATE, Trouble.OTHER_DIES)),
-    looks_without_an_entry: Shown(observation, "wants_entry_first", QUORUM, (Trouble.OTHER_WOULD_HANG,)),
+    goes_by_what_was_seen_long_ago: Shown(SeenBefore, "view", QUORUM, (Fault.TAKEN_LATE, Fault.OTHER_DIES)),
+    looks_without_an_entry: Shown(observation, "wants_entry_first", QUORUM, (Fault.OTHER_WOULD_HANG,)),
     asks_whom_the_list_shows: Shown(node_looks, "nodes_to_ask", THERE, LONE),
     believes_its_own_list: Shown(removal, "after_step", THERE, LONE),
-    forgets_an_attempt_before: Shown(
-        proposal, "failed", PENDING, (Trouble.NODE_IDLE, Trouble.LATE, Trouble.CRASH), voters=2
-    ),
+    forgets_an_attempt_before: Shown(proposal, "failed", PENDING, (Fault.NODE_IDLE, Fault.LATE, Fault.CRASH), voters=2),
     hears_of_no_worker: Shown(
-        EtcdActivities, "_worker_nodes", "was pinned", (Trouble.FOREIGN_LIST,), first=Trouble.TARGET_DIES
+        EtcdActivities, "_worker_nodes", "was pinned", (Fault.FOREIGN_LIST,), first=Fault.TARGET_DIES
     ),
     sends_steps_elsewhere: Shown(OperationState, "node_for", "it does not end"),
 }

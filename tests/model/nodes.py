@@ -14,9 +14,9 @@ from etcd_handoff.etcdmember import member_id_of
 from etcd_handoff.planning import Reason
 from tests.model import looks
 from tests.model.cluster import Cluster
+from tests.model.fault_kinds import Fault
 from tests.model.invariants import Invariants
 from tests.model.members import resource
-from tests.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -132,18 +132,18 @@ class NodeCluster(Cluster):
         Raises:
             UnreachableError: The node's own member gives no list.
         """
-        trouble = self.call()
-        if trouble in (Trouble.NO_EFFECT, Trouble.ANSWER_LOST):
+        fault = self.call()
+        if fault in (Fault.NO_EFFECT, Fault.ANSWER_LOST):
             self.invariants.lock_left = True
-            raise UnreachableError(trouble)
-        self.crash_at(trouble)
+            raise UnreachableError(fault)
+        self.crash_at(fault)
         if node in self.foreign_on:
             self.invariants.misled = True
             self.invariants.everywhere = self.foreign_on >= set(self.nodes)
             view = looks.foreign_look(self, alone=True)
             return _seen_alone(view, looks.FOREIGN_IDS[0])
         own = self.member_on(node)
-        if own is not None and own.id == self.lone and self.lists is Trouble.LISTS_DIFFER and self._contradicted(own):
+        if own is not None and own.id == self.lone and self.lists is Fault.LISTS_DIFFER and self._contradicted(own):
             return looks.lone_look(self, own)
         if own is None or not own.well or not own.voter or not self.has_quorum:
             self.invariants.lock_left = True
@@ -169,22 +169,22 @@ class NodeCluster(Cluster):
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")
             self.target_ids = frozenset({member_id})
 
-    def inject(self, trouble: Trouble) -> None:
+    def inject(self, fault: Fault) -> None:
         """It happens now, as far as it can."""
         victims = self.others
-        super().inject(trouble)
-        match trouble:
-            case Trouble.NODE_IDLE if victims:
+        super().inject(fault)
+        match fault:
+            case Fault.NODE_IDLE if victims:
                 self.idle.add(victims[-1].name)
-            case Trouble.TARGET_IDLE:
+            case Fault.TARGET_IDLE:
                 self.idle.add(self.target)
-            case Trouble.TAKEN_LATE:
+            case Fault.TAKEN_LATE:
                 self.late = True
-            case Trouble.LISTS_DIFFER if any(m.id == self.leader for m in victims):
+            case Fault.LISTS_DIFFER if any(m.id == self.leader for m in victims):
                 self.lone = self.leader  # a removal goes through the leader where it can
-            case Trouble.FOREIGN_LIST if victims:
+            case Fault.FOREIGN_LIST if victims:
                 self.foreign_on = {victims[-1].name}
-            case Trouble.FOREIGN_ALONE:
+            case Fault.FOREIGN_ALONE:
                 self.foreign_on = set(self.names)
         self._note_names()
 

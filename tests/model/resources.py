@@ -12,7 +12,7 @@ from etcd_handoff.errors import (
     ObjectGoneError,
 )
 from etcd_handoff.etcdmember import status_of
-from tests.model.trouble import Trouble
+from tests.model.fault_kinds import Fault
 
 
 class Resources(ABC):
@@ -22,11 +22,11 @@ class Resources(ABC):
     _writes = 0
 
     @abstractmethod
-    def call(self) -> Trouble | None:
+    def call(self) -> Fault | None:
         """One more call; what happens at it has happened."""
 
     @abstractmethod
-    def crash_at(self, trouble: Trouble | None) -> None:
+    def crash_at(self, fault: Fault | None) -> None:
         """The worker dies, where that is what happens."""
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Resources(ABC):
 
     def create(self, resource: dict[str, Any]) -> dict[str, Any]:
         """An EtcdMember that has no status yet."""
-        trouble = self._ask()
+        fault = self._ask()
         name = resource["metadata"]["name"]
         if name in self.resources:
             msg = "there is one"
@@ -61,16 +61,16 @@ class Resources(ABC):
         metadata = {**resource["metadata"], "uid": f"u-{self.version}", "generation": 1}
         self.resources[name] = {**resource, "metadata": metadata}
         self.touch(name)
-        return self._stored(name, trouble)
+        return self._stored(name, fault)
 
     def patch_status(self, activity: str, resource: dict[str, Any], status: dict[str, Any]) -> dict[str, Any]:
         """The EtcdMember says so, unless somebody was quicker."""
-        trouble = self._ask()
+        fault = self._ask()
         name = resource["metadata"]["name"]
         if name not in self.resources:
             msg = "there is none"
             raise ObjectGoneError(msg)
-        if trouble is Trouble.CONFLICT:
+        if fault is Fault.CONFLICT:
             self.touch(name)
         stored = self.resources[name]
         if stored["metadata"]["resourceVersion"] != resource["metadata"]["resourceVersion"]:
@@ -80,7 +80,7 @@ class Resources(ABC):
         self.check_write(activity, stored, written)
         self.resources[name] = written
         self.touch(name)
-        return self._stored(name, trouble)
+        return self._stored(name, fault)
 
     def touch(self, name: str) -> None:
         """An EtcdMember has another resourceVersion."""
@@ -89,18 +89,18 @@ class Resources(ABC):
         metadata = {**resource["metadata"], "resourceVersion": self.version}
         self.resources[name] = {**resource, "metadata": metadata}
 
-    def _stored(self, name: str, trouble: Trouble | None) -> dict[str, Any]:
+    def _stored(self, name: str, fault: Fault | None) -> dict[str, Any]:
         """An EtcdMember after a write, whose answer may not arrive."""
-        if trouble is Trouble.ANSWER_LOST:
-            raise ApiUnavailableError(trouble)
-        self.crash_at(trouble)
+        if fault is Fault.ANSWER_LOST:
+            raise ApiUnavailableError(fault)
+        self.crash_at(fault)
         return self.resources[name]
 
-    def _ask(self) -> Trouble | None:
+    def _ask(self) -> Fault | None:
         """A call to an API server that answers."""
-        trouble = self.call()
-        if trouble in (Trouble.API_GONE, Trouble.NO_EFFECT):
-            raise ApiUnavailableError(trouble)
-        if trouble is Trouble.API_REFUSES:
-            raise KubernetesPermissionError(trouble)
-        return trouble
+        fault = self.call()
+        if fault in (Fault.API_GONE, Fault.NO_EFFECT):
+            raise ApiUnavailableError(fault)
+        if fault is Fault.API_REFUSES:
+            raise KubernetesPermissionError(fault)
+        return fault

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from etcd_handoff.temporal.client import Removal
-    from tests.model.trouble import Trouble
+    from tests.model.fault_kinds import Fault
 
 WHOLE: Final = bool(os.environ.get("MODEL"))
 """With MODEL=all everything runs, some half an hour; else a fixed share of it."""
@@ -67,7 +67,7 @@ class Scenario:
 
     voters: int
     target: str
-    script: tuple[tuple[int, Trouble], ...] = ()
+    script: tuple[tuple[int, Fault], ...] = ()
     learner: bool = False
     patience_seconds: float = 60.0
     gates: tuple[str, ...] = ()

@@ -20,11 +20,11 @@ from activities.record_ahead import RecordAhead
 from etcd_handoff.contract import FailureType
 from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.change_queue import start_delay
+from tests.model.fault_kinds import TO_GATES, TO_REMOVALS, Fault
 from tests.model.invariants import OUT
 from tests.model.mutants import ALL_MUTANTS, break_it
 from tests.model.runner import WHOLE, Scenario, starts
 from tests.model.test_pairs import HARD
-from tests.model.trouble import TO_GATES, TO_REMOVALS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,20 +42,20 @@ SEED: Final = 20260101
 SHARE: Final = 1 if WHOLE else 41
 SHARE_OF_GATES: Final = 3 if WHOLE else 127
 CALLS: Final = 10
-"""The first calls, at each of which each trouble happens once; a leader's removal makes some fourteen."""
+"""The first calls, at each of which each fault happens once; a leader's removal makes some fourteen."""
 CALLS_WITH_RECORD_AHEAD: Final = 14
 """The EtcdMember is read ahead and written ahead, each by one worker that moves leadership or removes the member."""
 CALLS_WITH_GATES: Final = 16
 """The gates of three voters make ten calls more."""
 
 
-def one_trouble(most_voters: int, calls: int = CALLS) -> Iterator[Scenario]:
-    """Each trouble at each of the first calls of each small cluster's removal."""
-    for start, call, trouble in itertools.product(starts(most_voters), range(calls), TO_REMOVALS):
-        yield replace(start, script=((call, trouble),))
+def one_fault(most_voters: int, calls: int = CALLS) -> Iterator[Scenario]:
+    """Each fault at each of the first calls of each small cluster's removal."""
+    for start, call, fault in itertools.product(starts(most_voters), range(calls), TO_REMOVALS):
+        yield replace(start, script=((call, fault),))
 
 
-def several_troubles(count: int) -> Iterator[Scenario]:
+def several_faults(count: int) -> Iterator[Scenario]:
     """Larger clusters, in which several things happen, some at once; half of the removals wait for nothing."""
     dice = random.Random(SEED)  # noqa: S311  # a test's
     for _ in range(count):
@@ -68,9 +68,9 @@ def several_troubles(count: int) -> Iterator[Scenario]:
 @pytest.mark.timeout(900 if WHOLE else 240)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_one_thing_happens_at_any_call_of_any_small_cluster(runner: Runner) -> None:
-    """Every trouble at every one of the first calls, in every cluster of up to three voters."""
-    found = await runner.run(itertools.islice(one_trouble(3), 0, None, SHARE))
-    found.tell("one trouble")
+    """Every fault at every one of the first calls, in every cluster of up to three voters."""
+    found = await runner.run(itertools.islice(one_fault(3), 0, None, SHARE))
+    found.tell("one fault")
     assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "already-absent", FailureType.REMOVAL_REFUSED} <= set(found.ends)
 
@@ -78,25 +78,25 @@ async def test_one_thing_happens_at_any_call_of_any_small_cluster(runner: Runner
 @pytest.mark.timeout(900 if WHOLE else 240)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_several_things_happen_in_larger_clusters(runner: Runner) -> None:
-    """Two to five troubles, in clusters of up to seven voters."""
-    found = await runner.run(several_troubles(1_000 if WHOLE else 100))
-    found.tell(f"several troubles, seed {SEED}")
+    """Two to five faults, in clusters of up to seven voters."""
+    found = await runner.run(several_faults(1_000 if WHOLE else 100))
+    found.tell(f"several faults, seed {SEED}")
     assert found.wrong == [], "\n".join(found.wrong)
     assert FailureType.BLOCKED_TOO_LONG in found.ends
 
 
 def at_the_gates() -> Iterator[Scenario]:
-    """Each trouble at each of the first calls of removals that are to ask, compare and save first."""
-    for start, call, trouble in itertools.product(starts(3), range(CALLS_WITH_GATES), TO_GATES):
-        yield replace(start, script=((call, trouble),), gates=("approval", "hash", "snapshot"))
+    """Each fault at each of the first calls of removals that are to ask, compare and save first."""
+    for start, call, fault in itertools.product(starts(3), range(CALLS_WITH_GATES), TO_GATES):
+        yield replace(start, script=((call, fault),), gates=("approval", "hash", "snapshot"))
 
 
 @pytest.mark.timeout(900 if WHOLE else 240)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_record_that_is_written_ahead_is_true(runner: Runner) -> None:
-    """Every trouble at every call of a worker that writes the EtcdMember as soon as etcd has confirmed the removal."""
+    """Every fault at every call of a worker that writes the EtcdMember as soon as etcd has confirmed the removal."""
     found = await runner.run(
-        itertools.islice(one_trouble(3, CALLS_WITH_RECORD_AHEAD), SHARE // 2, None, SHARE), ahead=True
+        itertools.islice(one_fault(3, CALLS_WITH_RECORD_AHEAD), SHARE // 2, None, SHARE), ahead=True
     )
     found.tell("record ahead")
     assert found.wrong == [], "\n".join(found.wrong)
@@ -108,7 +108,7 @@ async def test_record_that_is_written_before_etcd_confirms_is_caught(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It calls members out whose removal etcd then does not carry out."""
-    scenarios = [Scenario(3, "follower", ((call, Trouble.NO_EFFECT),)) for call in range(CALLS_WITH_RECORD_AHEAD)]
+    scenarios = [Scenario(3, "follower", ((call, Fault.NO_EFFECT),)) for call in range(CALLS_WITH_RECORD_AHEAD)]
     assert (await runner.run(scenarios, ahead=True)).wrong == []
 
     def too_early(ahead: RecordAhead, act: StepInput, view: ClusterView) -> None:
@@ -165,7 +165,7 @@ async def test_queue_in_its_start_delay_takes_new_entries(
     unwoken = Unwoken()
     if not woken:
         monkeypatch.setattr(activities.change_queue, "_position", unwoken)
-    found = await runner.run([Scenario(3, "leader", ((1, Trouble.OTHER_DIES),))])
+    found = await runner.run([Scenario(3, "leader", ((1, Fault.OTHER_DIES),))])
     assert (found.wrong, dict(found.ends)) == ([], {"removed": 1})
     assert woken or unwoken.unheard, "its turn was not given back"
 

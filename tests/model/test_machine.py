@@ -22,11 +22,11 @@ from hypothesis.stateful import (
 )
 
 from tests.model.cluster import Cluster
+from tests.model.fault_kinds import TO_REMOVALS, Fault
 from tests.model.loop import STEPS_TO_END, Loop, leaping
 from tests.model.members import Member, resource
 from tests.model.mutants import MUTANTS, break_it
 from tests.model.runner import WHOLE, Found
-from tests.model.trouble import TO_REMOVALS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Removals(RuleBasedStateMachine):
     """Removals in one cluster, one after the other, among everything that may happen to them."""
 
     found = Found()
-    troubles: ClassVar[tuple[Trouble, ...]] = TO_REMOVALS
+    faults: ClassVar[tuple[Fault, ...]] = TO_REMOVALS
     kind: ClassVar[type[Cluster]] = Cluster
     loop: ClassVar[Callable[[Any], Loop]] = Loop
     steps_to_end: ClassVar[int] = STEPS_TO_END
@@ -82,18 +82,18 @@ class Removals(RuleBasedStateMachine):
         self._advance()
 
     @rule(call=st.integers(0, CALLS_OF_A_STEP - 1), data=st.data())
-    @precondition(lambda self: not self.removal.outcome and self.troubles)
+    @precondition(lambda self: not self.removal.outcome and self.faults)
     def step_that_meets(self, call: int, data: st.DataObject) -> None:
         """The loop goes on, and at one of the step's calls something happens, a crash or a lost answer for one."""
-        self.cluster.script = {self.cluster.calls + call: data.draw(st.sampled_from(self.troubles))}
+        self.cluster.script = {self.cluster.calls + call: data.draw(st.sampled_from(self.faults))}
         self._advance()
         self.cluster.script = {}
 
     @rule(data=st.data())
-    @precondition(lambda self: self.troubles)
+    @precondition(lambda self: self.faults)
     def happens(self, data: st.DataObject) -> None:
         """Something happens between two steps."""
-        self.cluster.inject(data.draw(st.sampled_from(self.troubles)))
+        self.cluster.inject(data.draw(st.sampled_from(self.faults)))
 
     @rule()
     def healed(self) -> None:
@@ -177,7 +177,7 @@ def test_machine_catches_a_loop_that_is_broken_on_purpose(
     """
     break_it(monkeypatch, mutant)
     broken, scenario = MUTANTS[mutant]
-    monkeypatch.setattr(Removals, "troubles", tuple(trouble for _, trouble in scenario.script))
+    monkeypatch.setattr(Removals, "faults", tuple(fault for _, fault in scenario.script))
     broken = "|".join((broken, *ALSO_BREAKS.get(mutant.__name__, ())))
     with pytest.raises(AssertionError, match=broken):
         run_state_machine_as_test(Removals, settings=settings(EXAMPLES, max_examples=1_000, phases=[Phase.generate]))

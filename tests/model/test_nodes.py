@@ -1,4 +1,4 @@
-"""Removals where each worker reaches its own node's member alone, as on stock k0s: any trouble, at any call.
+"""Removals where each worker reaches its own node's member alone, as on stock k0s: any fault, at any call.
 
 Looks through nodes, the merged view and the steps that go by it are the product's own. What no worker can see between
 the looks and a step is held against nobody (`tests.model.nodes`); all else is, as where every worker reaches everybody.
@@ -20,13 +20,13 @@ import activities.etcd_looks
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import hash_check
 from etcd_handoff.operation.state import OperationState
+from tests.model.fault_kinds import TO_NODES, TO_REMOVALS, Fault
 from tests.model.loop import Loop, leaping
 from tests.model.node_loop import STEPS_TO_END, NodeLoop
 from tests.model.node_mutants import NODE_MUTANTS, break_it, sends_steps_to_anybody
 from tests.model.nodes import NodeCluster
 from tests.model.runner import WHOLE, Found, Scenario, starts
 from tests.model.test_machine import EXAMPLES, Removals
-from tests.model.trouble import TO_NODES, TO_REMOVALS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("short_waits")
 
 SEED: Final = 20260101
-TROUBLES: Final = (*TO_REMOVALS, *TO_NODES)
+FAULTS: Final = (*TO_REMOVALS, *TO_NODES)
 CALLS: Final = 18
 """The first calls; where nodes are asked a leader's removal makes some twenty."""
 CALLS_OF_MUTANTS: Final = 12
@@ -72,28 +72,28 @@ def removals(rolls: Iterable[Rolled]) -> Found:
     return found
 
 
-def one_trouble(most_voters: int) -> Iterator[Rolled]:
-    """Each trouble at each of the first calls of each small cluster's removal."""
-    every = itertools.product(starts(most_voters), range(CALLS), TROUBLES, range(DICE))
-    for number, (start, call, trouble, _) in enumerate(every):
-        yield replace(start, script=((call, trouble),)), number
+def one_fault(most_voters: int) -> Iterator[Rolled]:
+    """Each fault at each of the first calls of each small cluster's removal."""
+    every = itertools.product(starts(most_voters), range(CALLS), FAULTS, range(DICE))
+    for number, (start, call, fault, _) in enumerate(every):
+        yield replace(start, script=((call, fault),)), number
 
 
-def several_troubles(count: int) -> Iterator[Rolled]:
+def several_faults(count: int) -> Iterator[Rolled]:
     """Two to four things happen, in clusters of up to five voters."""
     dice = random.Random(SEED)  # noqa: S311  # a test's
     possible = [start for start in starts(5) if start.voters > 1]
     for number in range(count):
         calls = sorted(dice.sample(range(CALLS), dice.randint(2, 4)))
-        script = tuple((call, dice.choice(TROUBLES)) for call in calls)
+        script = tuple((call, dice.choice(FAULTS)) for call in calls)
         yield replace(dice.choice(possible), script=script), number
 
 
 @pytest.mark.timeout(1_200 if WHOLE else 240)
 def test_one_thing_happens_at_any_call_where_nodes_are_asked() -> None:
-    """Every trouble at every one of the first calls, in every cluster of up to three voters."""
-    found = removals(itertools.islice(one_trouble(3), 0, None, SHARE))
-    found.tell("one trouble, nodes")
+    """Every fault at every one of the first calls, in every cluster of up to three voters."""
+    found = removals(itertools.islice(one_fault(3), 0, None, SHARE))
+    found.tell("one fault, nodes")
     assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "RemovalRefused"} <= set(found.ends)
 
@@ -101,29 +101,29 @@ def test_one_thing_happens_at_any_call_where_nodes_are_asked() -> None:
 @pytest.mark.timeout(1_200 if WHOLE else 240)
 def test_several_things_happen_where_nodes_are_asked() -> None:
     """Some of them at once."""
-    found = removals(several_troubles(40_000 if WHOLE else 350))
-    found.tell(f"several troubles, nodes, seed {SEED}")
+    found = removals(several_faults(40_000 if WHOLE else 350))
+    found.tell(f"several faults, nodes, seed {SEED}")
     assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "already-absent", "RemovalRefused"} <= set(found.ends)
 
 
 HARD: Final[dict[str, Rolled]] = {
-    "lone member looks first": (Scenario(3, "leader", ((0, Trouble.LISTS_DIFFER),), learner=True), 666),
-    "lone member has the step": (Scenario(3, "follower", ((6, Trouble.LISTS_DIFFER),)), 101),
+    "lone member looks first": (Scenario(3, "leader", ((0, Fault.LISTS_DIFFER),), learner=True), 666),
+    "lone member has the step": (Scenario(3, "follower", ((6, Fault.LISTS_DIFFER),)), 101),
     "another has removed it": (
-        Scenario(3, "follower", ((10, Trouble.NAMESAKE), (13, Trouble.LISTS_DIFFER))),
+        Scenario(3, "follower", ((10, Fault.NAMESAKE), (13, Fault.LISTS_DIFFER))),
         975,
     ),
     "no claims were read": (
-        Scenario(4, "leader", ((3, Trouble.FOREIGN_ALONE), (12, Trouble.NO_EFFECT), (17, Trouble.OTHER_LAGS))),
+        Scenario(4, "leader", ((3, Fault.FOREIGN_ALONE), (12, Fault.NO_EFFECT), (17, Fault.OTHER_LAGS))),
         705,
     ),
     "leader of another moment": (
-        Scenario(3, "leader", ((2, Trouble.RESOURCE_DELETED), (8, Trouble.OTHER_LAGS), (13, Trouble.FOREIGN_LIST))),
+        Scenario(3, "leader", ((2, Fault.RESOURCE_DELETED), (8, Fault.OTHER_LAGS), (13, Fault.FOREIGN_LIST))),
         47,
     ),
     "only the lone member's worker is left": (
-        Scenario(3, "follower", ((5, Trouble.LISTS_DIFFER), (13, Trouble.TARGET_IDLE), (15, Trouble.NO_EFFECT))),
+        Scenario(3, "follower", ((5, Fault.LISTS_DIFFER), (13, Fault.TARGET_IDLE), (15, Fault.NO_EFFECT))),
         3350,
     ),
 }
@@ -139,7 +139,7 @@ def test_what_once_went_wrong_ends_well(what: str) -> None:
 class NodeRemovals(Removals):
     """Removals one after the other, whose steps run on nodes."""
 
-    troubles: ClassVar[tuple[Trouble, ...]] = TROUBLES
+    faults: ClassVar[tuple[Fault, ...]] = FAULTS
     kind: ClassVar[type[Cluster]] = NodeCluster
     loop: ClassVar[Callable[[Any], Loop]] = NodeLoop
     steps_to_end: ClassVar[int] = STEPS_TO_END
@@ -158,9 +158,9 @@ def sweep(mutant: Callable[..., Any]) -> Iterator[Rolled]:
     """What shows it happens from any of the first calls on."""
     shown = NODE_MUTANTS[mutant]
     for call, target, seed in itertools.product(
-        range(CALLS_OF_MUTANTS if shown.troubles else 1), ("leader", "follower"), (1, 2)
+        range(CALLS_OF_MUTANTS if shown.faults else 1), ("leader", "follower"), (1, 2)
     ):
-        script = tuple(enumerate(shown.troubles, start=call))
+        script = tuple(enumerate(shown.faults, start=call))
         first = ((0, shown.first),) if shown.first and call else ()
         yield Scenario(shown.voters, target, (*first, *script)), 10 * call + seed
 
@@ -173,13 +173,13 @@ def test_mode_that_is_broken_on_purpose_is_caught(mutant: Callable[..., Any], mo
     assert NODE_MUTANTS[mutant].broken in " ".join(removals(sweep(mutant)).wrong)
 
 
-TO_HASHES: Final = (Trouble.DIVERGES, Trouble.NODE_IDLE, Trouble.ANSWER_LOST, Trouble.CRASH, Trouble.OTHER_DIES)
+TO_HASHES: Final = (Fault.DIVERGES, Fault.NODE_IDLE, Fault.ANSWER_LOST, Fault.CRASH, Fault.OTHER_DIES)
 
 
-def hashing(*troubles: Trouble) -> Iterator[Rolled]:
+def hashing(*faults: Fault) -> Iterator[Rolled]:
     """Removals that compare hashes first; one of these happens at any of the first calls."""
-    for call, trouble, target in itertools.product(range(CALLS_OF_MUTANTS), troubles, ("leader", "follower")):
-        yield Scenario(3, target, ((call, trouble),), gates=("hash",)), call
+    for call, fault, target in itertools.product(range(CALLS_OF_MUTANTS), faults, ("leader", "follower")):
+        yield Scenario(3, target, ((call, fault),), gates=("hash",)), call
 
 
 def test_hashes_come_through_nodes_before_any_change(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,13 +188,13 @@ def test_hashes_come_through_nodes_before_any_change(monkeypatch: pytest.MonkeyP
     assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "RemovalRefused"} <= set(found.ends)
     monkeypatch.setattr(hash_check, "compared", lambda _: (StepOutcome.CONSISTENT, "as they seem"))
-    assert "without hash" in " ".join(removals(hashing(Trouble.DIVERGES)).wrong)
+    assert "without hash" in " ".join(removals(hashing(Fault.DIVERGES)).wrong)
 
 
 def test_what_was_seen_before_does_not_count_in_a_second_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that dies with the step leaves it to one that must not go by a view of before."""
     died = [
-        (Scenario(3, "follower", ((call, Trouble.CRASH), (call + 1, Trouble.OTHER_DIES))), seed)
+        (Scenario(3, "follower", ((call, Fault.CRASH), (call + 1, Fault.OTHER_DIES))), seed)
         for call, seed in itertools.product(range(CALLS), range(3))
     ]
     assert removals(died).wrong == []
@@ -205,5 +205,5 @@ def test_what_was_seen_before_does_not_count_in_a_second_attempt(monkeypatch: py
 def test_steps_that_any_worker_takes_do_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that does not reach the member that it needs changes nothing; it may go on so for ever."""
     monkeypatch.setattr(OperationState, "node_for", sends_steps_to_anybody)
-    wrong = removals(itertools.islice(one_trouble(3), 0, None, 20 * SHARE)).wrong
+    wrong = removals(itertools.islice(one_fault(3), 0, None, 20 * SHARE)).wrong
     assert [text for text in wrong if "it does not end" not in text] == []

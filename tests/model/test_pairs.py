@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.model.fault_kinds import TO_REMOVALS, Fault
 from tests.model.loop import STEPS_TO_END, Loop, leaping
 from tests.model.runner import WHOLE, Found, Scenario, starts
-from tests.model.trouble import TO_REMOVALS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,8 @@ SHARE: Final = 3 if WHOLE else 101
 CALLS: Final = 10
 
 
-def two_troubles(most_voters: int) -> Iterator[Scenario]:
-    """Each pair of troubles at each pair of the first calls of each small cluster's removal."""
+def two_faults(most_voters: int) -> Iterator[Scenario]:
+    """Each pair of faults at each pair of the first calls of each small cluster's removal."""
     pairs = itertools.product(itertools.combinations(range(CALLS), 2), TO_REMOVALS, TO_REMOVALS)
     for start, (calls, first, second) in itertools.product(starts(most_voters), pairs):
         yield replace(start, script=((calls[0], first), (calls[1], second)))
@@ -44,9 +44,9 @@ def removal(scenario: Scenario, runner: asyncio.Runner, found: Found) -> list[st
 
 
 HARD: Final = (
-    Scenario(3, "follower", ((0, Trouble.TARGET_REMOVED), (1, Trouble.REJOINED))),
-    Scenario(2, "follower", ((0, Trouble.TARGET_REMOVED), (1, Trouble.REJOINED)), learner=True),
-    Scenario(3, "leader", ((5, Trouble.NAMESAKE), (6, Trouble.NO_LEADER))),
+    Scenario(3, "follower", ((0, Fault.TARGET_REMOVED), (1, Fault.REJOINED))),
+    Scenario(2, "follower", ((0, Fault.TARGET_REMOVED), (1, Fault.REJOINED)), learner=True),
+    Scenario(3, "leader", ((5, Fault.NAMESAKE), (6, Fault.NO_LEADER))),
 )
 """What once went wrong: a node that joined between the look and the reading of its EtcdMember, and a lock that was not
 given back as nobody led."""
@@ -63,11 +63,11 @@ def test_pairs_that_once_went_wrong_end_well(scenario: Scenario) -> None:
 @pytest.mark.timeout(1_200)
 @pytest.mark.usefixtures("short_waits")
 def test_two_things_happen_at_any_two_calls_of_any_small_cluster() -> None:
-    """Every pair of troubles, at every pair of the first calls, in every cluster of up to three voters."""
+    """Every pair of faults, at every pair of the first calls, in every cluster of up to three voters."""
     found = Found()
     with asyncio.Runner(loop_factory=leaping) as runner:
-        for scenario in itertools.islice(two_troubles(3), 0, None, SHARE):
+        for scenario in itertools.islice(two_faults(3), 0, None, SHARE):
             found.wrong += removal(scenario, runner, found)
-    found.tell("two troubles")
+    found.tell("two faults")
     assert found.wrong == [], "\n".join(found.wrong)
     assert {"removed", "already-absent", "RemovalRefused"} <= set(found.ends)

@@ -18,9 +18,9 @@ from etcd_handoff.etcdmember import asks_to_leave, member_id_of, status_of
 from etcd_handoff.planning import Reason
 from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest
 from etcd_handoff.temporal.client import start_watcher
+from tests.model.fault_kinds import TO_CLUSTERS, Fault
 from tests.model.invariants import lies, untold
 from tests.model.runner import END_SECONDS, WHOLE, Scenario
-from tests.model.trouble import TO_CLUSTERS, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.integration
 AT_ONCE: Final = 40
 SHARE: Final = 5 if WHOLE else 43
 CALLS: Final = 8
-"""The first calls, at each of which each trouble happens once; a round without a removal makes three."""
+"""The first calls, at each of which each fault happens once; a round without a removal makes three."""
 POLL_SECONDS: Final = 0.1
 
 
@@ -45,13 +45,13 @@ class Watched:
 
     Attributes:
         voters: How many voters it has; m0 leads. There is a learner too.
-        flagged: Whose EtcdMembers ask to leave; troubles strike the first.
+        flagged: Whose EtcdMembers ask to leave; faults are about the first.
         script: What happens, by the number of the call.
     """
 
     voters: int
     flagged: tuple[str, ...]
-    script: tuple[tuple[int, Trouble], ...] = ()
+    script: tuple[tuple[int, Fault], ...] = ()
 
     def cluster(self, number: int) -> Cluster:
         """The model at its start."""
@@ -63,13 +63,13 @@ class Watched:
         return cluster
 
 
-def one_trouble(most_voters: int) -> Iterator[Watched]:
-    """Each trouble at each of the first calls, whoever is asked to leave."""
+def one_fault(most_voters: int) -> Iterator[Watched]:
+    """Each fault at each of the first calls, whoever is asked to leave."""
     for voters in range(1, most_voters + 1):
         names = [f"m{number}" for number in range(voters)]
         flagged = {("m0",), ("learner",), tuple(names[1:2]) or ("m0",), tuple(names[:2]), (*reversed(names), "learner")}
-        for leaving, call, trouble in itertools.product(sorted(flagged), range(CALLS), TO_CLUSTERS):
-            yield Watched(voters, leaving, ((call, trouble),))
+        for leaving, call, fault in itertools.product(sorted(flagged), range(CALLS), TO_CLUSTERS):
+            yield Watched(voters, leaving, ((call, fault),))
 
 
 def to_do(cluster: Cluster) -> str:
@@ -82,7 +82,7 @@ def to_do(cluster: Cluster) -> str:
         if ordered and member_id in cluster.members and not refused:
             return f"{name} asks to leave, is there, and says {message!r}"
     if not cluster.calm:
-        return "to live through its troubles"
+        return "to live through its faults"
     return "; ".join((*lies(cluster), *untold(cluster)))
 
 
@@ -118,13 +118,13 @@ async def live(runner: Runner, cases: Iterable[Watched], what: str) -> list[str]
 @pytest.mark.asyncio(loop_scope="module")
 async def test_namesake_of_whom_an_etcdmember_means_stays(runner: Runner) -> None:
     """Whenever another member takes the name, as after a node was built anew, the ID in the status is who is meant."""
-    cases = [Watched(3, ("m1",), ((call, Trouble.NAMESAKE),)) for call in range(CALLS)]
+    cases = [Watched(3, ("m1",), ((call, Fault.NAMESAKE),)) for call in range(CALLS)]
     assert await live(runner, cases, "namesakes") == []
 
 
 @pytest.mark.timeout(600 if WHOLE else 240)
 @pytest.mark.asyncio(loop_scope="module")
 async def test_whoever_is_asked_to_leave_leaves_and_no_record_lies(runner: Runner) -> None:
-    """One trouble at one of the first calls, of which some make EtcdMembers lie; the last voter is refused."""
-    wrong = await live(runner, itertools.islice(one_trouble(4), 0, None, SHARE), "watcher")
+    """One fault at one of the first calls, of which some make EtcdMembers lie; the last voter is refused."""
+    wrong = await live(runner, itertools.islice(one_fault(4), 0, None, SHARE), "watcher")
     assert wrong == [], "\n".join(wrong)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 
-class Trouble(StrEnum):
+class Fault(StrEnum):
     """What happens at a call."""
 
     ANSWER_LOST = "the effect takes place, its answer is lost"
@@ -45,14 +45,14 @@ class Trouble(StrEnum):
     TAKEN_LATE = "the next step waits so long for its worker that nothing counts any more that others saw before"
 
 
-TO_CALLS: Final = (Trouble.ANSWER_LOST, Trouble.NO_EFFECT, Trouble.CRASH, Trouble.LATE, Trouble.REFUSED)
+TO_CALLS: Final = (Fault.ANSWER_LOST, Fault.NO_EFFECT, Fault.CRASH, Fault.LATE, Fault.REFUSED)
 """What a call itself runs into."""
-TO_API_CALLS: Final = (Trouble.API_GONE, Trouble.API_REFUSES, Trouble.CONFLICT)
+TO_API_CALLS: Final = (Fault.API_GONE, Fault.API_REFUSES, Fault.CONFLICT)
 """What a call to API servers runs into."""
-TO_NODES: Final = (Trouble.NODE_IDLE, Trouble.TARGET_IDLE, Trouble.TAKEN_LATE)
+TO_NODES: Final = (Fault.NODE_IDLE, Fault.TARGET_IDLE, Fault.TAKEN_LATE)
 """What happens to workers that reach their own node's member alone, where that is so."""
-TO_CLUSTERS: Final = tuple(trouble for trouble in Trouble if trouble not in TO_NODES)
-TO_REMOVALS: Final = tuple(trouble for trouble in TO_CLUSTERS if trouble not in (Trouble.LIE, Trouble.DIVERGES))
+TO_CLUSTERS: Final = tuple(fault for fault in Fault if fault not in TO_NODES)
+TO_REMOVALS: Final = tuple(fault for fault in TO_CLUSTERS if fault not in (Fault.LIE, Fault.DIVERGES))
 """What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
-TO_GATES: Final = (*TO_REMOVALS, Trouble.DIVERGES)
+TO_GATES: Final = (*TO_REMOVALS, Fault.DIVERGES)
 """What a removal must bear that is to make sure of the data first."""
