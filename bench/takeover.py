@@ -67,7 +67,7 @@ async def bench(folder: str, temporal_flags: tuple[str, ...] = ()) -> AsyncItera
 
 async def measure(lab: Lab, client: Client, kind: str, step: str, folder: Path) -> float:
     """One removal of the leader, whose worker dies at the start of `step`."""
-    for other in STEPS:  # a point that has struck strikes no more
+    for other in STEPS:  # a point that has acted acts no more
         (folder / f"{other}.before.hit").touch()
     (folder / f"{step}.before.hit").unlink()
     for name in NODES:

@@ -1,4 +1,4 @@
-"""Every case of the fault matrix: what is struck, by what, at which moment of whose removal."""
+"""Every case of the fault matrix: which fault is injected at which moment of whose removal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STEPS: Final = {
     "learner": ("check_leader", "remove_member", "update_status"),
     "unreachable": ("check_leader", "remove_member", "update_status"),
 }
-"""Steps in which each kind of target can be struck."""
+"""Steps in which faults are injected, by kind of target."""
 
 MOMENTS: Final = ("before", "during", "after")
 
@@ -42,17 +42,17 @@ FAULTS: Final = (
     "mute-target",
     "slow-links",
 )
-"""Names of those of `tests.chaos.faults.FAULTS` that strike everywhere."""
+"""Names of those of `tests.chaos.faults.FAULTS` that are injected everywhere."""
 
 BEFORE: Final = ("check_leader.before", "check_leader.during", "remove_member.before")
-"""Points at which what strikes is there before a look that the removal still takes."""
+"""Points at which the fault is there before a look that the removal still takes."""
 PROPOSED: Final = ("remove_member.during", "update_status.before", "update_status.during")
 VOTERS: Final = ("leader", "follower")
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where a fault strikes that does not strike everywhere.
+    """Where a fault is injected that is not injected everywhere.
 
     Attributes:
         targets: Kinds of target.
@@ -101,7 +101,7 @@ ISOLATED: Final = {
     # Not before remove_member: the worker there sees its own member alone, so another one counts as it was seen before.
     "hang-disk-other": Where(VOTERS, (*BEFORE[:2], "remove_member.during", "update_status.before")),
 }
-"""Faults that strike where each worker reaches its own node's member alone, as on stock k0s."""
+"""Faults that are injected where each worker reaches its own node's member alone, as on stock k0s."""
 WAITED_FOR_WORKER: Final = "isolated/leader/move_leader.before/kill-target-worker"
 """The one of them with which no removal can go on: only that node can hand leadership over."""
 
@@ -116,10 +116,10 @@ WAITED_FOR: Final = (
     "force-new-cluster-other",
     "corrupt-alarm",
 )
-"""Faults with which a removal must not go through that has not been proposed when they strike."""
+"""Faults with which a removal must not go through that has not been proposed when they are injected."""
 REFUSED_FOR: Final = ("rights-taken",)
-"""Faults for which etcd refuses a removal that has not been proposed when they strike: it fails, and the member stays,
-or it goes through after healing."""
+"""Faults for which etcd refuses a removal that has not been proposed when they are injected: it fails, and the
+member stays, or it goes through after healing."""
 TAKES_WRITES: Final = ("corrupt-alarm", "nospace-alarm")
 """Faults with which etcd acknowledges no write whatever a removal does."""
 TAKES_VOTER: Final = (
@@ -162,9 +162,9 @@ class Case:
     Attributes:
         target: Kind of member that leaves: `leader`, `follower`, `learner`, or `unreachable`, which is a follower
             whose etcd was killed.
-        step: Activity in which the fault strikes.
+        step: Activity in which the fault is injected.
         moment: `before`, `during` or `after` its effect.
-        fault: What strikes.
+        fault: Name of the fault.
         isolated: Each worker reaches its own node's member alone.
     """
 
@@ -176,12 +176,12 @@ class Case:
 
     @property
     def point(self) -> str:
-        """The failpoint at which the removal is held while the fault strikes."""
+        """The failpoint at which the removal is held while the fault is injected."""
         return f"{self.step}.{self.moment}"
 
     @property
     def proposed(self) -> bool:
-        """Whether etcd may have been asked for the removal before the fault strikes."""
+        """Whether etcd may have been asked for the removal before the fault is injected."""
         return self.step == "update_status" or self.point in ("remove_member.during", "remove_member.after")
 
     @property

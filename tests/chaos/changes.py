@@ -18,8 +18,8 @@ class Change:
 
     Attributes:
         kind: `addition`, `replacement`, `membership`, or `command`, where a worker starts and stops etcd by a command.
-        point: Where the fault strikes: an activity and a moment; empty for a whole membership.
-        fault: What strikes, or what is done to a whole membership.
+        point: Where the fault is injected: an activity and a moment; empty for a whole membership.
+        fault: Name of the fault, or what is done to a whole membership.
     """
 
     kind: str
@@ -61,7 +61,7 @@ ADDITIONS: Final[dict[str, tuple[str, ...]]] = {
     "cancelled-worker-dies": _points("remove_member"),
     "answer-lost": ("add_learner.before", "promote_member.before"),
 }
-"""What strikes an addition, and where that is possible and matters."""
+"""Faults of an addition, and where that is possible and matters."""
 REPLACEMENTS: Final[dict[str, tuple[str, ...]]] = {
     "worker-dies": REPLACEMENT,
     "learner-dies": ("await_sync.during", "promote_member.before", "update_status.before"),

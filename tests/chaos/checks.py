@@ -1,4 +1,4 @@
-"""What must be true after a case, whatever struck. Each check raises AssertionError with what it saw."""
+"""What must be true after a case, whatever its fault. Each check raises AssertionError with what it saw."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.chaos.cases import Case
 
 QUORUM_SECONDS: Final = 15.0
-"""How long the cluster that is left may take to answer while something strikes: a few elections."""
+"""How long the cluster that is left may take to answer with the fault in place: a few elections."""
 
 LOCK_KEY: Final = "/etcd-handoff/change"
 LOCK_SECONDS: Final = 30.0
@@ -38,7 +38,7 @@ MEMORY_SECONDS: Final = 0.1
 RECORDED_SECONDS: Final = 60.0
 """How long what could not be recorded may take to come by itself once nothing is in its way."""
 IDLE_SECONDS: Final = 90.0
-"""How long the queue of a cluster may take to notice that its last removal has ended, on a worker that was struck."""
+"""How long the queue of a cluster may take to notice that its last removal has ended, on a worker that met a fault."""
 
 
 def members_are(
@@ -110,7 +110,7 @@ async def change_is_right(  # noqa: PLR0913  # each is a check's
 
 
 async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS) -> None:
-    """The target is still a member, or those that remain have a quorum; for before what struck is undone.
+    """The target is still a member, or those that remain have a quorum; for before the fault is undone.
 
     A removal that leaves no quorum is committed and so stands in the member's own list; a linearizable read, which
     needs a quorum, then has no answer.
@@ -126,13 +126,13 @@ async def quorum_is_kept(url: str, target: str, seconds: float = QUORUM_SECONDS)
 
 
 async def nothing_is_stopped(case: Case, url: str, target: str, *, done: bool, seconds: float = QUORUM_SECONDS) -> None:
-    """No removal takes the quorum or the writes; for before what struck is undone.
+    """No removal takes the quorum or the writes; for before the fault is undone.
 
     A removal that was proposed before the fault may meet one that takes a voter which it needs: then the fault has
     stopped the writes, and not the removal.
 
     Args:
-        case: What struck, and when.
+        case: Which fault, and when.
         url: Client URL of a member that stays.
         target: The member that leaves.
         done: Whether the removal has ended.
@@ -263,7 +263,7 @@ async def no_lock_is_left(url: str, seconds: float = LOCK_SECONDS) -> None:
 
 
 async def writes_are_acknowledged(url: str, seconds: float = QUORUM_SECONDS) -> None:
-    """The cluster takes a write as it is, with whatever strikes still in place."""
+    """The cluster takes a write as it is, with the fault still in place."""
     body = {"key": base64.b64encode(b"handoff-lab/unhealed").decode(), "value": ""}
 
     async def acknowledged() -> bool:

@@ -41,7 +41,7 @@ class Finding:
     Attributes:
         name: The case.
         ended: `well`, `after healing` (the removal waited until the fault was undone), `refused safely`, or `broken`.
-        seconds: From the strike until the operation had ended.
+        seconds: From the fault's injection until the operation had ended.
         gap_ms: Longest time between two acknowledged writes.
         failed_writes: Puts that were not acknowledged.
         failure: What a check said, when it is broken; `said` in the stored files.

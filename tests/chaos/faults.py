@@ -1,4 +1,4 @@
-"""What strikes, and how it is healed again where a removal may need that to end."""
+"""How each fault is injected, and how it is healed again where a removal may need that to end."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ WITH_USERS: Final = {"tls": True, "etcd_user": users.OPERATOR}
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Who is who when the fault strikes.
+class FaultContext:
+    """Who is who when the fault is injected.
 
     Attributes:
         lab: The running lab.
@@ -39,7 +39,7 @@ class Scene:
         other: A voter that stays, and that no client of ours writes through.
         writer: The node that the writer writes through.
         worker: The node whose worker is held in the step.
-        going_on: What keeps striking until it is healed.
+        going_on: What keeps the fault up until it is healed.
     """
 
     lab: Lab
@@ -60,105 +60,105 @@ class Fault:
         options: What the lab must be able to do for it.
     """
 
-    inject: Callable[[Scene], Awaitable[None]]
-    heal: Callable[[Scene], Awaitable[None]]
+    inject: Callable[[FaultContext], Awaitable[None]]
+    heal: Callable[[FaultContext], Awaitable[None]]
     options: dict[str, Any] = field(default_factory=dict)
 
 
-async def _nothing(_: Scene) -> None:
+async def _nothing(_: FaultContext) -> None:
     """It needs no healing."""
 
 
 def _kill(role: Role, who: str) -> Fault:
-    async def inject(scene: Scene) -> None:
-        await scene.lab.kill(role, getattr(scene, who) if who else "")
+    async def inject(context: FaultContext) -> None:
+        await context.lab.kill(role, getattr(context, who) if who else "")
 
-    async def heal(scene: Scene) -> None:
+    async def heal(context: FaultContext) -> None:
         with contextlib.suppress(ProcessError):  # an etcd that is out does not come back
-            await scene.lab.start(role, getattr(scene, who) if who else "")
+            await context.lab.start(role, getattr(context, who) if who else "")
 
     return Fault(inject, heal if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
 
 
-async def _start_worker_that_is_missed(scene: Scene) -> None:
+async def _start_worker_that_is_missed(context: FaultContext) -> None:
     """Where each worker reaches its own member alone nobody takes over what another one cannot do."""
-    if scene.lab.options.isolated:
-        await scene.lab.start_worker(scene.worker)
+    if context.lab.options.isolated:
+        await context.lab.start_worker(context.worker)
 
 
-async def _kill_worker(scene: Scene) -> None:
-    await scene.lab.kill(Role.WORKER, scene.worker)
+async def _kill_worker(context: FaultContext) -> None:
+    await context.lab.kill(Role.WORKER, context.worker)
 
 
 def _kill_worker_of(who: str) -> Fault:
     """The worker of a node dies, whichever step it has, and is missed where nobody else can do what it does."""
 
-    async def inject(scene: Scene) -> None:
-        await scene.lab.kill(Role.WORKER, getattr(scene, who))
+    async def inject(context: FaultContext) -> None:
+        await context.lab.kill(Role.WORKER, getattr(context, who))
 
-    async def heal(scene: Scene) -> None:
-        await scene.lab.start_worker(getattr(scene, who))
+    async def heal(context: FaultContext) -> None:
+        await context.lab.start_worker(getattr(context, who))
 
     return Fault(inject, heal)
 
 
 def _stop(role: Role, who: str) -> Fault:
-    async def inject(scene: Scene) -> None:
-        scene.lab.stop(role, getattr(scene, who) if who else "")
+    async def inject(context: FaultContext) -> None:
+        context.lab.stop(role, getattr(context, who) if who else "")
 
-    async def heal(scene: Scene) -> None:
-        scene.lab.resume(role, getattr(scene, who) if who else "")
+    async def heal(context: FaultContext) -> None:
+        context.lab.resume(role, getattr(context, who) if who else "")
 
     return Fault(inject, heal)
 
 
-async def _kill_all_workers(scene: Scene) -> None:
-    workers = [node.name for node in scene.lab.nodes if _runs(scene.lab, Role.WORKER, node.name)]
-    await asyncio.gather(*(scene.lab.kill(Role.WORKER, name) for name in workers))
-    await scene.lab.start(Role.WORKER, scene.writer)
+async def _kill_all_workers(context: FaultContext) -> None:
+    workers = [node.name for node in context.lab.nodes if _runs(context.lab, Role.WORKER, node.name)]
+    await asyncio.gather(*(context.lab.kill(Role.WORKER, name) for name in workers))
+    await context.lab.start(Role.WORKER, context.writer)
 
 
-async def _stop_all_apiservers_but_one(scene: Scene) -> None:
-    for node in scene.lab.nodes:
-        if node.name != scene.writer and _runs(scene.lab, Role.APISERVER, node.name):
-            scene.lab.stop(Role.APISERVER, node.name)
+async def _stop_all_apiservers_but_one(context: FaultContext) -> None:
+    for node in context.lab.nodes:
+        if node.name != context.writer and _runs(context.lab, Role.APISERVER, node.name):
+            context.lab.stop(Role.APISERVER, node.name)
 
 
-async def _resume_apiservers(scene: Scene) -> None:
-    for node in scene.lab.nodes:
-        if node.name not in (scene.writer, scene.target) and _runs(scene.lab, Role.APISERVER, node.name):
-            scene.lab.resume(Role.APISERVER, node.name)
+async def _resume_apiservers(context: FaultContext) -> None:
+    for node in context.lab.nodes:
+        if node.name not in (context.writer, context.target) and _runs(context.lab, Role.APISERVER, node.name):
+            context.lab.resume(Role.APISERVER, node.name)
 
 
-async def _kill_node(scene: Scene) -> None:
-    roles = [role for role in (Role.WORKER, Role.APISERVER, Role.ETCD) if _runs(scene.lab, role, scene.target)]
-    await asyncio.gather(*(scene.lab.kill(role, scene.target) for role in roles))
+async def _kill_node(context: FaultContext) -> None:
+    roles = [role for role in (Role.WORKER, Role.APISERVER, Role.ETCD) if _runs(context.lab, role, context.target)]
+    await asyncio.gather(*(context.lab.kill(role, context.target) for role in roles))
 
 
-async def _move_leader_elsewhere(scene: Scene) -> None:
+async def _move_leader_elsewhere(context: FaultContext) -> None:
     """Somebody else moves leadership: to the target where that is still a voter, else to the other."""
-    leader = await scene.lab.leader()
-    voters = {m.name: m.id for m in await scene.lab.members() if not m.is_learner}
-    successor = scene.target if scene.target in voters and scene.target != leader else scene.other
+    leader = await context.lab.leader()
+    voters = {m.name: m.id for m in await context.lab.members() if not m.is_learner}
+    successor = context.target if context.target in voters and context.target != leader else context.other
     if successor != leader and successor in voters:
-        url = f"{scene.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
+        url = f"{context.lab.node(leader).etcd_url}/v3/maintenance/transfer-leadership"
         with contextlib.suppress(OSError):
             await http.post(url, {"targetID": str(int(voters[successor], 16))})
 
 
-async def _remove_target_by_hand(scene: Scene) -> None:
+async def _remove_target_by_hand(context: FaultContext) -> None:
     """Somebody else removes the same member, and asks again where an election has swallowed the proposal."""
-    url = f"{scene.lab.node(scene.writer).etcd_url}/v3/cluster/member/remove"
+    url = f"{context.lab.node(context.writer).etcd_url}/v3/cluster/member/remove"
 
     async def is_out() -> bool:
-        members = {m.name: m.id for m in await scene.lab.members()}
-        if scene.target in members:
+        members = {m.name: m.id for m in await context.lab.members()}
+        if context.target in members:
             with contextlib.suppress(TimeoutError):
-                await observer.change_members(url, {"ID": str(int(members[scene.target], 16))})
+                await observer.change_members(url, {"ID": str(int(members[context.target], 16))})
             return False
         return True
 
-    await wait_until(is_out, f"{scene.target} is out", OUT_SECONDS)
+    await wait_until(is_out, f"{context.target} is out", OUT_SECONDS)
 
 
 def _slow_disk(who: str) -> Fault:
@@ -168,14 +168,14 @@ def _slow_disk(who: str) -> Fault:
     the whole process waits, which is harder: its clients and peers see the same delays.
     """
 
-    async def inject(scene: Scene) -> None:
-        node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
-        scene.going_on.append(asyncio.create_task(_halting(scene.lab, node)))
+    async def inject(context: FaultContext) -> None:
+        node = await context.lab.leader() if who == "leader" else getattr(context, who)
+        context.going_on.append(asyncio.create_task(_halting(context.lab, node)))
 
-    async def heal(scene: Scene) -> None:
-        for task in scene.going_on:
+    async def heal(context: FaultContext) -> None:
+        for task in context.going_on:
             task.cancel()
-        await asyncio.gather(*scene.going_on, return_exceptions=True)
+        await asyncio.gather(*context.going_on, return_exceptions=True)
 
     return Fault(inject, heal)
 
@@ -190,80 +190,80 @@ async def _halting(lab: Lab, node: str) -> None:
         await asyncio.sleep(HALT_SECONDS / 9)
 
 
-def _link(inject: Callable[[Scene], Awaitable[None]]) -> Fault:
-    async def heal(scene: Scene) -> None:
-        await scene.lab.network.heal()
+def _link(inject: Callable[[FaultContext], Awaitable[None]]) -> Fault:
+    async def heal(context: FaultContext) -> None:
+        await context.lab.network.heal()
 
     return Fault(inject, heal, {"network": True})
 
 
 def _hang_disk(who: str) -> Fault:
-    async def inject(scene: Scene) -> None:
-        node = await scene.lab.leader() if who == "leader" else getattr(scene, who)
-        disasters.hang_disk(scene.lab, node)
+    async def inject(context: FaultContext) -> None:
+        node = await context.lab.leader() if who == "leader" else getattr(context, who)
+        disasters.hang_disk(context.lab, node)
 
-    async def heal(scene: Scene) -> None:
-        for node in scene.lab.nodes:
-            disasters.heal_disk(scene.lab, node.name)
+    async def heal(context: FaultContext) -> None:
+        for node in context.lab.nodes:
+            disasters.heal_disk(context.lab, node.name)
 
     return Fault(inject, heal, {"hanging_disks": True})
 
 
-async def _lag(scene: Scene) -> None:
-    await disasters.fall_behind(scene.lab, scene.other, scene.writer, LAG_ENTRIES)
+async def _lag(context: FaultContext) -> None:
+    await disasters.fall_behind(context.lab, context.other, context.writer, LAG_ENTRIES)
 
 
-async def _come_back(scene: Scene) -> None:
-    await disasters.come_back(scene.lab, scene.other)
+async def _come_back(context: FaultContext) -> None:
+    await disasters.come_back(context.lab, context.other)
 
 
-async def _rejoin(scene: Scene) -> None:
+async def _rejoin(context: FaultContext) -> None:
     """The node joins again, and its EtcdMember says so as k0s writes it when a controller starts."""
-    lab = scene.lab
+    lab = context.lab
 
     async def is_out() -> bool:
-        return scene.target not in {m.name for m in await lab.members(scene.writer)}
+        return context.target not in {m.name for m in await lab.members(context.writer)}
 
-    await wait_until(is_out, f"{scene.target} is out", OUT_SECONDS)
-    member_id = await disasters.rejoin(lab, scene.target)
-    await write_joined(lab.kubectl, scene.writer, scene.target, member_id)
-
-
-async def _restart_api_servers(scene: Scene) -> None:
-    disasters.restart_api_servers(scene.lab)
+    await wait_until(is_out, f"{context.target} is out", OUT_SECONDS)
+    member_id = await disasters.rejoin(lab, context.target)
+    await write_joined(lab.kubectl, context.writer, context.target, member_id)
 
 
-async def _renew_token(scene: Scene) -> None:
-    await scene.lab.credentials.account.renew(scene.lab.kubectl, scene.lab.node(scene.writer))
+async def _restart_api_servers(context: FaultContext) -> None:
+    disasters.restart_api_servers(context.lab)
+
+
+async def _renew_token(context: FaultContext) -> None:
+    await context.lab.credentials.account.renew(context.lab.kubectl, context.lab.node(context.writer))
 
 
 def _renew_certificates(whose: CertificateGroup) -> Fault:
-    async def inject(scene: Scene) -> None:
-        await disasters.renew_certificates(scene.lab, whose)
+    async def inject(context: FaultContext) -> None:
+        await disasters.renew_certificates(context.lab, whose)
 
     return Fault(inject, _nothing, {"tls": True})
 
 
-async def _change_password(scene: Scene) -> None:
-    file = Path(scene.lab.credentials.profile["password_file"])
-    await users.change_password(scene.lab.node(scene.writer).etcd_url, file)
+async def _change_password(context: FaultContext) -> None:
+    file = Path(context.lab.credentials.profile["password_file"])
+    await users.change_password(context.lab.node(context.writer).etcd_url, file)
 
 
-async def _take_rights(scene: Scene) -> None:
-    await users.take_rights(scene.lab.node(scene.writer).etcd_url)
+async def _take_rights(context: FaultContext) -> None:
+    await users.take_rights(context.lab.node(context.writer).etcd_url)
 
 
-async def _give_rights(scene: Scene) -> None:
-    await users.give_rights(scene.lab.node(scene.writer).etcd_url)
+async def _give_rights(context: FaultContext) -> None:
+    await users.give_rights(context.lab.node(context.writer).etcd_url)
 
 
 def _alarm(kind: str, who: str = "") -> Fault:
-    async def inject(scene: Scene) -> None:
-        member_id = await scene.lab.member_id(getattr(scene, who)) if who else disasters.WHOLE_CLUSTER
-        await disasters.raise_alarm(scene.lab, scene.writer, kind, member_id)
+    async def inject(context: FaultContext) -> None:
+        member_id = await context.lab.member_id(getattr(context, who)) if who else disasters.WHOLE_CLUSTER
+        await disasters.raise_alarm(context.lab, context.writer, kind, member_id)
 
-    async def heal(scene: Scene) -> None:
-        await disasters.disarm(scene.lab, scene.writer)
+    async def heal(context: FaultContext) -> None:
+        await disasters.disarm(context.lab, context.writer)
 
     return Fault(inject, heal)
 
@@ -294,16 +294,18 @@ FAULTS: Final[dict[str, Fault]] = {
     "remove-target-by-hand": Fault(_remove_target_by_hand, _nothing),
     "slow-disk-leader": _slow_disk("leader"),
     "slow-disk-other": _slow_disk("other"),
-    "cut-target": _link(lambda scene: scene.lab.network.isolate(scene.target)),
-    "cut-other": _link(lambda scene: scene.lab.network.isolate(scene.other)),
-    "mute-target": _link(lambda scene: scene.lab.network.drop_outgoing(scene.target)),
-    "slow-links": _link(lambda scene: scene.lab.network.add_latency(LINK_MS)),
+    "cut-target": _link(lambda context: context.lab.network.isolate(context.target)),
+    "cut-other": _link(lambda context: context.lab.network.isolate(context.other)),
+    "mute-target": _link(lambda context: context.lab.network.drop_outgoing(context.target)),
+    "slow-links": _link(lambda context: context.lab.network.add_latency(LINK_MS)),
     "hang-disk-other": _hang_disk("other"),
     "hang-disk-leader": _hang_disk("leader"),
     "hang-disk-target": _hang_disk("target"),
     "lag-other": Fault(_lag, _nothing),
-    "foreign-on-other": Fault(lambda scene: disasters.become_foreign(scene.lab, scene.other), _come_back),
-    "force-new-cluster-other": Fault(lambda scene: disasters.force_new_cluster(scene.lab, scene.other), _come_back),
+    "foreign-on-other": Fault(lambda context: disasters.become_foreign(context.lab, context.other), _come_back),
+    "force-new-cluster-other": Fault(
+        lambda context: disasters.force_new_cluster(context.lab, context.other), _come_back
+    ),
     "rejoin-target": Fault(_rejoin, _nothing),
     "api-restart": Fault(_restart_api_servers, _nothing, {"rbac": True}),
     "token-renewed": Fault(_renew_token, _nothing, {"rbac": True}),

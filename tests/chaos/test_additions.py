@@ -44,8 +44,8 @@ LOST_ANSWERS: Final = {"add_learner.before": "MemberAdd", "promote_member.before
 
 
 @dataclass
-class Scene:
-    """An addition that is struck, under writes through a voter that stays.
+class FaultyAddition:
+    """An addition with a fault, under writes through a voter that stays.
 
     Attributes:
         b: Its lab.
@@ -53,7 +53,7 @@ class Scene:
         node: Who joins.
         others: The other voters than the one that led at the beginning.
         before: IDs of the voters before it.
-        point: Where it is struck.
+        point: Where the fault is injected.
         finding: What it comes to.
         writer: Writes through the one that led.
         started: Whether the new member has been started.
@@ -138,7 +138,7 @@ class Scene:
 @asynccontextmanager
 async def begun(
     point: str, folder: Path, finding: Finding, nodes: int, action: str = "hold", **options: Any
-) -> AsyncIterator[Scene]:
+) -> AsyncIterator[FaultyAddition]:
     """One of the nodes is free, and is added again."""
     async with open_cluster(folder, nodes=nodes, failpoints=f"{point}={action}", kubernetes=False, **options) as b:
         leader = await b.lab.leader()
@@ -147,7 +147,7 @@ async def begun(
         before = {member.id for member in await b.lab.members()}
         writer = await b.writer(leader)
         addition = await additions.add(b, node)
-        yield Scene(b, addition, node, others, before, point, finding, writer)
+        yield FaultyAddition(b, addition, node, others, before, point, finding, writer)
 
 
 async def worker_dies(point: str, folder: Path, finding: Finding) -> None:
@@ -329,7 +329,7 @@ FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {
 
 @pytest.mark.integration
 @pytest.mark.slow
-async def test_addition_is_struck(addition: Change, tmp_path: Path) -> None:
+async def test_addition_with_a_fault(addition: Change, tmp_path: Path) -> None:
     """It ends as the case's own function says, and the check of all changes agrees."""
     async with recorded(addition.name) as finding:
         await FAULTS[addition.fault](addition.point, tmp_path, finding)

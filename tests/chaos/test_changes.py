@@ -41,14 +41,14 @@ REMOVED: Final = "somebody has removed it"
 
 
 @dataclass
-class Scene:
-    """A leader that is replaced, and struck, under writes through a voter that stays.
+class FaultyReplacement:
+    """A leader that is replaced with a fault, under writes through a voter that stays.
 
     Attributes:
         lab: The lab.
         replacement: The replacement.
-        point: Where it is struck.
-        fault: What strikes.
+        point: Where the fault is injected.
+        fault: Name of the fault.
         spare: The node of the new member.
         leader: Name of the member that is replaced.
         other: Name of a voter that stays.
@@ -74,8 +74,8 @@ class Scene:
         dead = {"learner-dies": self.spare.name, "old-dies": self.leader, "other-dies": self.other}
         return dead.get(self.fault, "")
 
-    async def struck(self) -> str:
-        """What the fault is; ID of the learner of which others do something, else empty.
+    async def inject(self) -> str:
+        """Inject the fault; ID of the learner of which others do something, else empty.
 
         A leader that moves goes to another voter, or back to the one that is to leave.
         """
@@ -125,17 +125,17 @@ class Scene:
 
 @pytest.mark.integration
 @pytest.mark.slow
-async def test_replacement_is_struck(replacement: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_replacement_with_a_fault(replacement: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker dies, or a member: the new one, the old one, or one that stays; or somebody else changes something.
 
-    Another worker goes on; in an activity of both halves it is struck in the first.
+    Another worker goes on; in an activity of both halves the fault is injected in the first.
     """
     async with recorded(replacement.name) as finding:
         await replaced(replacement, finding, tmp_path, monkeypatch)
 
 
 async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A leader is replaced while something strikes at this point."""
+    """A leader is replaced with the fault injected at this point."""
     point, fault = change.point, change.fault
     held = fault != "worker-dies"
     env = ((FAILPOINTS_VARIABLE, f"{point}={'hold' if held else 'kill'}"), (FOLDER_VARIABLE, str(folder)))
@@ -162,11 +162,11 @@ async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: 
         )
         async with OpenLoopWriter(writes.etcd_url, folder, forked=True) as writer:
             replacement = await start_replacement(client, request)
-            s = Scene(lab, replacement, point, fault, spare, leader, other.name, writes, before)
+            s = FaultyReplacement(lab, replacement, point, fault, spare, leader, other.name, writes, before)
             await s.start(hit if held else None)
             if fault in STARTED_FIRST and not s.started:  # it is held while it waits for the start
                 s.started = await _start_and_see(lab, spare, writes)
-            learner = await s.struck() if held else ""
+            learner = await s.inject() if held else ""
             release.touch()
             voters = await (_fails(s, learner) if fault == "removed-by-hand" else _ends(s, learner))
             finding.seconds = round(time.time() - hit.stat().st_mtime, 2)
@@ -176,7 +176,7 @@ async def replaced(change: Change, finding: Finding, folder: Path, monkeypatch: 
         finding.ended = _ended(s)
 
 
-def _ended(s: Scene) -> str:
+def _ended(s: FaultyReplacement) -> str:
     """How the case ended that was right."""
     if s.fault == "removed-by-hand":
         return "refused safely"
@@ -184,7 +184,7 @@ def _ended(s: Scene) -> str:
     return "after healing" if waited else "well"
 
 
-async def _fails(s: Scene, learner: str) -> set[str]:
+async def _fails(s: FaultyReplacement, learner: str) -> set[str]:
     """A learner that somebody else has removed is not added again, and how to go on is said; IDs of the voters."""
     with pytest.raises(WorkflowFailureError) as failed:
         await asyncio.wait_for(s.replacement.result(), END_SECONDS)
@@ -195,7 +195,7 @@ async def _fails(s: Scene, learner: str) -> set[str]:
     return {*s.before.values()}
 
 
-async def _ends(s: Scene, learner: str) -> set[str]:
+async def _ends(s: FaultyReplacement, learner: str) -> set[str]:
     """The new member has the old one's place, whoever has added or promoted it; IDs of the voters.
 
     Who has died is back then, unless that was the old member.
@@ -233,7 +233,7 @@ async def _start_when_it_is_awaited(
             states.append(f"{progress.state}: {progress.doing}; what unblocks it {progress.waiting_for}")
         return bool(progress and progress.join_configuration)
 
-    async def struck() -> bool:
+    async def reached() -> bool:
         return _is_there(held)
 
     await wait_until(is_awaited, "the new member is awaited", END_SECONDS, lambda: f"it says {states[-1]}")
@@ -241,7 +241,7 @@ async def _start_when_it_is_awaited(
         return False
     await lab.start_etcd(node, InitialCluster(lab.nodes, "existing"))
     if held is not None:
-        await wait_until(struck, f"a worker reaches {held.name}", END_SECONDS)
+        await wait_until(reached, f"a worker reaches {held.name}", END_SECONDS)
     return True
 
 

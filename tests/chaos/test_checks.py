@@ -53,7 +53,7 @@ def test_the_matrix_is_whole() -> None:
 
 
 def test_changes_of_a_membership_are_in_the_matrix() -> None:
-    """Each has a name of its own, and each step of an addition and of a replacement is struck at each moment."""
+    """Each has a name of its own, and each step of an addition and of a replacement meets a fault at each moment."""
     names = all_names()
     assert len(names) == len(set(names))
     assert set(changes.SAMPLE) < {change.name for change in changes.all_changes()} < set(names)
@@ -332,8 +332,8 @@ def test_removal_without_rights_must_not_go_through_and_say_why() -> None:
 async def test_quorum_that_a_removal_takes_is_caught(tmp_path: Path) -> None:
     """One of three is dead, and a healthy one is removed: one of two is left, which can commit nothing.
 
-    It is caught where the fault struck before the removal was proposed and where it struck afterwards, unless the
-    fault has taken a voter that was needed.
+    It is caught where the fault was injected before the removal was proposed and where it was injected
+    afterwards, unless it has taken a voter that was needed.
     """
     options = LabOptions(
         etcd_flags=("--strict-reconfig-check=false",), temporal=False, kubernetes=False, directory=tmp_path

@@ -1,4 +1,4 @@
-"""The fault matrix on real processes: whatever strikes in whichever step, the removal ends well and nothing is lost."""
+"""The fault matrix on real processes: whatever fault in whatever step, the removal ends well and nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from etcd_handoff.temporal.search_attributes import STATE_KEY
 from tests.chaos import checks
 from tests.chaos.cases import FLAGGED, NARROW, WATCHED
 from tests.chaos.conftest import recorded
-from tests.chaos.faults import FAULTS, Scene
+from tests.chaos.faults import FAULTS, FaultContext
 from tests.integration.isolation import require_isolation
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ ASK_SECONDS: Final = 0.2
 @pytest.mark.integration
 @pytest.mark.slow
 async def test_case(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held at its moment, struck, let go: the removal ends, and all checks hold."""
+    """Held at its moment, the fault injected, let go: the removal ends, and all checks hold."""
     if case.isolated:
         require_isolation()
     async with recorded(case.name) as finding:
@@ -83,25 +83,25 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             memory = await stack.enter_async_context(checks.Memory(lab, writer_node))
         async with OpenLoopWriter(lab.node(writer_node).etcd_url, folder, forked=True) as writer:
             removal = await _begin(case, lab, client, target, writer_node)
-            scene = Scene(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
+            context = FaultContext(lab, target, other, writer_node, await _held(lab, folder / f"{case.point}.hit"))
             writer_url = lab.node(writer_node).etcd_url
-            if case.proposed:  # what strikes afterwards may take the quorum itself
+            if case.proposed:  # the fault may take the quorum itself
                 await checks.quorum_is_kept(writer_url, target)
-            struck = time.monotonic()
-            await fault.inject(scene)
+            injected = time.monotonic()
+            await fault.inject(context)
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
             done = await _left_alone(case, removal, ending)
             await checks.nothing_is_stopped(case, writer_url, target, done=done)
-            await fault.heal(scene)
+            await fault.heal(context)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
-            finding.seconds = round(time.monotonic() - struck, 2)
+            finding.seconds = round(time.monotonic() - injected, 2)
             report = await writer.stop()
         finding.counts(report)
         refused = isinstance(result, ApplicationError)
         ended = "refused safely" if refused else "well" if done else "after healing"
         checks.ended_rightly(ended, case.right_ends)
-        await _judge(case, scene, before, result, report)
+        await _judge(case, context, before, result, report)
         await checks.writes_go_on(writer_url, folder)
         await checks.no_lock_is_left(writer_url)
         if memory is not None:
@@ -168,14 +168,14 @@ async def _blocked(removal: Removal) -> None:
 
 async def _judge(
     case: Case,
-    scene: Scene,
+    context: FaultContext,
     before: list[ListedMember],
     result: RemovalResult | ApplicationError,
     report: WriteReport,
 ) -> None:
     """What is left is what should be, and it holds what was acknowledged."""
-    lab, target = scene.lab, scene.target
-    members, resources = await lab.members(scene.writer), await lab.etcdmembers(scene.writer)
+    lab, target = context.lab, context.target
+    members, resources = await lab.members(context.writer), await lab.etcdmembers(context.writer)
     listed = [m.name for m in members]
     denied = case.refused and isinstance(result, ApplicationError)
     if denied:
@@ -193,9 +193,9 @@ async def _judge(
         )
         if not result.status_recorded or case.fault in FLAGGED:  # it comes by itself
             await checks.resources_come_to_agree(
-                lambda: lab.members(scene.writer), lambda: lab.etcdmembers(scene.writer), checks.RECORDED_SECONDS
+                lambda: lab.members(context.writer), lambda: lab.etcdmembers(context.writer), checks.RECORDED_SECONDS
             )
-            resources = await lab.etcdmembers(scene.writer)
+            resources = await lab.etcdmembers(context.writer)
     checks.resources_agree(members, resources)
     left = [lab.node(name).etcd_url for name in listed if lab.alive(Role.ETCD, name)]
     assert len(left) == len(listed), "a member that stays was not healed"

@@ -148,7 +148,7 @@ CASES: Final[dict[str, Callable[[Path, Finding], Awaitable[None]]]] = {
 @pytest.mark.integration
 @pytest.mark.slow
 async def test_membership_is_changed(membership: Change, tmp_path: Path) -> None:
-    """Nothing strikes but what the case itself is, and no acknowledged write is lost."""
+    """There is no fault but what the case itself is, and no acknowledged write is lost."""
     async with recorded(membership.name) as finding:
         began = time.monotonic()
         await CASES[membership.fault](tmp_path, finding)

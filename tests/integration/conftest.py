@@ -88,7 +88,7 @@ class LiveCluster:
         return [node.name for node in self.lab.others(member) if node.name not in self.gone]
 
     def arm(self, *points: str) -> None:
-        """Of all failpoints that the workers know these strike from now on, once each: for labs of several tests."""
+        """Of all failpoints that the workers know these act from now on, once each: for labs of several tests."""
         for point in self.failpoints:
             hit, release = self.folder / f"{point}.hit", self.folder / f"{point}.release"
             if point in points:

@@ -181,7 +181,7 @@ async def test_cancelled_while_leadership_moves(shared: LiveCluster, point: str)
     await ended_as_cancelled(removal)
     b.release(point)
     await untouched(b, ids, b.others(leader)[0])
-    # The failpoint strikes once, so the same removal goes through now.
+    # The failpoint acts once, so the same removal goes through now.
     assert (await b.remove(leader)).outcome == "removed"
     await b.judge({leader})
 

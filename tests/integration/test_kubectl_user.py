@@ -48,7 +48,7 @@ async def test_worker_of_the_watcher_killed(kubectl_user: MakeKubectlUser) -> No
 
 
 async def arm_none(b: LiveCluster) -> None:
-    """No failpoint strikes yet."""
+    """No failpoint acts yet."""
     b.arm()
 
 

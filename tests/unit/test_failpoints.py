@@ -74,7 +74,7 @@ async def test_point_of_one_workflow_lets_others_pass(folder: Path, monkeypatch:
 
 @pytest.mark.usefixtures("holder")
 async def test_another_activity_passes_where_one_is_held() -> None:
-    """A point strikes once."""
+    """A point acts once."""
     await asyncio.wait_for(attempt(1), 10)
 
 

@@ -53,7 +53,7 @@ class StoppedError(Exception):
 
 
 @dataclass
-class Struck(Replaced):
+class Meddled(Replaced):
     """A cluster in which somebody else does something at one call.
 
     Attributes:
@@ -187,9 +187,9 @@ class Struck(Replaced):
             self.wrong.append(f"only {working} of {self.voters} work")
 
 
-def world_of(*, dead: bool, script: Mapping[int, str] | None = None, deed: str = "", at: int = NEVER) -> Struck:
+def world_of(*, dead: bool, script: Mapping[int, str] | None = None, deed: str = "", at: int = NEVER) -> Meddled:
     """Three voters: the first, which leads, is to be replaced, or the third, which is down."""
-    return Struck(script or {}, old="3" if dead else "1", dead=dead, deed=deed, at=at)
+    return Meddled(script or {}, old="3" if dead else "1", dead=dead, deed=deed, at=at)
 
 
 def asked_for(old: str) -> ReplacementRequest:
@@ -197,7 +197,7 @@ def asked_for(old: str) -> ReplacementRequest:
     return ReplacementRequest(cluster="demo", member=old, name="node4", peer_urls=(URL,))
 
 
-async def run(world: Struck, request: ReplacementRequest | AdditionRequest, cancelled_at: int = NEVER) -> Result:
+async def run(world: Meddled, request: ReplacementRequest | AdditionRequest, cancelled_at: int = NEVER) -> Result:
     """The result, why it has failed, or `cancelled` and the words of that."""
     whole = Whole(request=request) if isinstance(request, ReplacementRequest) else None
     state = OperationState(
@@ -206,7 +206,7 @@ async def run(world: Struck, request: ReplacementRequest | AdditionRequest, canc
     return cast("Result", await carried_out(world, state, cancelled_at, MOST_COMMANDS))
 
 
-async def to_the_end(world: Struck, cancelled_at: int = NEVER) -> list[Result]:
+async def to_the_end(world: Meddled, cancelled_at: int = NEVER) -> list[Result]:
     """How each start ends: each but the first is what the one before it says how to go on with."""
     request: ReplacementRequest | AdditionRequest = asked_for(f"node{world.old}")
     ends = list[Result]()
@@ -231,7 +231,7 @@ def _next_start(ended: str, request: ReplacementRequest | AdditionRequest) -> Re
     return asked_for(again[1]) if again else request
 
 
-def unnamed(world: Struck, ended: Result) -> list[str]:
+def unnamed(world: Meddled, ended: Result) -> list[str]:
     """What is half done when it ends like that, and not named."""
     if not isinstance(ended, str) or ended == STOP:
         return []
@@ -245,7 +245,7 @@ def unnamed(world: Struck, ended: Result) -> list[str]:
     return wrong
 
 
-def judged(world: Struck, ends: list[Result]) -> list[str]:
+def judged(world: Meddled, ends: list[Result]) -> list[str]:
     """What is not as it should be at the end."""
     wrong = [*world.wrong]
     for ended in ends:
