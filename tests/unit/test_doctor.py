@@ -20,6 +20,7 @@ from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.exit_status import worst_exit
 from etcd_handoff.expiry import Expiry
+from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from tests.unit.builders import CLUSTER, cluster, down, member
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
@@ -289,8 +290,8 @@ def test_rights_certificates_workers_and_attributes_are_judged() -> None:
     for words in ("2 builds", "2 configurations", "a certificate of prod on node2 ends on 2026-01-01: renew it"):
         assert words in mixed.remedy
     assert "--name HandoffState" in checks.check_attributes({"EtcdCluster", "EtcdMember"}).remedy
-    assert checks.check_attributes(checks.SEARCH_ATTRIBUTES).status == 0
-    assert "remove --name HandoffState" in checks.check_attributes(checks.SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
+    assert checks.check_attributes(SEARCH_ATTRIBUTES).status == 0
+    assert "remove --name HandoffState" in checks.check_attributes(SEARCH_ATTRIBUTES, ["HandoffState"]).remedy
     assert checks.check_resources("kubernetes a", [], "-c a").status == 0
 
 

@@ -12,20 +12,9 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import pause_resume
 from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
-from tests.unit.builders import A, B, C, cluster, member
+from tests.unit.builders import A, B, C, cluster, member, step
 from tests.unit.test_addition_loop import VOTER, ends_well, observed, promoted, works
-from tests.unit.test_removal_loop import (
-    LED_BY_A,
-    LED_BY_B,
-    OBSERVED_B,
-    REMOVED,
-    RISKY,
-    Drive,
-    begin,
-    removing,
-    report,
-    step,
-)
+from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, OBSERVED_B, REMOVED, RISKY, Drive, begin, removing, report
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView

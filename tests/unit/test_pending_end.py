@@ -10,18 +10,8 @@ from etcd_handoff.contract import FailureType, Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.loop import decide
-from tests.unit.test_removal_loop import (
-    FAILED,
-    LED_BY_B,
-    NO_WORKER,
-    RISKY,
-    WITHOUT_A,
-    Drive,
-    begin,
-    removing,
-    report,
-    step,
-)
+from tests.unit.builders import step
+from tests.unit.test_removal_loop import FAILED, LED_BY_B, NO_WORKER, RISKY, WITHOUT_A, Drive, begin, removing, report
 
 LOST = StepFailure("remove_member", "", "etcd is silent")
 """An attempt whose answer was lost, so that it may have proposed the removal."""
