@@ -1,8 +1,7 @@
-"""Which EtcdMember a removal writes, what is no last word, and what the Events are."""
+"""Which EtcdMember a removal writes, what is no last word, and what it reads there."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.kubernetes_errors import NOT_RECORDED
-from activities.member_resource import EVENTS_AT_ONCE, reason_to_skip
+from activities.member_resource import reason_to_skip
 from activities.member_status import KubernetesActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import (
@@ -24,7 +23,6 @@ from etcd_handoff.activity_io import (
     UpdateStatusResult,
 )
 from etcd_handoff.config import Config
-from etcd_handoff.contract import Step
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.errors import (
     AdmissionError,
@@ -392,76 +390,6 @@ async def test_refusal_in_a_dry_run_is_told_before_its_time_is_up(waited: float,
     with pytest.raises(ApplicationError) as caught:
         await environment.run(find, FindResourceInput(cluster="prod", member="node2"))
     assert (caught.value.type, caught.value.non_retryable) == ("PermissionDenied", final)
-
-
-# --- Events ---------------------------------------------------------------------------------------------------
-
-
-async def test_events_are_sent_after_the_answer_few_at_once() -> None:
-    """The answer is there while they hang; the last ten steps and the end get one each."""
-    steps = tuple(
-        Step(name=f"step_{n}", started="", milliseconds=1, attempts=1, node="n", outcome="observed") for n in range(15)
-    )
-    fake = FakeKubernetes(resource())
-    fake.events_pass.clear()
-    gateways = gateways_to(fake)
-    record = RECORD.model_copy(update={"steps": steps})
-    recorded: UpdateStatusResult = await ActivityEnvironment().run(
-        KubernetesActivities(gateways, "n").update_status, record
-    )
-    assert recorded.recorded
-    for _ in range(10):
-        await asyncio.sleep(0)
-    assert len(fake.events) == EVENTS_AT_ONCE
-    fake.events_pass.set()
-    await gateways.close()
-    assert [event["reason"] for event in fake.events] == [*(f"Step{n}" for n in range(5, 15)), "Removed"]
-
-
-async def test_event_says_who_approved() -> None:
-    """On the resource, where kubectl shows it; none where nobody has."""
-    for approver, notes in (("ann", ["approved by ann"]), ("", [])):
-        fake = FakeKubernetes(resource())
-        gateways = gateways_to(fake)
-        record = RECORD.model_copy(update={"approved_by": approver})
-        await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
-        await gateways.close()
-        assert [event["note"] for event in fake.events if event["reason"] == "Approved"] == notes
-
-
-@pytest.mark.parametrize(
-    ("asked_by", "reason", "notes"),
-    [
-        ("ann", "new disk", ["asked for by ann: new disk"]),
-        ("ann", "", ["asked for by ann"]),
-        ("", "spec.leave of EtcdMember node2", ["asked for: spec.leave of EtcdMember node2"]),
-        ("", "", []),
-    ],
-)
-async def test_event_says_who_asked_and_why(asked_by: str, reason: str, notes: list[str]) -> None:
-    """The first of the Events; the same one when the status is written again."""
-    fake = FakeKubernetes(resource())
-    gateways = gateways_to(fake)
-    people = {"asked_by": asked_by, "reason": reason, "approved_by": "bob", "run_id": "run"}
-    record = RECORD.model_copy(update=people)
-    for _ in range(2):
-        await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, record)
-    await gateways.close()
-    events = [event for event in fake.events if event["reason"] == "Requested"]
-    assert [event["note"] for event in events[:1]] == notes
-    assert len({event["metadata"]["name"] for event in events}) == len(notes)
-    assert not notes or fake.events[0] == events[0]
-
-
-async def test_events_that_hang_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for them longer than their own time, not even a worker that stops."""
-    monkeypatch.setattr(time_limits, "KUBERNETES", replace(time_limits.KUBERNETES, events_seconds=0.01))
-    fake = FakeKubernetes(resource())
-    fake.events_pass.clear()
-    gateways = gateways_to(fake)
-    await ActivityEnvironment().run(KubernetesActivities(gateways, "n").update_status, RECORD)
-    await gateways.close()
-    assert len(fake.events) == 1
 
 
 # --- the order to leave ---------------------------------------------------------------------------------------
