@@ -250,16 +250,16 @@ class Memory:
 async def no_lock_is_left(url: str, seconds: float = LOCK_SECONDS) -> None:
     """Nobody holds the lock in etcd that excludes other changes."""
     key = base64.b64encode(LOCK_KEY.encode()).decode()
-    found: list[str] = []
+    holders: list[str] = []
 
     async def none() -> bool:
         with contextlib.suppress(*http.FAILURES):
             answer = await http.post(f"{url}/v3/kv/range", {"key": key})
-            found[:] = [base64.b64decode(pair["value"]).decode(errors="replace") for pair in answer.get("kvs", [])]
-            return not found
+            holders[:] = [base64.b64decode(pair["value"]).decode(errors="replace") for pair in answer.get("kvs", [])]
+            return not holders
         return False
 
-    await _becomes(none, f"{LOCK_KEY} is gone", seconds, lambda: str(found))
+    await _becomes(none, f"{LOCK_KEY} is gone", seconds, lambda: str(holders))
 
 
 async def writes_are_acknowledged(url: str, seconds: float = QUORUM_SECONDS) -> None:
@@ -343,13 +343,14 @@ def nothing_is_left(before: Container[int]) -> None:
 
 def children() -> dict[int, str]:
     """Processes of ours that run, by process ID, with their command lines."""
-    found = {}
+    commands = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has just ended
             state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
             if int(parent) == os.getpid() and state != "Z":
-                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    return found
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                commands[int(entry.name)] = command.decode(errors="replace")
+    return commands
 
 
 def ended_well(outcome: str) -> None:

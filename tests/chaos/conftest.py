@@ -100,8 +100,8 @@ def _selected(of_it: list[AnyCase], sample: Sequence[str]) -> list[AnyCase]:
         by_name = {case.name: case for case in of_it}
         return [by_name[name] for name in sample if name in by_name]
     with _alone():
-        found = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product_hash()}
-    return [case for case in of_it if (choice == "all" or choice in case.name) and case.name not in found]
+        done = {row.name for row in stored() if os.environ.get("CHAOS_REST") and row.product == product_hash()}
+    return [case for case in of_it if (choice == "all" or choice in case.name) and case.name not in done]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -160,25 +160,25 @@ def all_names() -> list[str]:
     return [case.name for case in cases.all_cases()] + [change.name for change in changes.all_changes()]
 
 
-def table(found: list[Finding]) -> str:
+def table(findings: list[Finding]) -> str:
     """How the cases of each fault ended, as Markdown."""
-    sources = Counter(finding.product or "older" for finding in found)
+    sources = Counter(finding.product or "older" for finding in findings)
     lines = [
-        f"{len(found)} of {len(all_names())} cases; by hash of the product's source: "
+        f"{len(findings)} of {len(all_names())} cases; by hash of the product's source: "
         + ", ".join(f"{source} {count}" for source, count in sources.most_common()),
         "",
         "| fault | cases | ended well | after healing | refused safely | broken | longest write gap, ms | median, ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    for fault in dict.fromkeys(_row(finding) for finding in found):
-        of_it = [finding for finding in found if _row(finding) == fault]
+    for fault in dict.fromkeys(_row(finding) for finding in findings):
+        of_it = [finding for finding in findings if _row(finding) == fault]
         ends, gaps = Counter(finding.ended for finding in of_it), sorted(finding.gap_ms for finding in of_it)
         lines.append(
             f"| {fault} | {len(of_it)} | {ends['well']} | {ends['after healing']} | {ends['refused safely']} "
             f"| {ends['broken']} "
             f"| {gaps[-1]:.0f} | {gaps[len(gaps) // 2]:.0f} |"
         )
-    broken = [f"- `{finding.name}`: {finding.failure}" for finding in found if finding.ended == "broken"]
+    broken = [f"- `{finding.name}`: {finding.failure}" for finding in findings if finding.ended == "broken"]
     return "\n".join([*lines, *(["", "Broken:", "", *broken] if broken else [])]) + "\n"
 
 
