@@ -85,6 +85,7 @@ class EtcdGateway:
 
         Raises:
             UnreachableError: It did not answer.
+            EtcdPermissionError: The user may not read it, or its credentials are wrong.
         """
         answer = await self._calls.read_at(member_id, lambda c, t: c.maintenance.status(timeout=t))
         return (hex_id(answer.leader) if answer.leader else None, answer.raftTerm)
@@ -95,6 +96,7 @@ class EtcdGateway:
         Raises:
             CompactedError: The member has not reached that revision, or has compacted it.
             UnreachableError: It did not answer.
+            EtcdPermissionError: The user may not read it, or its credentials are wrong.
         """
         answer = await self._calls.read_at(
             member_id,
@@ -108,6 +110,7 @@ class EtcdGateway:
 
         Raises:
             UnreachableError: The stream broke, or may be another member's. The chunks before are worthless.
+            EtcdPermissionError: The user may not read it, or its credentials are wrong.
         """
         return self._calls.snapshot(member_id)
 
@@ -124,7 +127,8 @@ class EtcdGateway:
             NotLeaderError: The asked member does not lead.
             BadTransfereeError: The transferee is unknown or a learner.
             TransferTimeoutError: It was not elected in time.
-            EtcdPermissionError: The user may not do it (etcd 3.6 requires the root role).
+            EtcdPermissionError: The user may not do it (etcd 3.6 requires the root role), or its credentials are wrong.
+            UnreachableError: Nothing was sent.
             UnknownOutcomeError: There was no definite answer.
         """
         url, timeout = self._observer.route(leader_id).url, self._profile.change_timeout_seconds
@@ -143,13 +147,12 @@ class EtcdGateway:
             MemberNotFoundError: It is not in the membership.
             UnhealthyClusterError: etcd refuses for now. Nothing changed.
             NotEnoughStartedError: etcd refuses. Nothing changed.
+            EtcdPermissionError: The user may not do it, or its credentials are wrong.
+            UnreachableError: Nothing was sent.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members through another one.
         """
-        answer = await self._calls.change_at(
-            via_id,
-            lambda c, t: c.cluster.member_remove(int(member_id, 16), timeout=t),
-            self._profile.change_timeout_seconds,
-        )
+        number = int(member_id, 16)
+        answer = await self._calls.change_at(via_id, lambda c, t: c.cluster.member_remove(number, timeout=t))
         return frozenset(hex_id(m.ID) for m in answer.members)
 
     async def add_learner(self, peer_urls: Iterable[str], via_id: str) -> str:
@@ -163,12 +166,13 @@ class EtcdGateway:
             ChangeRefusedError: etcd refuses, or a member has one of the peer URLs. Nothing changed.
             UnhealthyClusterError: etcd refuses for now. Nothing changed.
             NotEnoughStartedError: etcd refuses. Nothing changed.
+            EtcdPermissionError: The user may not do it, or its credentials are wrong.
+            UnreachableError: Nothing was sent.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members.
         """
+        urls = list(peer_urls)
         answer = await self._calls.change_at(
-            via_id,
-            lambda c, t: c.cluster.member_add(list(peer_urls), is_learner=True, timeout=t),
-            self._profile.change_timeout_seconds,
+            via_id, lambda c, t: c.cluster.member_add(urls, is_learner=True, timeout=t)
         )
         return hex_id(answer.member.ID)
 
@@ -179,13 +183,11 @@ class EtcdGateway:
             ChangeRefusedError: It is no learner, or not in sync with the leader by etcd's own measure. Nothing changed.
             MemberNotFoundError: It is not in the membership.
             NotEnoughStartedError: etcd refuses. Nothing changed.
+            EtcdPermissionError: The user may not do it, or its credentials are wrong.
+            UnreachableError: Nothing was sent.
             UnknownOutcomeError: No definite answer, or another member gave it: list the members.
         """
-        await self._calls.change_at(
-            via_id,
-            lambda c, t: c.cluster.member_promote(int(member_id, 16), timeout=t),
-            self._profile.change_timeout_seconds,
-        )
+        await self._calls.change_at(via_id, lambda c, t: c.cluster.member_promote(int(member_id, 16), timeout=t))
 
     # --- writing that shows that writes are committed -------------------------------------------------------------
 
@@ -196,9 +198,10 @@ class EtcdGateway:
         it for so long that its holder must have stopped.
 
         Raises:
-            EtcdPermissionError: The user may not write the key.
+            EtcdPermissionError: The user may not write the key, or its credentials are wrong.
             SpaceExceededError: The database is full.
             CorruptClusterError: etcd has raised its CORRUPT alarm.
+            UnreachableError: Nothing was sent.
             UnknownOutcomeError: There was no definite answer.
         """
         return await self._lock.acquire(holder, label, via_id, attempt)
@@ -207,7 +210,7 @@ class EtcdGateway:
         """Release the lock if `holder` has it. An entry is committed through `via_id` either way.
 
         Raises:
-            UnknownOutcomeError: There was no definite answer.
+            EtcdError: As for `acquire_lock`. A full database does not matter here.
         """
         await self._lock.release(holder, via_id)
 
@@ -217,7 +220,7 @@ class EtcdGateway:
         An attempt that was given up releases the lock this way: another attempt for the same holder may rely on it.
 
         Raises:
-            UnknownOutcomeError: There was no definite answer.
+            EtcdError: As for `release_lock`.
         """
         await self._lock.abandon(holder, via_id, attempt)
 
@@ -238,6 +241,7 @@ class EtcdGateway:
 
         Raises:
             UnreachableError: It was not committed in time.
+            EtcdPermissionError: The user may not do it, or its credentials are wrong.
         """
         if not via_id and not self._observer.members:
             await self.observe()

@@ -43,6 +43,7 @@ class MemberCalls:
 
         Raises:
             UnreachableError: It did not answer, or another member did.
+            EtcdPermissionError: The user may not read it, or its credentials are wrong.
         """
         route = self._observer.route(member_id)
         timeout = timeout_seconds or self._profile.call_timeout_seconds
@@ -54,6 +55,7 @@ class MemberCalls:
 
         Raises:
             UnreachableError: The stream broke, or may be another member's. The chunks before are worthless.
+            EtcdPermissionError: The user may not read it, or its credentials are wrong.
         """
         route, idle_seconds = self._observer.route(member_id), time_limits.ETCD.snapshot_idle_seconds
         check = partial(self._from, member_id, route, error=UnreachableError)
@@ -66,19 +68,22 @@ class MemberCalls:
 
         Raises:
             UnreachableError: It was not committed in time.
-            EtcdPermissionError: The user may not do that.
+            EtcdPermissionError: The user may not do that, or its credentials are wrong.
         """
         members = (via_id,) if via_id else self._observer.members
         await any_answer([partial(self.read_at, member_id, call, self.write_seconds) for member_id in members])
 
-    async def change_at(self, member_id: str, call: Call[Any], timeout_seconds: float) -> Any:
-        """Return the member's answer to a call that changes something.
+    async def change_at(self, member_id: str, call: Call[Any], timeout_seconds: float | None = None) -> Any:
+        """Return the member's answer to a call that changes something. The default time-out is the profile's.
 
         Raises:
+            EtcdPermissionError: The user may not do it, or its credentials are wrong.
+            UnreachableError: Nothing was sent: it has answered no look yet, or no channel or token could be had.
             UnknownOutcomeError: There was no definite answer, or another member gave it.
         """
         route = self._observer.route(member_id)
-        answer = await self._connections.call(route.url, call, timeout_seconds, change=True)
+        timeout = timeout_seconds or self._profile.change_timeout_seconds
+        answer = await self._connections.call(route.url, call, timeout, change=True)
         # An answer of another member means that the change was made through it, so the state must be read.
         return self._from(member_id, route, answer, UnknownOutcomeError)
 

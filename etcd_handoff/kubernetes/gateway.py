@@ -15,6 +15,7 @@ from etcd_handoff.errors import ConfigError, KubernetesError
 from etcd_handoff.etcdmember import GROUP, VERSION
 from etcd_handoff.kubernetes.failover import ApiServers, OnError, ignored
 from etcd_handoff.kubernetes.watch import PLURAL, Watch
+from etcd_handoff.managed_fields import FIELD_MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
     from etcd_handoff.kubernetes.member_servers import Hosts
 
-FIELD_MANAGER: Final = "etcd-handoff"
 EVENT_NAMESPACE: Final = "default"
 """The namespace of Events about cluster-scoped objects (Kubernetes `client-go/tools/record`)."""
 
