@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,8 @@ from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.etcd_transfer import Election, LeadershipTransfer
 from activities.interceptor import StepClock
-from activities.leave_to_other_worker import leave_to_another, unless_blind
-from etcd_handoff import failpoints, time_limits
+from activities.leader_check import LeaderCheck, Sources
+from activities.leave_to_other_worker import unless_blind
 from etcd_handoff.activity_io import (
     AdditionInput,
     AwaitElectionInput,
@@ -28,27 +27,23 @@ from etcd_handoff.activity_io import (
     StepResult,
     WorkerInfo,
 )
-from etcd_handoff.contract import StepOutcome
-from etcd_handoff.doubts import ResourceClaim
-from etcd_handoff.errors import EtcdError, EtcdPermissionError
+from etcd_handoff.errors import EtcdError
 from etcd_handoff.operation.queue_messages import MoveLeaderInTurnInput, MoveLeaderResult
 from etcd_handoff.planning import AddLearner, PromoteLearner
-from etcd_handoff.temporal.server_errors import count_etcd_error
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
 
     from activities.attempts import WhyVoid
+    from activities.leader_check import ReadClaims
     from activities.node_workers import NodeWorkers
     from activities.record_ahead import RecordAhead
     from etcd_handoff.config import Config, EtcdProfile
-    from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.etcd.port import EtcdPort
     from etcd_handoff.operation.queue_messages import TakeTurnInput, TakeTurnResult
 
     MakeEtcd = Callable[[EtcdProfile, str], EtcdPort]
     TakeTurn = Callable[[TakeTurnInput], Coroutine[Any, Any, TakeTurnResult | None]]
-    ReadClaims = Callable[[str], Awaitable[tuple[ResourceClaim, ...] | None]]
 
 
 async def _no_turn(_: TakeTurnInput) -> None:
@@ -86,10 +81,8 @@ class EtcdActivities:
         self._config = config
         self._node = node
         self._ahead = ahead
-        self._traits = traits
         self._make = gateway
-        self._claims = claims
-        self._workers = workers
+        self._sources = Sources(config, node, traits, claims, workers)
         self._why_void = why_void
         self._take_turn = take_turn
         self._clusters: dict[str, Looks] = {}
@@ -122,54 +115,12 @@ class EtcdActivities:
         """Look at the cluster without a change. The result has a view, or says why there is none.
 
         Raises:
+            UnknownClusterError: There is no such profile.
             EtcdPermissionError: The user may not read, or may not change the membership.
             ApplicationError: Another worker has to look.
         """
-        clock, traits = StepClock(self._node), self._traits(look.cluster) if self._traits else None
-        looks, acknowledged, write_error = self.looks(look.cluster), None, ""
-        claiming = asyncio.ensure_future(self._read_claims(look)) if look.claims else None
-        listing = asyncio.ensure_future(self._worker_nodes(look))
-        try:
-            if look.probe:
-                acknowledged, write_error = await looks.commit_probe()
-            seeing = asyncio.ensure_future(looks.observe(look.doubtful))
-            await failpoints.reach("check_leader.during")
-            try:
-                view = await seeing
-            except EtcdPermissionError:
-                raise
-            except EtcdError as error:
-                count_etcd_error(look.cluster, error)
-                if not look.for_node:
-                    leave_to_another(looks, str(error))
-                heard = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
-                step, nodes = clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
-                return StepResult(step=step, traits=traits, heard=heard, worker_nodes=nodes)
-            if not look.for_node and look.cluster_id not in ("", view.cluster_id):
-                leave_to_another(
-                    looks, f"this node's etcd is of cluster {view.cluster_id}, and not of {look.cluster_id}"
-                )
-            if look.rights:
-                await looks.check_rights()
-            workers, table = None if look.for_node else self._workers, self._config.cluster(look.cluster).nodes
-            idle = await workers.idle(view, table, self._node) if workers else ()
-            claims, nodes = await claiming if claiming else None, await listing
-        finally:
-            listing.cancel()
-            if claiming is not None:
-                claiming.cancel()
-        leadership = view.leadership
-        leads = f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
-        return StepResult(
-            step=clock.step(StepOutcome.OBSERVED, f"{leads}{write_error}"),
-            view=view,
-            traits=traits,
-            claims=claims,
-            alone=looks.own_member_alone,
-            idle_nodes=idle,
-            worker_nodes=nodes,
-            writes_acknowledged=acknowledged,
-        )
+        looks, clock = self.looks(look.cluster), StepClock(self._node)
+        return await LeaderCheck(looks, look, clock, self._sources).run()
 
     @activity.defn
     async def move_leader(self, act: StepInput | MoveLeaderInTurnInput) -> MoveLeaderResult:
@@ -178,6 +129,11 @@ class EtcdActivities:
         MoveLeader answers with the next 100 ms tick, although the transfer takes milliseconds. So the step watches the
         transferee, for `STEPS.transfer_seconds`, and ends by its answer. The call itself has the profile's
         `change_timeout_seconds`. If the turn is to be taken too, leadership stays until the queue grants it.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+            EtcdPermissionError: The user may not read, or may not move leadership.
+            ApplicationError: Another worker has to make the attempt, or a look took too long.
         """
         looks, clock = self.looks(act.cluster), StepClock(self._node)
         if not isinstance(act, MoveLeaderInTurnInput):
@@ -190,6 +146,11 @@ class EtcdActivities:
 
         It runs beside `move_leader`. If no worker reaches all voters, it asks those in `others`, for the operation to
         judge.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+            EtcdPermissionError: The user may not read.
+            ApplicationError: Another worker has to look, or a look took too long.
         """
         return await Election(self.looks(ask.cluster), ask, StepClock(self._node), self._ahead).run()
 
@@ -199,6 +160,11 @@ class EtcdActivities:
 
         etcd's own answer is the membership without the target. After any other answer the state is read again. A lost
         answer is no failure, and `member not found` does not prove that this attempt removed it.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+            EtcdPermissionError: The user may not read, or may not change the membership.
+            ApplicationError: Another worker has to make the attempt, or a look took too long.
         """
         clock, looks = StepClock(self._node), self.looks(act.cluster)
         removal = Removal(looks, act, clock, self._ahead, self._why_void)
@@ -206,19 +172,37 @@ class EtcdActivities:
 
     @activity.defn
     async def add_learner(self, ask: AdditionInput) -> StepResult:
-        """Add a learner. Afterwards a member has the wanted peer URLs, or a fresh view says why not."""
+        """Add a learner. Afterwards a member has the wanted peer URLs, or a fresh view says why not.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+            EtcdPermissionError: The user may not read, or may not change the membership.
+            ApplicationError: Another worker has to make the attempt, or a look took too long.
+        """
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
         step = LearnerChange(looks, ask, clock, AddLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
 
     @activity.defn
     async def await_sync(self, ask: AwaitSyncInput) -> StepResult:
-        """Wait until the learner is in sync in two looks, or a view shows another change, or the time is up."""
+        """Wait until the learner is in sync in two looks, or a view shows another change, or the time is up.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+            EtcdPermissionError: The user may not read.
+            ApplicationError: Another worker has to look, or a look took too long.
+        """
         return await SyncWait(self.looks(ask.cluster), ask, StepClock(self._node)).run()
 
     @activity.defn
     async def promote_member(self, ask: AdditionInput) -> StepResult:
-        """Promote the learner. Afterwards the member with its peer URLs is a voter, or a fresh view says why not."""
+        """Promote the learner. Afterwards the member with its peer URLs is a voter, or a fresh view says why not.
+
+        Raises:
+            UnknownClusterError: There is no such profile.
+            EtcdPermissionError: The user may not read, or may not change the membership.
+            ApplicationError: Another worker has to make the attempt, or a look took too long.
+        """
         clock, looks = StepClock(self._node), self.looks(ask.cluster)
         step = LearnerChange(looks, ask, clock, PromoteLearner, self._why_void)
         return await unless_blind(looks, ask, await step.run())
@@ -227,23 +211,3 @@ class EtcdActivities:
     async def release_lock(self, ask: ReleaseLockInput) -> ReleaseLockResult:
         """Release this operation's lock in etcd, and return whether a member has acknowledged that."""
         return ReleaseLockResult(released=await release_left_lock(self.looks(ask.cluster), ask))
-
-    # --- inside ---------------------------------------------------------------------------------------------------
-
-    async def _worker_nodes(self, look: CheckLeaderInput) -> tuple[str, ...]:
-        """Return the nodes of all workers, if each asks only its own member and the cluster is not yet known."""
-        named = look.cluster_id or self._config.cluster(look.cluster).cluster_id
-        settled = look.for_node or named or not self.looks(look.cluster).own_member_alone
-        return () if settled or self._workers is None else await self._workers.serving(look.cluster)
-
-    async def _read_claims(self, look: CheckLeaderInput) -> tuple[ResourceClaim, ...] | None:
-        """Return what EtcdMembers say about membership, or None if that cannot be read soon."""
-        if self._claims is None:
-            return None
-        limits = time_limits.STEPS
-        seconds = limits.patient_claims_seconds if look.patient_claims else limits.claims_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._claims(look.cluster)
-        except Exception:  # noqa: BLE001  # `etcd_handoff.doubts` decides what a missing second source means
-            return None

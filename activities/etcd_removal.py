@@ -7,7 +7,8 @@ members must commit another entry.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from activities.etcd_change import UNWRITABLE, committing
 from activities.etcd_looks import SeenBefore, intent
@@ -33,6 +34,24 @@ if TYPE_CHECKING:
     from activities.record_ahead import RecordAhead
     from etcd_handoff.activity_io import StepInput
     from etcd_handoff.cluster_view import ClusterView
+
+NOT_PROPOSED: Final = (UnhealthyClusterError, NotEnoughStartedError, EtcdPermissionError, UnreachableError)
+"""Errors after which nothing is pending: etcd has refused, or was not asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What etcd has answered to the removal.
+
+    Attributes:
+        remaining_ids: The membership without the target; None without a definite answer.
+        note: What is to be said of the answer; empty if it was the wanted one.
+        by_others: The member was out before, so nothing was proposed.
+    """
+
+    remaining_ids: frozenset[str] | None = None
+    note: str = ""
+    by_others: bool = False
 
 
 class Removal(Proposal[Remove]):
@@ -74,54 +93,72 @@ class Removal(Proposal[Remove]):
         return await super()._why_over()
 
     async def _propose(self, view: ClusterView, decision: Remove) -> StepResult:
-        via_id, target_id = decision.via_id, self._act.target_id
-        via = view.label(via_id)
+        via = view.label(decision.via_id)
         self._read_ahead(view)
-        removing = asyncio.ensure_future(self._gateway.remove_member(target_id, via_id))
-        self._may_be_pending = True
-        await failpoints.reach("remove_member.during")
-        remaining_ids, note, by_others = None, "", False
         try:
-            with counting_etcd_errors(self._looks.cluster):
-                remaining_ids = await removing
-            self._write_ahead(view.only(remaining_ids))
+            answer = await self._ask_etcd(view, decision)
         except (UnhealthyClusterError, NotEnoughStartedError) as error:
-            self._may_be_pending = False
             return StepResult(step=self._clock.step(StepOutcome.REFUSED_BY_ETCD, f"{via} answers: {error}"), view=view)
-        except EtcdPermissionError:
-            self._may_be_pending = False
-            raise
-        except UnreachableError as error:  # it was not sent
-            self._may_be_pending = False
-            note = f"{via} could not be asked: {error}"
-            return StepResult(step=self._clock.step(StepOutcome.REPLAN, note), view=(await self._look())[0])
-        except MemberNotFoundError:  # another attempt or another client was faster, and nothing was proposed
-            self._may_be_pending = False
-            note, by_others = f"{via} does not know the member", True
-        except EtcdError as error:
-            note = f"{via} gave no definite answer: {error}"
-        try:
-            after, look_error = (
-                (view.only(remaining_ids), "") if remaining_ids is not None else await self._look(target_id)
+        except UnreachableError as error:
+            return self._replan((await self._look())[0], f"{via} could not be asked: {error}")
+        after, look_error = await self._look_after(view, answer)
+        if after is None or after.member(self._act.target_id) is not None:
+            text = answer.note or look_error or f"{via} agreed, but the member is still listed"
+            return StepResult(
+                step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=not answer.by_others
             )
-            if after is not None and after.member(target_id) is not None:
-                after, look_error = await self._look()
-            if after is not None and remaining_ids is None and not self._may_be_whole(after):
-                after, look_error = None, "its own list alone does not tell what became of it"
-        except EtcdPermissionError as error:  # the proposal was sent, although nothing may be read now
-            after, look_error = None, str(error)
-        if after is None or after.member(target_id) is not None:
-            text = note or look_error or f"{via} agreed, but the member is still listed"
-            return StepResult(step=self._clock.step(StepOutcome.REPLAN, text), view=after, proposed=not by_others)
-        acknowledged, write_error = await self._acknowledge(after, via_id)
-        texts = ("" if by_others else f"through {via}", note, write_error)
-        outcome = StepOutcome.ALREADY_ABSENT if by_others else StepOutcome.REMOVED
+        acknowledged, write_error = await self._acknowledge(after, decision.via_id)
+        texts = ("" if answer.by_others else f"through {via}", answer.note, write_error)
+        outcome = StepOutcome.ALREADY_ABSENT if answer.by_others else StepOutcome.REMOVED
         return StepResult(
             step=self._clock.step(outcome, "; ".join(text for text in texts if text)),
             view=after,
-            proposed=not by_others,
+            proposed=not answer.by_others,
             writes_acknowledged=acknowledged,
         )
+
+    async def _ask_etcd(self, view: ClusterView, decision: Remove) -> _Answer:
+        """Ask etcd for the removal, and return what it answers.
+
+        Raises:
+            UnhealthyClusterError: etcd refuses for now. Nothing was proposed.
+            NotEnoughStartedError: etcd refuses. Nothing was proposed.
+            EtcdPermissionError: The user may not do it. Nothing was proposed.
+            UnreachableError: Nothing was sent.
+        """
+        via = view.label(decision.via_id)
+        removing = asyncio.ensure_future(self._gateway.remove_member(self._act.target_id, decision.via_id))
+        self._may_be_pending = True
+        await failpoints.reach("remove_member.during")
+        try:
+            with counting_etcd_errors(self._looks.cluster):
+                remaining_ids = await removing
+        except NOT_PROPOSED:
+            self._may_be_pending = False
+            raise
+        except MemberNotFoundError:  # another attempt or another client was faster, and nothing was proposed
+            self._may_be_pending = False
+            return _Answer(note=f"{via} does not know the member", by_others=True)
+        except EtcdError as error:
+            return _Answer(note=f"{via} gave no definite answer: {error}")
+        self._write_ahead(view.only(remaining_ids))
+        return _Answer(remaining_ids)
+
+    async def _look_after(self, view: ClusterView, answer: _Answer) -> tuple[ClusterView | None, str]:
+        """Return the membership after the proposal, or None and why it is not known.
+
+        First the departing member is not asked. If the list still has it, all members are asked.
+        """
+        target_id, remaining_ids = self._act.target_id, answer.remaining_ids
+        try:
+            after, note = (view.only(remaining_ids), "") if remaining_ids is not None else await self._look(target_id)
+            if after is not None and after.member(target_id) is not None:
+                after, note = await self._look()
+        except EtcdPermissionError as error:  # the proposal was sent, although nothing may be read now
+            return None, str(error)
+        if after is not None and remaining_ids is None and not self._may_be_whole(after):
+            return None, "its own list alone does not tell what became of it"
+        return after, note
 
     # --- what is written before and after -------------------------------------------------------------------------
 

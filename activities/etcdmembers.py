@@ -63,6 +63,12 @@ class EtcdMemberActivities:
         """Wait until the EtcdMembers differ from what is known, or the time is over.
 
         Afterwards the result has all EtcdMembers, or says that they are unchanged. Nothing is written.
+
+        Raises:
+            ConfigError: The profile has no Kubernetes, or there is no such profile.
+            KubernetesPermissionError: They may not be listed or watched.
+            ApiUnavailableError: No API server answers.
+            ApplicationError: This worker stops, and another one has to watch.
         """
         gateway = self._gateways.require(watch.cluster)
         seen, version = await list_resources(gateway)
@@ -86,7 +92,11 @@ class EtcdMemberActivities:
         them, nothing is corrected before a person has confirmed that doubt.
 
         Raises:
+            ConfigError: The profile has no Kubernetes, or there is no such profile.
+            KubernetesPermissionError: They may not be listed.
             ApiUnavailableError: No API server answers.
+            EtcdPermissionError: The user may not list etcd's members.
+            ApplicationError: etcd's member list cannot be read again now.
         """
         gateway = self._gateways.require(sync.cluster)
         try:

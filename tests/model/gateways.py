@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable
     from pathlib import Path
 
-    from activities.etcd import MakeEtcd, ReadClaims
+    from activities.etcd import MakeEtcd
+    from activities.leader_check import ReadClaims
     from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.kubernetes.pool import KubernetesGateways

@@ -16,7 +16,7 @@ from tests.model.gateways import ModelEtcd, ModelKubernetes, who
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 
-    from activities.etcd import ReadClaims
+    from activities.leader_check import ReadClaims
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim

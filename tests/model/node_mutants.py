@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import activities.etcd_looks
-from activities.etcd import EtcdActivities
 from activities.etcd_looks import SeenBefore
+from activities.leader_check import LeaderCheck
 from etcd_handoff import merged_view
 from etcd_handoff.operation import node_looks, observation, proposal, removal
 from etcd_handoff.operation.state import OperationState
@@ -70,7 +70,7 @@ def believes_its_own_list(state: OperationState, view: ClusterView | None, **_: 
     return AFTER_STEP(state, view, removed=out)
 
 
-async def hears_of_no_worker(_self: object, _look: object) -> tuple[str, ...]:
+async def hears_of_no_worker(_self: object) -> tuple[str, ...]:
     """Asks no worker that nobody's list leads to."""
     return ()
 
@@ -124,7 +124,7 @@ NODE_MUTANTS: Final[dict[Callable[..., Any], Shown]] = {
     believes_its_own_list: Shown(removal, "after_step", THERE, LONE),
     forgets_an_attempt_before: Shown(proposal, "failed", PENDING, (Fault.NODE_IDLE, Fault.LATE, Fault.CRASH), voters=2),
     hears_of_no_worker: Shown(
-        EtcdActivities, "_worker_nodes", "was pinned", (Fault.FOREIGN_LIST,), first=Fault.TARGET_DIES
+        LeaderCheck, "_worker_nodes", "was pinned", (Fault.FOREIGN_LIST,), first=Fault.TARGET_DIES
     ),
     sends_steps_elsewhere: Shown(OperationState, "node_for", "it does not end"),
 }

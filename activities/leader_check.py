@@ -1,0 +1,154 @@
+"""The activity `check_leader`: one look at a cluster, and what is asked beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from activities.leave_to_other_worker import leave_to_another
+from etcd_handoff import failpoints, time_limits
+from etcd_handoff.activity_io import StepResult
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.errors import EtcdError, EtcdPermissionError
+from etcd_handoff.temporal.server_errors import count_etcd_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from activities.etcd_looks import Looks
+    from activities.interceptor import StepClock
+    from activities.node_workers import NodeWorkers
+    from etcd_handoff.activity_io import CheckLeaderInput, WorkerInfo
+    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.config import Config
+    from etcd_handoff.doubts import ResourceClaim
+
+    Claims = tuple[ResourceClaim, ...] | None
+    ReadClaims = Callable[[str], Awaitable[Claims]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a worker knows of a cluster beside etcd's answers.
+
+    Attributes:
+        config: Where the clusters are.
+        node: The node that this worker runs on.
+        traits: Gives what the worker knows of a profile.
+        claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
+        workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
+    """
+
+    config: Config
+    node: str
+    traits: Callable[[str], WorkerInfo] | None
+    claims: ReadClaims | None
+    workers: NodeWorkers | None
+
+
+class LeaderCheck:
+    """One look at a cluster without a change.
+
+    Args:
+        looks: The cluster.
+        look: What the operation asks.
+        clock: Times the step.
+        sources: What the worker knows beside etcd's answers.
+    """
+
+    def __init__(self, looks: Looks, look: CheckLeaderInput, clock: StepClock, sources: Sources) -> None:
+        self._looks, self._look, self._clock, self._sources = looks, look, clock, sources
+        self._traits = sources.traits(look.cluster) if sources.traits else None
+
+    async def run(self) -> StepResult:
+        """See `EtcdActivities.check_leader`. EtcdMembers and workers are asked for beside the look."""
+        claiming = asyncio.ensure_future(self._read_claims())
+        listing = asyncio.ensure_future(self._worker_nodes())
+        try:
+            return await self._run(claiming, listing)
+        finally:
+            listing.cancel()
+            claiming.cancel()
+
+    async def _run(self, claiming: Awaitable[Claims], listing: Awaitable[tuple[str, ...]]) -> StepResult:
+        looks, look = self._looks, self._look
+        acknowledged, write_error = await looks.commit_probe() if look.probe else (None, "")
+        seeing = asyncio.ensure_future(looks.observe(look.doubtful))
+        await failpoints.reach("check_leader.during")
+        try:
+            view = await seeing
+        except EtcdPermissionError:
+            raise
+        except EtcdError as error:
+            return await self._without_view(error, listing)
+        self._require_asked_cluster(view)
+        if look.rights:
+            await looks.check_rights()
+        idle = await self._idle_nodes(view)
+        claims, nodes = await claiming, await listing
+        return StepResult(
+            step=self._clock.step(StepOutcome.OBSERVED, f"{_who_leads(view)}{write_error}"),
+            view=view,
+            traits=self._traits,
+            claims=claims,
+            alone=looks.own_member_alone,
+            idle_nodes=idle,
+            worker_nodes=nodes,
+            writes_acknowledged=acknowledged,
+        )
+
+    async def _without_view(self, error: EtcdError, listing: Awaitable[tuple[str, ...]]) -> StepResult:
+        """Return the result of a look that saw no member list.
+
+        Raises:
+            ApplicationError: Another worker has to look.
+        """
+        looks, look = self._looks, self._look
+        count_etcd_error(look.cluster, error)
+        if not look.for_node:
+            leave_to_another(looks, str(error))
+        heard = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
+        step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
+        return StepResult(step=step, traits=self._traits, heard=heard, worker_nodes=nodes)
+
+    def _require_asked_cluster(self, view: ClusterView) -> None:
+        """Check that the view is of the cluster that the operation means.
+
+        Raises:
+            ApplicationError: It is another cluster's, and another worker has to look.
+        """
+        look = self._look
+        if not look.for_node and look.cluster_id not in ("", view.cluster_id):
+            text = f"this node's etcd is of cluster {view.cluster_id}, and not of {look.cluster_id}"
+            leave_to_another(self._looks, text)
+
+    async def _idle_nodes(self, view: ClusterView) -> tuple[str, ...]:
+        """Return the nodes without a worker; none where that is not asked."""
+        workers = None if self._look.for_node else self._sources.workers
+        table = self._sources.config.cluster(self._look.cluster).nodes
+        return await workers.idle(view, table, self._sources.node) if workers else ()
+
+    async def _worker_nodes(self) -> tuple[str, ...]:
+        """Return the nodes of all workers, if each asks only its own member and the cluster is not yet known."""
+        look, workers = self._look, self._sources.workers
+        named = look.cluster_id or self._sources.config.cluster(look.cluster).cluster_id
+        settled = look.for_node or named or not self._looks.own_member_alone
+        return () if settled or workers is None else await workers.serving(look.cluster)
+
+    async def _read_claims(self) -> Claims:
+        """Return what EtcdMembers say about membership, or None if that is not asked or cannot be read soon."""
+        look, limits = self._look, time_limits.STEPS
+        if self._sources.claims is None or not look.claims:
+            return None
+        seconds = limits.patient_claims_seconds if look.patient_claims else limits.claims_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._sources.claims(look.cluster)
+        except Exception:  # noqa: BLE001  # `etcd_handoff.doubts` decides what a missing second source means
+            return None
+
+
+def _who_leads(view: ClusterView) -> str:
+    leadership = view.leadership
+    return f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"
