@@ -24,7 +24,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     UnknownClusterError,
 )
-from etcd_handoff.etcd.classify import permission_remedy
+from etcd_handoff.planning import Reason
 from etcd_handoff.secret_words import without_secrets
 from etcd_handoff.temporal.logs import log_failure
 
@@ -73,8 +73,8 @@ class StepClock:
         )
 
 
-STEP_FAILS: Final = "StepFails"
-"""Type of a failure that has no other type. The planner uses the same word for a step that keeps failing."""
+STEP_FAILS: Final = Reason.STEP_FAILS.value
+"""Type of a failure that has no other type. An operation that such a failure blocks has the same word as its reason."""
 LONGEST_TEXT: Final = 200
 
 
@@ -109,7 +109,7 @@ def _contract_failure(error: Exception) -> tuple[str, FailureType, int] | None:
     if isinstance(error, ConfigError):
         return str(error), FailureType.INVALID_INPUT, time_limits.STEPS.elsewhere_attempts
     if isinstance(error, EtcdPermissionError):
-        text = denied("etcd", permission_remedy(str(error)), error)
+        text = denied("etcd", error.remedy, error)
         return text, FailureType.PERMISSION_DENIED, time_limits.STEPS.elsewhere_attempts if error.by_files else 1
     if isinstance(error, KubernetesPermissionError):
         text = denied("Kubernetes", error.remedy, error)

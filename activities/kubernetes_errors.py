@@ -17,14 +17,13 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from activities.interceptor import StepClock
 
-NOT_RECORDED: Final = "NotRecorded"
-"""Type of the failure of an attempt to write a status that may succeed later, or on another worker."""
 ERROR_PREFIXES: Final[dict[type[KubernetesError], str]] = {
     KubernetesPermissionError: "Kubernetes does not allow it: ",
     AdmissionError: "an admission webhook or policy denies it: ",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
-from activities.kubernetes_errors import NOT_RECORDED, error_text, seconds_left
+from activities.kubernetes_errors import error_text, seconds_left
 from etcd_handoff import time_limits
 from etcd_handoff.errors import (
     KindGoneError,
@@ -23,6 +23,7 @@ from etcd_handoff.errors import (
     ObjectGoneError,
     RejectedError,
 )
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

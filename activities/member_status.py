@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.attempts import require_timely
 from activities.interceptor import StepClock
-from activities.kubernetes_errors import NOT_RECORDED, error_text, final_note, refusal, without_kubernetes
+from activities.kubernetes_errors import error_text, final_note, refusal, without_kubernetes
 from activities.lasting_answers import absence_seconds, denial_seconds, lasting
 from activities.leave_flag_after_removal import await_mark, try_to_set_leave
 from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
@@ -40,6 +40,7 @@ from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_o
 from etcd_handoff.etcdmember_matching import claim_of, resource_asked_for
 from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
 from etcd_handoff.planning import canonical_id
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.exceptions import ApplicationError
 
-from activities.kubernetes_errors import NOT_RECORDED
 from etcd_handoff.etcdmember import member_id_of
 from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -106,9 +106,11 @@ class EtcdPermissionError(EtcdError):
 
     Attributes:
         by_files: The credentials come from files of this worker's node; those of another worker may differ.
+        remedy: What an operator can do about it, as the end of a sentence.
     """
 
     by_files: bool = False
+    remedy: str = "give the profile a user with the root role: `etcdctl user grant-role NAME root`"
 
 
 class KubernetesError(HandoffError):

@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.etcdmember import joined_text
     from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
+    from etcd_handoff.temporal.failure_converter import NOT_RECORDED
     from workflows import patches
     from workflows.failures import why_it_failed
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 RETRY: Final = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
 )
-NOT_RECORDED: Final = "NotRecorded"
-"""Type of the workflow's failure."""
 
 
 @workflow.defn

@@ -56,7 +56,7 @@ The message decides before the code, because codes mislead. A refusal by etcd's 
 like a broken connection. Several errors that clients know by name arrive as Unknown (etcd
 `api/v3rpc/rpctypes/error.go`). A change whose error is not listed here has an unknown outcome."""
 
-GRANT_ROOT: Final = "give the profile a user with the root role: `etcdctl user grant-role NAME root`"
+GRANT_ROOT: Final = EtcdPermissionError.remedy
 REMEDIES: Final[tuple[tuple[str, str], ...]] = (
     ("authentication is not enabled", "take username and password_file out of the profile, or enable auth in etcd"),
     ("authentication failed", "correct username, and the password in the first line of password_file"),

@@ -8,8 +8,8 @@ import grpc
 import grpc.aio
 from etcd3aio.errors import EtcdError as LibraryError
 
-from etcd_handoff.errors import EtcdError, UnknownOutcomeError, UnreachableError
-from etcd_handoff.etcd.classify import classify, readable
+from etcd_handoff.errors import EtcdError, EtcdPermissionError, UnknownOutcomeError, UnreachableError
+from etcd_handoff.etcd.classify import classify, permission_remedy, readable
 
 FAILURES: Final = (LibraryError, grpc.aio.AioRpcError, TimeoutError)
 
@@ -26,7 +26,11 @@ def translated(error: BaseException, *, change: bool, timeout_seconds: float | N
         return error
     if isinstance(error, FAILURES):
         words, code = _words(error), code_of(error)
-        return classify(words, code, change=change)(readable(words, code, timeout_seconds))
+        text = readable(words, code, timeout_seconds)
+        failure = classify(words, code, change=change)(text)
+        if isinstance(failure, EtcdPermissionError):
+            failure.remedy = permission_remedy(text)
+        return failure
     kind = UnknownOutcomeError if change else UnreachableError
     if isinstance(error, OSError):
         why = error.strerror or type(error).__name__

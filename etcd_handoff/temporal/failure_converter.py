@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from temporalio.converter import PayloadConverter
 
 NOT_RECORDED: Final = "NotRecorded"
-"""Type of a failure to write an EtcdMember: `Recording` tries again."""
+"""Type of a failure to write an EtcdMember: another attempt may succeed later, or on another worker."""
 NOT_DELIVERED: Final = "NotDelivered"
 """Type of a failure to deliver a notice: `Notify` tries again."""
 IN_WORDS: Final = frozenset({*FailureType, Reason.STEP_FAILS.value, NOT_RECORDED, NOT_DELIVERED})

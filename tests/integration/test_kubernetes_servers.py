@@ -14,7 +14,6 @@ import pytest_asyncio
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_status import KubernetesActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import LeaveInput, ReadLeaveResult, UpdateStatusInput, UpdateStatusResult
@@ -31,6 +30,7 @@ from etcd_handoff.kubernetes.pool import KubernetesGateways
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import HOST, PROXIED_HOST, TOKEN
 from etcd_handoff.lab.waiting import wait_until
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 from tests.integration.relayed_servers import PATIENCE_SECONDS, RelayedServers, relay, relayed_servers
 
 if TYPE_CHECKING:

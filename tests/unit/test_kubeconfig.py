@@ -18,7 +18,6 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import time_limits
@@ -30,6 +29,7 @@ from etcd_handoff.kubernetes.client import Opened, renewal
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 
 if TYPE_CHECKING:
     from pathlib import Path

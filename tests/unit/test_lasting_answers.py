@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.interceptor import StepClock
-from activities.kubernetes_errors import NOT_RECORDED, seconds_left
+from activities.kubernetes_errors import seconds_left
 from activities.member_status import NOTHING_TO_RECORD, KubernetesActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, LeaveInput, UpdateStatusResult
@@ -25,6 +25,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     ObjectGoneError,
 )
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.test_update_status import OURS, RECORD, gateways_to, resource
 from workflows.activity_calls import ATTEMPTS

@@ -10,7 +10,6 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.kubernetes_errors import NOT_RECORDED
 from activities.member_resource import reason_to_skip
 from activities.member_status import KubernetesActivities
 from etcd_handoff import time_limits
@@ -35,6 +34,7 @@ from etcd_handoff.errors import (
     UnauthenticatedError,
 )
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write
+from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import etcdmember
 
