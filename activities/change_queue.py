@@ -19,7 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.attempts import is_cancelling
 from activities.workflow_descriptions import describe, memo_value, why_silent
 from etcd_handoff import time_limits
-from etcd_handoff.contract import OPERATIONS, QUEUE_TASK_TIMEOUT, FailureType, HandoffState
+from etcd_handoff.contract import OPERATIONS, FailureType, HandoffState
 from etcd_handoff.operation.change_queue import start_delay
 from etcd_handoff.operation.queue_messages import (
     LOST_HOLDER,
@@ -142,7 +142,7 @@ class ChangeQueueActivities:
                 task_queue=activity.info().task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                task_timeout=QUEUE_TASK_TIMEOUT,
+                task_timeout=time_limits.WORKFLOWS.queue_task_timeout,
                 start_delay=delay,
                 memo={TURN_MEMO: [first.chain_id, first.request]} if granted else None,
                 static_summary=f"One change at a time to etcd cluster {state.cluster_id}",

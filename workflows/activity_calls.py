@@ -1,4 +1,4 @@
-"""How commands are carried out as activities: one table of time-outs and retries.
+"""How commands are carried out as activities: one table of time-outs and retries (`retries.py` has the policies).
 
 Every call ends: each has a limited number of attempts or a limited time. After that the result is a `StepFailure`,
 which the operation turns into a reason that people can read.
@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -54,17 +53,17 @@ with workflow.unsafe.imports_passed_through():
         StopMember,
     )
     from etcd_handoff.operation.telling import TellResource
-    from workflows import patches
+    from workflows import patches, retries
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from temporalio.common import RetryPolicy
+
     from etcd_handoff.activity_io import WorkerInfo
     from etcd_handoff.operation.commands import Activity
 
-NODE_LOOK_RETRY: Final = RetryPolicy(maximum_attempts=2)
-"""A node whose worker was just killed costs a look only one more attempt."""
 LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((PreflightMember, StartMember), patches.MEMBER_PROCESSES),
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
@@ -75,22 +74,6 @@ LATER: Final[dict[type[Activity], str]] = {
 """The patches from which on these activities are called."""
 LIMITS: Final = time_limits.WORKFLOWS
 """The values at import time, since the table below is made then."""
-ATTEMPTS: Final = 15
-RETRY: Final = RetryPolicy(
-    initial_interval=timedelta(milliseconds=10),
-    backoff_coefficient=2,
-    maximum_interval=timedelta(seconds=5),
-    maximum_attempts=ATTEMPTS,
-)
-RETRY_LONG: Final = RetryPolicy(maximum_attempts=3)
-"""For activities that may take minutes and make members read their whole keyspace each time."""
-RETRY_SNAPSHOT: Final = RetryPolicy(maximum_attempts=2 + time_limits.STEPS.snapshot_elsewhere_attempts)
-"""Most of these attempts only look for a worker on a node that stays."""
-ONCE: Final = RetryPolicy(maximum_attempts=1)
-"""For activities that help but are not necessary."""
-UNTIL_TIME_IS_UP: Final = RetryPolicy(
-    initial_interval=timedelta(milliseconds=10), backoff_coefficient=2, maximum_interval=timedelta(seconds=5)
-)
 
 
 class Call(NamedTuple):
@@ -108,20 +91,20 @@ class Call(NamedTuple):
     method: Callable[..., Any]
     timeout: timedelta
     takes_minutes: bool = False
-    retry: RetryPolicy = RETRY
+    retry: RetryPolicy = retries.STEP
     heartbeat: timedelta = LIMITS.step_heartbeat_timeout
     start: timedelta = LIMITS.node_start_timeout
 
 
 def _on_node(method: Callable[..., Any]) -> Call:
-    return Call(method, LIMITS.process_timeout, takes_minutes=True, retry=RETRY_LONG)
+    return Call(method, LIMITS.process_timeout, takes_minutes=True, retry=retries.LONG)
 
 
 CALLS: Final[dict[type[Activity], Call]] = {
     Observe: Call(EtcdActivities.check_leader, LIMITS.look_timeout),
-    CheckHash: Call(HashAndSnapshotActivities.check_hash, LIMITS.hash_timeout, takes_minutes=True, retry=RETRY_LONG),
+    CheckHash: Call(HashAndSnapshotActivities.check_hash, LIMITS.hash_timeout, takes_minutes=True, retry=retries.LONG),
     TakeSnapshot: Call(
-        HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=RETRY_SNAPSHOT
+        HashAndSnapshotActivities.take_snapshot, LIMITS.snapshot_timeout, takes_minutes=True, retry=retries.SNAPSHOT
     ),
     **dict.fromkeys((TransferLeadership, TransferOnceGranted), Call(EtcdActivities.move_leader, LIMITS.change_timeout)),
     AwaitNewLeader: Call(EtcdActivities.await_election, LIMITS.change_timeout),
@@ -130,7 +113,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
     PromoteTarget: Call(EtcdActivities.promote_member, LIMITS.change_timeout),
     RemoveTarget: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
     TakeLearnerOut: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
-    ReleaseLock: Call(EtcdActivities.release_lock, LIMITS.look_timeout, retry=ONCE),
+    ReleaseLock: Call(EtcdActivities.release_lock, LIMITS.look_timeout, retry=retries.ONCE),
     FindResource: Call(KubernetesActivities.find_resource, LIMITS.record_timeout),
     ReadLeave: Call(KubernetesActivities.read_leave, LIMITS.record_timeout),
     RequestLeave: Call(KubernetesActivities.request_leave, LIMITS.record_timeout),
@@ -139,14 +122,13 @@ CALLS: Final[dict[type[Activity], Call]] = {
     **dict.fromkeys((StopMember, StopLearner), _on_node(MemberProcessActivities.stop_member)),
     ArchiveMember: _on_node(MemberProcessActivities.archive_member),
     SeeDeparted: Call(
-        DepartedActivities.see_departed, LIMITS.departed_timeout, retry=ONCE, start=LIMITS.node_look_start_timeout
+        DepartedActivities.see_departed,
+        LIMITS.departed_timeout,
+        retry=retries.ONCE,
+        start=LIMITS.node_look_start_timeout,
     ),
-    TellResource: Call(
-        EtcdMemberActivities.note_progress,
-        LIMITS.queue_note_timeout,
-        retry=RetryPolicy(maximum_attempts=LIMITS.note_attempts),
-    ),
-    WriteStatus: Call(KubernetesActivities.update_status, LIMITS.record_timeout, retry=UNTIL_TIME_IS_UP),
+    TellResource: Call(EtcdMemberActivities.note_progress, LIMITS.queue_note_timeout, retry=retries.NOTE),
+    WriteStatus: Call(KubernetesActivities.update_status, LIMITS.record_timeout, retry=retries.UNTIL_TIME_IS_UP),
 }
 
 
@@ -182,7 +164,7 @@ async def look_through_nodes(command: LookThroughNodes) -> tuple[Any, ...]:
     """
     if not patches.is_on(patches.NODE_QUEUES):
         return ()
-    call = CALLS[Observe]._replace(retry=NODE_LOOK_RETRY, start=LIMITS.node_look_start_timeout)
+    call = CALLS[Observe]._replace(retry=retries.NODE_LOOK, start=LIMITS.node_look_start_timeout)
     return await _side_by_side(command.looks, call)
 
 

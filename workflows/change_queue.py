@@ -10,11 +10,9 @@ workflow completes. If it ended otherwise, the next queue first asks all open re
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -41,11 +39,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.unawaited import may_be_left
-    from workflows import continuation
+    from workflows import continuation, retries
     from workflows.progress_notes import note_progress
 
-FOLLOW_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5))
-RECALL_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 YOUR_TURN: Final = "your_turn"
 
 
@@ -140,7 +136,7 @@ class ChangeQueue:
                     RecallEntriesInput(cluster_id=self._state.cluster_id, profiles=profiles, only=only),
                     start_to_close_timeout=time_limits.WORKFLOWS.recall_timeout,
                     heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-                    retry_policy=RECALL_RETRY,
+                    retry_policy=retries.RECALL,
                     summary="ask open removals who has the turn",
                 )
             except ActivityError as error:
@@ -190,7 +186,7 @@ class ChangeQueue:
                     follow,
                     start_to_close_timeout=time_limits.WORKFLOWS.queue_follow_timeout,
                     heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-                    retry_policy=FOLLOW_RETRY,
+                    retry_policy=retries.QUEUE_FOLLOW,
                     summary=entry.label,
                 )
             except ActivityError as error:

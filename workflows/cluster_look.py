@@ -14,7 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import CheckLeaderInput
     from etcd_handoff.operation import node_doubts, node_looks
-    from workflows import activity_calls
+    from workflows import activity_calls, retries
 
 
 class ClusterLook:
@@ -46,7 +46,7 @@ class ClusterLook:
             CheckLeaderInput(cluster=cluster, cluster_id=cluster_id),
             start_to_close_timeout=time_limits.WORKFLOWS.look_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-            retry_policy=activity_calls.RETRY,  # workers that see no member leave it to others, as often as they may
+            retry_policy=retries.STEP,  # workers that see no member leave it to others, as often as they may
             summary="etcd's own member list",
         )
         table = report.traits.nodes if report.traits else {}

@@ -6,11 +6,9 @@ Its ID is the event's. So an event is never delivered by two workflows at once, 
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlreadyStartedError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -20,11 +18,8 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
     from etcd_handoff.unawaited import may_be_left
     from etcd_handoff.webhook_notice import Notice
+    from workflows import retries
     from workflows.failures import why_it_failed
-
-RETRY: Final = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
-)
 
 
 @workflow.defn
@@ -52,7 +47,7 @@ class Notify:
                 start_to_close_timeout=time_limits.WORKFLOWS.delivery_timeout,
                 heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
                 schedule_to_close_timeout=time_limits.WORKFLOWS.notice_grace,
-                retry_policy=RETRY,
+                retry_policy=retries.HANDED_OVER,
                 summary=about,
             )
         except ActivityError as error:

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -25,13 +23,11 @@ with workflow.unsafe.imports_passed_through():
         TakeTurnResult,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from workflows import patches
+    from workflows import patches, retries
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import AskQueue
     from etcd_handoff.operation.state import OperationState
-
-TAKE_TURN_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=4)
 
 
 class Queued:
@@ -77,7 +73,7 @@ class Queued:
                 ChangeQueueActivities.take_turn,
                 turn,
                 start_to_close_timeout=time_limits.WORKFLOWS.take_turn_timeout,
-                retry_policy=TAKE_TURN_RETRY,
+                retry_policy=retries.TAKE_TURN,
                 summary=command.summary,
             )
         except ActivityError as error:

@@ -25,9 +25,9 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.unawaited import may_be_left
-    from workflows import continuation, patches, reread_resources
+    from workflows import continuation, patches, reread_resources, retries
     from workflows.cluster_look import ClusterLook
-    from workflows.requested_removals import SYNC_RETRY, THREE_ATTEMPTS, RequestedRemovals, error_text
+    from workflows.requested_removals import RequestedRemovals, error_text
 
 
 @workflow.defn
@@ -121,7 +121,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             WatchMembersInput(cluster=self._request.cluster, known_digest=known, seconds=seconds),
             start_to_close_timeout=timedelta(seconds=seconds) + time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-            retry_policy=THREE_ATTEMPTS,
+            retry_policy=retries.WATCHER_STEP,
             summary="wait for a change of an EtcdMember",
         )
         may_be_left(watching)
@@ -210,7 +210,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             rounds.sync_input(self._state, self._request.cluster, seen.resources, view),
             start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-            retry_policy=SYNC_RETRY,
+            retry_policy=retries.SYNC,
             summary="make all EtcdMembers agree with etcd's member list",
         )
 

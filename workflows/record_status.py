@@ -12,10 +12,10 @@ What others have written about the member meanwhile stays, unless the member is 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
@@ -26,15 +26,11 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation import texts
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_RECORDED
-    from workflows import patches
+    from workflows import patches, retries
     from workflows.failures import why_it_failed
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import HandRecordOver
-
-RETRY: Final = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=5)
-)
 
 
 @workflow.defn
@@ -84,7 +80,7 @@ class RecordStatus:
             start_to_close_timeout=time_limits.WORKFLOWS.record_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
             schedule_to_close_timeout=most,
-            retry_policy=RETRY,
+            retry_policy=retries.HANDED_OVER,
             summary=f"{record.member_name or record.member_id}: Joined={joined_text(record.joined)}",
         )
 

@@ -7,11 +7,9 @@ for. A removal is a separate workflow and goes on without the rounds.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -31,22 +29,16 @@ if TYPE_CHECKING:
 with workflow.unsafe.imports_passed_through():
     from activities.removal_progress import RemovalProgressActivities
     from etcd_handoff import time_limits
-    from etcd_handoff.contract import TASK_TIMEOUT, Outcome, RemovalRequest, removal_summary
+    from etcd_handoff.contract import Outcome, RemovalRequest, removal_summary
     from etcd_handoff.operation.people import REQUESTER_MEMO
     from etcd_handoff.reconciler import pauses, rounds
     from etcd_handoff.reconciler.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
     from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerState
     from etcd_handoff.unawaited import may_be_left
+    from workflows import retries
     from workflows.progress_notes import note_progress
     from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
     from workflows.waiting_orders import WaitingOrders
-
-FOLLOW_RETRY: Final = RetryPolicy(
-    initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=5), maximum_attempts=20
-)
-THREE_ATTEMPTS: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=3)
-SYNC_RETRY: Final = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_attempts=6)
-"""Workers that see no member cannot read the list again, and leave it to others."""
 
 
 class RequestedRemovals:
@@ -112,7 +104,7 @@ class RequestedRemovals:
                 FollowRemovalInput(workflow_id=removal.workflow_id, to_the_end=True),
                 start_to_close_timeout=time_limits.WORKFLOWS.watcher_follow_timeout,
                 heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-                retry_policy=FOLLOW_RETRY,
+                retry_policy=retries.WATCHER_FOLLOW,
                 summary=f"the removal of {removal.label}",
             )
             may_be_left(following)
@@ -150,7 +142,7 @@ class RequestedRemovals:
                 id=removal.workflow_id,
                 cancellation_type=ChildWorkflowCancellationType.ABANDON,
                 parent_close_policy=ParentClosePolicy.ABANDON,
-                task_timeout=TASK_TIMEOUT,
+                task_timeout=time_limits.WORKFLOWS.operation_task_timeout,
                 static_summary=removal_summary(removal.label, request.cluster),
                 static_details=request.reason,
                 memo=memo,
@@ -176,7 +168,7 @@ class RequestedRemovals:
                 FollowRemovalInput(workflow_id=removal.workflow_id, doing="?"),
                 start_to_close_timeout=time_limits.WORKFLOWS.question_timeout,
                 heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-                retry_policy=THREE_ATTEMPTS,
+                retry_policy=retries.WATCHER_STEP,
                 summary=f"which member the removal of {removal.label} is about",
             )
             if about.member_id not in ("", removal.member_id):

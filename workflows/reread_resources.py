@@ -13,7 +13,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import time_limits
     from etcd_handoff.reconciler.member_resources import WatchMembersInput
-    from workflows.requested_removals import THREE_ATTEMPTS
+    from workflows import retries
 
 
 async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResource, ...]:
@@ -32,7 +32,7 @@ async def unchanged(cluster: str, seen: WatchMembersResult) -> tuple[MemberResou
         WatchMembersInput(cluster=cluster, known_digest=seen.digest, seconds=0),
         start_to_close_timeout=time_limits.WORKFLOWS.sync_timeout,
         heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
-        retry_policy=THREE_ATTEMPTS,
+        retry_policy=retries.WATCHER_STEP,
         summary="check that removals are still requested",
     )
     if workflow.now().timestamp() - asked_at > time_limits.OPERATION.old_look_seconds:

@@ -30,16 +30,14 @@ from etcd_handoff.contract.requests import (
 )
 from etcd_handoff.contract.results import AdditionResult, OperationResult, Outcome, RemovalResult, Step, StepOutcome
 from etcd_handoff.contract.states import BRIEF_STATES, FailureType, HandoffState, Progress
-from etcd_handoff.contract.task_queues import QUEUE_TASK_TIMEOUT, TASK_QUEUE, TASK_TIMEOUT, node_queue
+from etcd_handoff.contract.task_queues import TASK_QUEUE, node_queue
 from etcd_handoff.contract.workflow_ids import names_in, record_id, workflow_id
 
 __all__ = [
     "BRIEF_STATES",
     "OPERATIONS",
-    "QUEUE_TASK_TIMEOUT",
     "SECONDS_IN_30_DAYS",
     "TASK_QUEUE",
-    "TASK_TIMEOUT",
     "AdditionRequest",
     "AdditionResult",
     "Approval",

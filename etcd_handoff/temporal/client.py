@@ -24,7 +24,6 @@ from etcd_handoff import time_limits
 from etcd_handoff.command_lines import START_A_WORKER
 from etcd_handoff.contract import (
     TASK_QUEUE,
-    TASK_TIMEOUT,
     HandoffState,
     MembershipRequest,
     MembershipResult,
@@ -169,7 +168,7 @@ async def start_operation(
             result_type=result_type,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-            task_timeout=TASK_TIMEOUT,
+            task_timeout=time_limits.WORKFLOWS.operation_task_timeout,
             search_attributes=attributes,
             static_summary=summary,
             static_details=request.reason or "No reason was given.",

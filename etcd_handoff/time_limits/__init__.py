@@ -1,11 +1,15 @@
 """How long everything takes, waits or holds, with the reason for each value, in one group for each part of the product.
 
 Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`. So a test or a benchmark replaces a whole group
-(`dataclasses.replace`) and nothing else. Fields whose names end in `_seconds` are seconds, and those that end in
-`_attempts` count attempts. `_timeout`, `_pause`, `_delay` and `_grace` are `timedelta`, as in Temporal's SDK. What an
-operator may set is in the configuration instead. What a request may set (`blocked_timeout_seconds`,
-`progress_timeout_seconds`) is in `contract/requests.py`. Retry policies of activities are in
-`workflows/activity_calls.py`, and the deadlines of single calls in a profile (`config_servers.py`).
+(`dataclasses.replace`) and nothing else. The tables in `workflows/activity_calls.py` and `workflows/retries.py` are an
+exception: they have the values at their import.
+
+Fields whose names end in `_seconds` are seconds, and those that end in `_attempts` count attempts. `_timeout`,
+`_pause`, `_delay` and `_grace` are `timedelta`, as in Temporal's SDK.
+
+Elsewhere are what an operator may set (the configuration, with the deadlines of single calls in `config_servers.py`),
+what a request may set (`blocked_timeout_seconds` and `progress_timeout_seconds` in `contract/requests.py`), and the
+retry policies of activities (`workflows/retries.py`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""How long activities watch, wait and try again."""
+"""How long activities watch, wait and try again.
+
+How long one attempt may take is in `time_limits/workflows.py`. The retry policies are in `workflows/retries.py`.
+"""
 
 from __future__ import annotations
 
@@ -81,8 +84,8 @@ class StepTiming:
     heartbeat_seconds: float = 0.25
     """Pause between heartbeats of an activity without a heartbeat time-out. They bring cancellations."""
     position_seconds: tuple[float, ...] = (1.0, 3.0, 8.0)
-    """How long a queue may take to answer, for each try. The sum is more than `QUEUE_TASK_TIMEOUT`, after which another
-    worker replaces a killed one."""
+    """How long a queue may take to answer, for each try. The sum is more than `WORKFLOWS.queue_task_timeout`, after
+    which another worker replaces a killed one."""
     turn_seconds: float = 1.0
     """How long a step that takes the turn too waits for it. After that the operation asks for it."""
     wake_seconds: float = 0.5

@@ -53,7 +53,7 @@ class OperationTiming:
     left. A command has 60 s for it by default, and 10 s for each `status`."""
     record_at_least_seconds: float = 60.0
     """How long to try to record the status, at least, when blocked_timeout_seconds is shorter. `operation.recording`
-    adds up these times; the pauses between attempts are `UNTIL_TIME_IS_UP` in `workflows/activity_calls.py`."""
+    adds up these times; the pauses between attempts are `UNTIL_TIME_IS_UP` in `workflows/retries.py`."""
     record_first_call_seconds: float = 4.0
     """How long to try to record the status before the turn is given to others. To give it up at once would cost each
     removal a round trip for the sake of the few whose status cannot be written at once. Another worker takes over

@@ -69,6 +69,10 @@ class WorkflowTiming:
     """How long a removal may take to answer whether it is the ordered one."""
     sync_timeout: timedelta = timedelta(seconds=60)
     """Reading or writing all EtcdMembers of a cluster. A watch has its time in addition."""
+    operation_task_timeout: timedelta = timedelta(seconds=2)
+    """How long a worker may take to decide for an operation before it counts as killed. Temporal's default is 10 s."""
+    queue_task_timeout: timedelta = timedelta(seconds=10)
+    """This time for a queue. It lives long, and its replay takes time."""
     watcher_task_timeout: timedelta = timedelta(seconds=10)
     """Another worker must be able to replay the longest history of a reconciler within it, also when it is busy."""
     delivery_timeout: timedelta = timedelta(seconds=90)

@@ -25,7 +25,8 @@ from etcd_handoff.operation.node_doubts import UNSETTLED
 from tests.model.cluster import CrashError
 from tests.model.loop import Loop
 from tests.model.node_gateway import ModelWorkers, NodeGateways, claims_on, gateway_on
-from workflows.activity_calls import CALLS, NODE_LOOK_RETRY
+from workflows import retries
+from workflows.activity_calls import CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -105,7 +106,7 @@ class NodeLoop(Loop):
     async def _through(self, command: Observe | CheckHash) -> Any:
         """What a node's worker sees, or why it does not answer."""
         text = f"no worker on {command.node}"
-        for attempt in range(1, NODE_LOOK_RETRY.maximum_attempts + 1):
+        for attempt in range(1, retries.NODE_LOOK.maximum_attempts + 1):
             if command.node not in self._cluster.nodes:
                 break
             try:

@@ -28,7 +28,7 @@ from etcd_handoff.errors import (
 from etcd_handoff.temporal.failure_converter import NOT_RECORDED
 from tests.fakes.kubernetes import FakeKubernetes
 from tests.unit.test_update_status import OURS, RECORD, gateways_to, resource
-from workflows.activity_calls import ATTEMPTS
+from workflows.retries import ATTEMPTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,7 +20,7 @@ from etcd_handoff.config_servers import EtcdProfile
 from etcd_handoff.operation.commands import RemoveTarget, TakeSnapshot
 from etcd_handoff.operation.hash_check import TRIES
 from tests.fakes.etcd import FakeEtcd
-from workflows import activity_calls, patches
+from workflows import activity_calls, patches, retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,12 +46,11 @@ STAYS: Final = {
     "etcd_handoff/cli/change_options.py": {"BLOCKED_TIMEOUT_SECONDS", "PROGRESS_TIMEOUT_SECONDS"},
     "etcd_handoff/cli/render/operations.py": {"SECONDS"},
     "etcd_handoff/cli/render/timeline.py": {"UNIT_SECONDS"},
-    "etcd_handoff/contract/task_queues.py": {"QUEUE_TASK_TIMEOUT", "TASK_TIMEOUT"},
     "etcd_handoff/etcd/lock.py": {"LONGEST_SECONDS"},
 }
 """What is no time of ours to choose. In their order: a count of heartbeats; the default of a policy; defaults of
 inputs, which the contract has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what
-other clients that start operations have to know; what nobody can have set in a profile."""
+nobody can have set in a profile."""
 
 
 def times(source: str) -> Iterator[str]:
@@ -190,5 +189,5 @@ def test_activities_that_may_run_for_an_hour_take_minutes() -> None:
     hour = timedelta(hours=1)
     for command, call in activity_calls.CALLS.items():
         assert call.takes_minutes == (call.timeout >= hour), command.__name__
-        for_minutes = any(call.retry is policy for policy in (activity_calls.RETRY_LONG, activity_calls.RETRY_SNAPSHOT))
+        for_minutes = any(call.retry is policy for policy in (retries.LONG, retries.SNAPSHOT))
         assert for_minutes == call.takes_minutes, command.__name__

@@ -10,7 +10,6 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 
 from activities.workflow_descriptions import why_silent
 from etcd_handoff import time_limits
-from etcd_handoff.contract import QUEUE_TASK_TIMEOUT
 
 SCHEDULED, STARTED = (
     PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED,
@@ -54,7 +53,7 @@ def test_queue_that_temporal_has_forgotten() -> None:
 def test_queue_is_asked_for_longer_than_a_killed_worker_holds_its_task() -> None:
     """Else every crash of a worker would be called a silent queue; and the asking ends before the activity does."""
     assert (
-        QUEUE_TASK_TIMEOUT.total_seconds()
+        time_limits.WORKFLOWS.queue_task_timeout.total_seconds()
         < sum(time_limits.STEPS.position_seconds)
         < time_limits.WORKFLOWS.take_turn_timeout.total_seconds() - 5
     )
