@@ -16,6 +16,8 @@ CORRUPT: Final = "CORRUPT"
 NOSPACE: Final = "NOSPACE"
 """Kinds of alarm (etcd `api/etcdserverpb/rpc.proto`, AlarmType)."""
 
+READS_HANG: Final = "answers, but no linearizable read"
+"""What is said of a member that answers from memory alone."""
 MIXED_CLUSTERS: Final = "MixedClusters"
 """Kind of doubt: an endpoint answers for another cluster than the member list is of."""
 

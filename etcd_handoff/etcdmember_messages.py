@@ -1,7 +1,7 @@
 """Define sentences in `status.message` of an EtcdMember, and the beginnings that other code reads again.
 
 Those of a member that is in or out are k0s's own (`pkg/component/controller/etcd_member_reconciler.go`). The texts in
-between come from `etcd_handoff.operation.texts`.
+between come from `etcd_handoff.operation.texts`. The sentences that say why there is no EtcdMember are here too.
 """
 
 from __future__ import annotations
@@ -21,9 +21,16 @@ HELD_BACK: Final = "Not corrected: "
 NOT_STARTED: Final = "Not started: "
 STANDING: Final = (OLD_REQUEST, OLD_ANNOTATION, HELD_BACK, NOT_STARTED)
 """Beginnings of the watcher's messages that are true only while their cause lasts."""
-
+NOT_INSTALLED: Final = "EtcdMembers are not installed; install deploy/crd.yaml"
+NO_KUBERNETES: Final = "no Kubernetes in the profile"
+NO_SUCH_RESOURCE: Final = "there is no such EtcdMember"
 
 GENERATION: Final = re.compile(r" \(generation (\d+)\)$")
+
+
+def no_resource(member_name: str, member_id: str) -> str:
+    """Return that a member has no EtcdMember."""
+    return f"there is no EtcdMember for {member_name or member_id}"
 
 
 def old_request(member_id: str, generation: int) -> str:

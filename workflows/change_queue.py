@@ -21,7 +21,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.etcdmember import resource_name
     from etcd_handoff.operation import change_queue as queue
-    from etcd_handoff.operation import unblocking_commands
+    from etcd_handoff.operation import current_details, unblocking_commands
     from etcd_handoff.operation.queue_messages import (
         LOST_HOLDER,
         ChangeQueueState,
@@ -122,7 +122,7 @@ class ChangeQueue:
             except ApplicationError:
                 # The removal has ended, as the activity that follows it will report too.
                 self._change(queue.dequeue(self._state, entry.chain_id))
-        workflow.set_current_details(details(self._state))
+        workflow.set_current_details(current_details.queue_details(self._state))
 
     async def _recall(self) -> None:
         """Ask open removals which has the turn from an earlier queue, until each has answered."""
@@ -225,11 +225,3 @@ async def _note(
     )
     limits = time_limits.WORKFLOWS
     await note_progress(note, entry.label, timeout=limits.queue_note_timeout, attempts=limits.note_attempts)
-
-
-def details(state: ChangeQueueState) -> str:
-    """Return the text for the Web UI."""
-    holder = next((e for e in state.entries if e.chain_id == state.holder), None)
-    lines = [f"**Turn:** {holder.label if holder else 'nobody'}", ""]
-    lines += [f"- may have it: {queue.holder_label(name)}" for name in state.possible_holders]
-    return "\n".join([*lines, *(f"- waits: {entry.label}" for entry in queue.waiters(state))])

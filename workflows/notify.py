@@ -14,6 +14,8 @@ from temporalio.exceptions import ActivityError, ApplicationError, WorkflowAlrea
 with workflow.unsafe.imports_passed_through():
     from activities.notices import NoticeActivities
     from etcd_handoff import time_limits
+    from etcd_handoff.operation import current_details
+    from etcd_handoff.operation.texts import NO_INPUT
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
     from etcd_handoff.unawaited import may_be_left
@@ -35,11 +37,9 @@ class Notify:
             ActivityError: It was cancelled.
         """
         if notice is None:
-            raise invalid_input("input: missing; operations start this workflow themselves")
+            raise invalid_input(NO_INPUT)
         about = f"{notice.event}: {notice.operation} of {notice.member} in {notice.cluster}"
-        workflow.set_current_details(
-            f"### Tell the webhook that {about}\n\nThe pending activity `send_notice` tells what it answered last."
-        )
+        workflow.set_current_details(current_details.notice_details(about))
         try:
             return await workflow.execute_activity_method(
                 NoticeActivities.send_notice,

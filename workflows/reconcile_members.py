@@ -20,6 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
     from etcd_handoff import doubts, time_limits
     from etcd_handoff.command_lines import with_cluster
+    from etcd_handoff.etcdmember_messages import NOT_INSTALLED
     from etcd_handoff.reconciler import drift, page, pauses, rounds
     from etcd_handoff.reconciler.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
@@ -155,7 +156,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
         elif (doubt := self._doubt(view, seen)) is not None:
             self._hold_back(doubt)
         elif not seen.installed:
-            self._round_done(view, "EtcdMembers are not installed; install deploy/crd.yaml")
+            self._round_done(view, NOT_INSTALLED)
         else:
             await self._act_on(view, seen)
 
@@ -183,8 +184,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
 
         A removal reads no order, so it would follow one that was taken back while the read waited for a worker.
         """
-        now = workflow.now().timestamp()
-        resources = seen.resources
+        now, resources = workflow.now().timestamp(), seen.resources
         _, removals = rounds.removals_to_start(self._state, self._request.cluster, resources, view, now)
         if removals and view.leadership is not None and patches.is_on(patches.ASKED_STILL):
             resources = await reread_resources.unchanged(self._request.cluster, seen)

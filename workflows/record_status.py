@@ -23,7 +23,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import UpdateStatusInput, UpdateStatusResult
     from etcd_handoff.etcdmember import joined_text
-    from etcd_handoff.operation import texts
+    from etcd_handoff.operation import current_details, texts
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_RECORDED
     from workflows import patches, retries
@@ -50,13 +50,10 @@ class RecordStatus:
             ActivityError: It was cancelled.
         """
         if record is None:
-            raise invalid_input("input: missing; operations start this workflow themselves")
+            raise invalid_input(texts.NO_INPUT)
         record = record.model_copy(update={"late": True})
         member = record.member_name or record.member_id
-        workflow.set_current_details(
-            f"### {texts.record_summary(member, record)}\n\n"
-            "The pending activity `update_status` tells what the API servers answered last."
-        )
+        workflow.set_current_details(current_details.record_details(member, record))
         grace, pause = time_limits.WORKFLOWS.record_grace, time_limits.WORKFLOWS.record_first_pause
         end = workflow.time() + grace.total_seconds()
         while (left := end - workflow.time()) > 0:

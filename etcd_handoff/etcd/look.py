@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from etcd_handoff.cluster_view import ClusterView, MemberView
+from etcd_handoff.cluster_view import READS_HANG, ClusterView, MemberView
 from etcd_handoff.doubts import Answer, contradictions
 from etcd_handoff.etcd.client_url import canonical_url
-from etcd_handoff.etcd.replies import NO_ANSWER, READS_HANG, ListedMember, MemberList, Reply, Status
+from etcd_handoff.etcd.replies import NO_ANSWER, ListedMember, MemberList, Reply, Status
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence

@@ -13,7 +13,6 @@ NO_LEADER: Final = "etcdserver: no leader"
 FIELD: Final = re.compile(r"(\w+):\s*(\S+)")
 LONGEST_ALARM: Final = 100
 NO_ANSWER: Final = "no answer"
-READS_HANG: Final = "answers, but no linearizable read"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,8 @@
-"""Render what an operator reads of an operation: the Temporal Web UI page and the `progress` answer. Pure."""
+"""Render what an operator reads of an operation: the Temporal Web UI page and the `progress` answer. Pure.
+
+The pages of the workflows beside it are here too: its queue, its late record, its notices. `etcd_handoff.reconciler`
+has that of the watcher.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState, Progress
-from etcd_handoff.operation import join, people
+from etcd_handoff.operation import change_queue, join, people, texts
 from etcd_handoff.operation.phases import Lasting
 from etcd_handoff.operation.unblocking_commands import command, remedies
 from etcd_handoff.planning import warnings
 
 if TYPE_CHECKING:
+    from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.cluster_view import ClusterView, MemberView
     from etcd_handoff.contract import Step
+    from etcd_handoff.operation.queue_messages import ChangeQueueState
     from etcd_handoff.operation.state import OperationState
 
 
@@ -56,6 +62,28 @@ def details(state: OperationState) -> str:
     """
     parts = (_facts(state), _remedies(state), _settings(state), _decision(state), _members(state), _steps(state))
     return "\n\n".join([f"### {state.original_request.summary}", *("\n".join(lines) for lines in parts if lines)])
+
+
+def queue_details(state: ChangeQueueState) -> str:
+    """Return the page of a change queue: who has the turn, who may have it, who waits."""
+    holder = next((e for e in state.entries if e.chain_id == state.holder), None)
+    lines = [f"**Turn:** {holder.label if holder else 'nobody'}", ""]
+    lines += [f"- may have it: {change_queue.holder_label(name)}" for name in state.possible_holders]
+    return "\n".join([*lines, *(f"- waits: {entry.label}" for entry in change_queue.waiters(state))])
+
+
+def record_details(member: str, record: UpdateStatusInput) -> str:
+    """Return the page of the workflow that writes one EtcdMember after its operation has ended."""
+    where = "The pending activity `update_status` tells what the API servers answered last."
+    return f"### {texts.record_summary(member, record)}\n\n{where}"
+
+
+def notice_details(about: str) -> str:
+    """Return the page of the workflow that delivers a notice. `about` is the notice in one line."""
+    return f"### Tell the webhook that {about}\n\nThe pending activity `send_notice` tells what it answered last."
+
+
+# --- the parts of an operation's page ---------------------------------------------------------------------------------
 
 
 def _facts(state: OperationState) -> list[str]:

@@ -87,12 +87,11 @@ def _transfer(state: OperationState, step: Transfer) -> Decided:
     node = state.node_for(step.transferee_id)
     others = tuple(m.id for m in voters if m.id != act.target_id and m.through_node == node)
     election = AwaitElectionInput(**dict(act), term_before=step.term, others=others)
-    elected = f"wait until a majority of voters names {transferee} as leader"
     command = TransferLeadership(
         ask=act,
-        election=AwaitNewLeader(ask=election, node=node, summary=elected),
+        election=AwaitNewLeader(ask=election, node=node, summary=texts.election(transferee)),
         node=state.node_for(act.target_id),
-        summary=f"hand leadership from {state.label} to {transferee}",
+        summary=texts.hand_over(state.label, transferee),
     )
     doing = f"handing leadership from {state.label} to {transferee}"
     return Decided(state.showing(HandoffState.TRANSFERRING, doing), command)

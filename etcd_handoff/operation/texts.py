@@ -6,7 +6,7 @@ words, are in `etcd_handoff.etcdmember_messages`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
 from etcd_handoff.cluster_view import quorum
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from etcd_handoff.contract import Step
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.planning import Decision
+
+
+NO_INPUT: Final = "input: missing; operations start this workflow themselves"
 
 
 def unavailable(steps: Sequence[Step]) -> Blocked:
@@ -211,13 +214,23 @@ def plan_lines(
     if isinstance(decision, Transfer):
         successor = label(decision.transferee_id)
         lines += [
-            f"hand leadership from {target} to {successor}",
-            f"wait until a majority of voters names {successor} as leader, at a term above {decision.term}",
+            hand_over(target, successor),
+            f"{election(successor)}, at a term above {decision.term}",
             f"remove {target} through {successor}{remaining_text}",
         ]
     if isinstance(decision, Remove):
         lines.append(f"remove {target} through {label(decision.via_id)}{remaining_text}")
     return tuple(lines)
+
+
+def hand_over(target: str, successor: str) -> str:
+    """Return the purpose of a transfer of leadership."""
+    return f"hand leadership from {target} to {successor}"
+
+
+def election(successor: str) -> str:
+    """Return the purpose of the wait after a transfer."""
+    return f"wait until a majority of voters names {successor} as leader"
 
 
 def afterwards(view: ClusterView, target_id: str) -> str:

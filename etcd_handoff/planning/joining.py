@@ -14,7 +14,7 @@ from etcd_handoff.cluster_view import NOSPACE
 from etcd_handoff.planning.decisions import Blocked, Refused
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES, lag
 from etcd_handoff.planning.reasons import Reason
-from etcd_handoff.planning.wording import FREE_SPACE, names
+from etcd_handoff.planning.wording import FREE_SPACE, NOT_FOLLOWING, names, takes_no_writes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,8 +85,7 @@ def no_space(view: ClusterView) -> Blocked | None:
     whose = ", ".join(view.label(member_id) if member_id else "the whole cluster" for member_id in sorted(full))
     return Blocked(
         Reason.NO_SPACE,
-        f"etcd has raised the alarm NOSPACE for {whose}: it takes no writes, and a new member would"
-        " copy a full database",
+        f"{takes_no_writes(whose)}, and a new member would copy a full database",
         f"free space: {FREE_SPACE}",
     )
 
@@ -193,7 +192,7 @@ def not_running(view: ClusterView, learner: MemberView) -> Blocked | None:
         return None
     return Blocked(
         Reason.LEARNER_UNREACHABLE,
-        f"learner {learner.label} {'does not follow the agreed leader' if learner.reachable else 'does not answer'}"
+        f"learner {learner.label} {NOT_FOLLOWING if learner.reachable else 'does not answer'}"
         f"{f' ({learner.note})' if learner.note else ''}",
         "bring it back, and make sure that workers and the other members reach it",
     )

@@ -26,7 +26,7 @@ from etcd_handoff.planning.decisions import Blocked, Done, Refused, StartAdditio
 from etcd_handoff.planning.goals import Joiner
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.reasons import Reason
-from etcd_handoff.planning.wording import ailments, names
+from etcd_handoff.planning.wording import ailments, names, voters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,7 +142,7 @@ def _too_few(view: ClusterView, goal: MembersChanged) -> Refused | None:
         remedy = "add another member, then start this again"
     return Refused(
         Reason.TOO_FEW_VOTERS,
-        f"the cluster would have {count} voters, and min_voters of its profile is {goal.min_voters}",
+        f"the cluster would have {voters(count)}, and min_voters of its profile is {goal.min_voters}",
         f"{remedy}, or lower min_voters in the workers' configuration",
     )
 

@@ -9,7 +9,7 @@ from etcd_handoff.planning import leadership, obstacles
 from etcd_handoff.planning.decisions import Blocked, Done, Refused, Remove, Transfer
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.reasons import Reason
-from etcd_handoff.planning.wording import FREE_SPACE, lags, names
+from etcd_handoff.planning.wording import FREE_SPACE, lags, names, takes_no_writes, voters
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, MemberView
@@ -37,7 +37,7 @@ def _too_few(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Refus
         return None
     return Refused(
         Reason.TOO_FEW_VOTERS,
-        f"{remain} voters would remain, and min_voters of the cluster's profile is {goal.min_voters}",
+        f"{voters(remain)} would remain, and min_voters of the cluster's profile is {goal.min_voters}",
         f"add a member first, or replace {target.label}; or lower min_voters in the workers' configuration",
     )
 
@@ -95,7 +95,7 @@ def warnings(view: ClusterView) -> tuple[str, ...]:
     lines = [f"etcd has raised an alarm: {alarm.kind}" for alarm in other]
     if full:
         lines.append(
-            f"etcd has raised the alarm NOSPACE for {', '.join(dict.fromkeys(full))}: it takes no writes, so nothing"
-            f" can be recorded on EtcdMembers until space is free: {FREE_SPACE}"
+            f"{takes_no_writes(', '.join(dict.fromkeys(full)))}, so nothing can be recorded on EtcdMembers until space"
+            f" is free: {FREE_SPACE}"
         )
     return tuple(lines)

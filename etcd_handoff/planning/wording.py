@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.cluster_view import READS_HANG
 from etcd_handoff.planning.lagging import lag
 
 if TYPE_CHECKING:
@@ -16,6 +17,17 @@ FREE_SPACE: Final = (
     " `etcdctl alarm disarm`"
 )
 """The commands that end the alarm NOSPACE, in this order."""
+NOT_FOLLOWING: Final = "does not follow the agreed leader"
+
+
+def takes_no_writes(whose: str) -> str:
+    """Return what the alarm NOSPACE means, as the beginning of a sentence."""
+    return f"etcd has raised the alarm NOSPACE for {whose}: it takes no writes"
+
+
+def voters(count: int) -> str:
+    """`1 voter`, `3 voters`."""
+    return f"{count} {'voter' if count == 1 else 'voters'}"
 
 
 def names(members: Iterable[MemberView]) -> str:
@@ -60,5 +72,5 @@ def _ailment(view: ClusterView, member: MemberView) -> str:
     if member.reachable and not member.serves_reads:
         behind = lag(view, member)
         index = f", and stands {behind} log {'entry' if behind == 1 else 'entries'} behind" if behind > 0 else ""
-        return f"{member.note or 'it answers, but no linearizable read'}{index}"
-    return member.note or "does not follow the agreed leader"
+        return f"{member.note or f'it {READS_HANG}'}{index}"
+    return member.note or NOT_FOLLOWING
