@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from activities import timestamps
 from activities.old_leave_orders import clear_leave, would_follow
 from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
@@ -144,16 +144,16 @@ async def correct(
             if k0s and desired.joined and (ours or would_follow(resource, desired.member_id, sync.view.members)):
                 resource = await clear_leave(gateway, resource)
                 continue
-            await gateway.patch_status(resource, status_for(resource, desired, _seconds()))
+            await gateway.patch_status(resource, status_for(resource, desired, timestamps.seconds()))
         except ConflictError:
             resource = await gateway.get(name)
             continue
         if not wrong:
             spec = EventSpec("Request", desired.message, warning=standing is not None)
-            await gateway.record_event(event_for(resource, spec, microseconds()))
+            await gateway.record_event(event_for(resource, spec, timestamps.microseconds()))
             return []
         spec = EventSpec("Repaired", f"Joined is {desired.joined}: etcd's own list says so")
-        await gateway.record_event(event_for(resource, spec, microseconds()))
+        await gateway.record_event(event_for(resource, spec, timestamps.microseconds()))
         return [f"{name}: Joined={desired.joined}, was {joined_condition(resource)}"]
     msg = f"EtcdMember {name} changed meanwhile"
     raise ConflictError(msg)
@@ -196,7 +196,7 @@ async def note_held_back(gateway: KubernetesPort, resource: dict[str, Any], sync
     except KubernetesError:  # a refusal for one EtcdMember must not stop the others
         return
     spec = EventSpec("NotCorrected", message, warning=True)
-    await gateway.record_event(event_for(resource, spec, microseconds()))
+    await gateway.record_event(event_for(resource, spec, timestamps.microseconds()))
 
 
 async def create_missing(
@@ -214,19 +214,9 @@ async def create_missing(
         try:
             resource = await gateway.create(new_resource(name))
             desired = DesiredStatus(member.id, joined=True, message=MESSAGE_JOINED, peer_urls=member.peer_urls)
-            await gateway.patch_status(resource, status_for(resource, desired, _seconds()))
+            await gateway.patch_status(resource, status_for(resource, desired, timestamps.seconds()))
         except KubernetesError as error:
             notes.append(f"EtcdMember {name} could not be created: {error}")
         else:
             created.append(f"{name}: created")
     return created, notes
-
-
-def _seconds() -> str:
-    """Return the time now, in the format of conditions."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def microseconds() -> str:
-    """Return the time now, in the format of Events."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities import timestamps
 from activities.etcdmember_repairs import (
     CONFLICT_TRIES,
     correct,
     create_missing,
     list_resources,
-    microseconds,
     note_held_back,
 )
 from activities.interceptor import STEP_FAILS
@@ -24,7 +24,7 @@ from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesEr
 from etcd_handoff.etcdmember import member_id_of, message_fields, status_of
 from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.etcdmember_matching import claim_of
-from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, NO_KUBERNETES, NO_SUCH_RESOURCE, NOT_INSTALLED
 from etcd_handoff.managed_fields import K0S_MANAGERS, SPEC_LEAVE, STATUS_MESSAGE, last_write, value_since
 from etcd_handoff.reconciler import drift
 from etcd_handoff.reconciler.member_resources import (
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from activities.outdated_records import Listed, Reached
     from etcd_handoff.kubernetes.pool import KubernetesGateways
-
-NOT_INSTALLED: Final = "EtcdMembers are not installed; install deploy/crd.yaml"
 
 
 class EtcdMemberActivities:
@@ -152,7 +150,7 @@ class EtcdMemberActivities:
         """
         gateway = self._gateways.get(note.cluster)
         if gateway is None:
-            return "no Kubernetes in the profile"
+            return NO_KUBERNETES
         for _ in range(CONFLICT_TRIES):
             try:
                 resource = await gateway.get(note.resource)
@@ -164,9 +162,9 @@ class EtcdMemberActivities:
             except ConflictError:
                 continue
             except ObjectGoneError:
-                return "there is no such EtcdMember"
+                return NO_SUCH_RESOURCE
             spec = EventSpec("Failed" if note.failed else "Progress", note.message, warning=note.failed)
-            await gateway.record_event(event_for(resource, spec, microseconds()))
+            await gateway.record_event(event_for(resource, spec, timestamps.microseconds()))
             return "k0s has written its message itself" if own_words else ""
         return "it changed all the time"
 

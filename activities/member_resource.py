@@ -1,14 +1,13 @@
-"""The EtcdMember of one member: find it, distinguish it from another member's, write its status, and send Events."""
+"""The EtcdMember of one member: find it, distinguish it from another member's, and write its status."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from activities import timestamps
 from activities.old_leave_orders import clear_leave, would_follow
-from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     DesiredStatus,
@@ -19,8 +18,8 @@ from etcd_handoff.etcdmember import (
     status_for,
     why_nameless,
 )
-from etcd_handoff.etcdmember_events import EventSpec, event_for
 from etcd_handoff.etcdmember_matching import claim_of, resource_of
+from etcd_handoff.etcdmember_messages import no_resource
 from etcd_handoff.managed_fields import STATUS, last_write
 
 if TYPE_CHECKING:
@@ -29,16 +28,8 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import UpdateStatusInput
     from etcd_handoff.kubernetes.port import KubernetesPort
 
-EVENTS_AT_ONCE: Final = 4
-EVENT_STEPS: Final = 10
-"""How many of the last steps get an Event. The history has them all."""
-WARNING_OUTCOMES: Final = (
-    StepOutcome.TRANSFER_FAILED,
-    StepOutcome.NO_ELECTION,
-    StepOutcome.REFUSED_BY_ETCD,
-    StepOutcome.UNAVAILABLE,
-)
-"""Outcomes that an operator should know of, although the removal went on."""
+    WhyOutdated = Callable[[dict[str, Any] | None], Awaitable[str]]
+
 CONFLICT_TRIES: Final = 10
 """How many times a status is read again after a conflict before the attempt fails, to be retried by Temporal."""
 
@@ -52,7 +43,7 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     *,
     k0s: bool = False,
     creates: bool = False,
-    outdated: Callable[[Resource | None], Awaitable[str]] | None = None,
+    outdated: WhyOutdated | None = None,
 ) -> tuple[str, Resource | None]:
     """Write the true status to an EtcdMember: return "" and the EtcdMember, or why none was written, and None.
 
@@ -74,27 +65,52 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     for _ in range(CONFLICT_TRIES):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
-            why = why_nameless(record.member_name, record.present_names) if creates else ""
-            if why or not creates:
-                text = f"there is no EtcdMember for {record.member_name or record.member_id}"
-                return f"{text}, as {why}" if why else text, None
-            if outdated and (note := await outdated(resource)):
-                return note, None
-            with contextlib.suppress(ConflictError):  # another client has just created it
-                await gateway.create(new_resource(resource_name(record.member_name)))
+            if why := await _create(gateway, record, outdated, creates=creates):
+                return why, None
             continue
-        note, status = _due(resource, record)
-        if note or (outdated and (note := await outdated(resource))):
-            return note, None
-        if not status:
-            return "", resource
         try:
-            return "", await _patched(gateway, record, resource, status, k0s=k0s)
-        except (ConflictError, ObjectGoneError) as error:
-            if isinstance(error, KindGoneError):
-                raise
+            return await _write_read(gateway, record, resource, outdated, k0s=k0s)
+        except KindGoneError:
+            raise
+        except (ConflictError, ObjectGoneError):  # somebody else has just written or deleted it
+            continue
     msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
     raise ConflictError(msg)
+
+
+async def _create(
+    gateway: KubernetesPort, record: UpdateStatusInput, outdated: WhyOutdated | None, *, creates: bool
+) -> str:
+    """Create the EtcdMember of a member that has none, and return "", or why it is not created."""
+    if not creates:
+        return no_resource(record.member_name, record.member_id)
+    if why := why_nameless(record.member_name, record.present_names):
+        return f"{no_resource(record.member_name, record.member_id)}, as {why}"
+    if outdated and (note := await outdated(None)):
+        return note
+    with contextlib.suppress(ConflictError):  # another client has just created it
+        await gateway.create(new_resource(resource_name(record.member_name)))
+    return ""
+
+
+async def _write_read(
+    gateway: KubernetesPort,
+    record: UpdateStatusInput,
+    resource: Resource,
+    outdated: WhyOutdated | None,
+    *,
+    k0s: bool,
+) -> tuple[str, Resource | None]:
+    """Write the status to an EtcdMember as it was read. See `write_status` for what it returns.
+
+    Raises:
+        ConflictError: The EtcdMember has changed since.
+        ObjectGoneError: It was deleted.
+    """
+    note, status = _due(resource, record)
+    if note or (outdated and (note := await outdated(resource))):
+        return note, None
+    return "", await _patched(gateway, record, resource, status, k0s=k0s) if status else resource
 
 
 async def write_known(
@@ -181,42 +197,7 @@ def _is_after(when: str, since: str) -> bool:
 def _status(resource: Resource, record: UpdateStatusInput) -> dict[str, Any]:
     """Return the status fields to set so that the EtcdMember agrees with `record`, or nothing if it agrees already."""
     truth = DesiredStatus(record.member_id, record.joined, record.message, record.failed, record.peer_urls)
-    return status_for(resource, truth, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-
-
-async def send_events(gateway: KubernetesPort, resource: Resource, record: UpdateStatusInput) -> None:
-    """Send Events: the request, the approval, the last steps, the end, and what is left to do.
-
-    Sent again after a lost answer, they are the same Events.
-    """
-    news = [
-        EventSpec(
-            reason="".join(part.title() for part in step.name.split("_")),
-            message=f"{step.outcome} in {step.milliseconds:.0f} ms on {step.node}"
-            + (f": {step.note}" * bool(step.note)),
-            warning=step.outcome in WARNING_OUTCOMES,
-            once=f"{record.run_id} {number}",
-        )
-        for number, step in list(enumerate(record.steps))[-EVENT_STEPS:]
-    ]
-    if record.approved_by:
-        news.insert(0, EventSpec(reason="Approved", message=f"approved by {record.approved_by}", once=record.run_id))
-    if record.asked_by or record.reason:
-        requester = f"asked for by {record.asked_by}" if record.asked_by else "asked for"
-        message = ": ".join(filter(None, (requester, record.reason)))
-        news.insert(0, EventSpec(reason="Requested", message=message, once=record.run_id))
-    end = "Added" if record.joined and not record.failed else "NotRemoved" if record.failed else "Removed"
-    news.append(EventSpec(reason=end, message=record.message, warning=record.failed, once=record.run_id))
-    if record.next_steps:
-        news.append(EventSpec(reason="LeftToDo", message="; ".join(record.next_steps), once=record.run_id))
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    gate = asyncio.Semaphore(EVENTS_AT_ONCE)
-
-    async def send(item: EventSpec) -> None:
-        async with gate:
-            await gateway.record_event(event_for(resource, item, now), departing=record.member_name)
-
-    await asyncio.gather(*(send(item) for item in news))
+    return status_for(resource, truth, timestamps.seconds())
 
 
 async def member_resource(gateway: KubernetesPort, member_name: str, member_id: str) -> Resource | None:

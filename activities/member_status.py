@@ -15,7 +15,8 @@ from activities.interceptor import StepClock
 from activities.kubernetes_errors import error_text, final_note, refusal, without_kubernetes
 from activities.lasting_answers import absence_seconds, denial_seconds, lasting
 from activities.leave_flag_after_removal import await_mark, try_to_set_leave
-from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, send_events, write_status
+from activities.member_events import send_events
+from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, write_status
 from activities.outdated_records import as_known_by_now, may_be_outdated, nowhere_else, why_outdated
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
@@ -38,6 +39,7 @@ from etcd_handoff.errors import (
 )
 from etcd_handoff.etcdmember import asks_to_leave, joined_condition, member_id_of, status_of
 from etcd_handoff.etcdmember_matching import claim_of, resource_asked_for
+from etcd_handoff.etcdmember_messages import NO_KUBERNETES, NO_SUCH_RESOURCE, no_resource
 from etcd_handoff.managed_fields import SPEC_LEAVE, last_write
 from etcd_handoff.planning import canonical_id
 from etcd_handoff.temporal.failure_converter import NOT_RECORDED
@@ -49,7 +51,6 @@ if TYPE_CHECKING:
     from activities.outdated_records import Elsewhere, Listed
     from etcd_handoff.kubernetes.pool import KubernetesGateways
     from etcd_handoff.kubernetes.port import KubernetesPort
-
 
 NOTHING_TO_RECORD: Final = "EtcdMembers are not installed in this cluster, so there is nothing to record"
 """Ends the step at once if EtcdMembers are optional: a watcher later corrects one that a starting API server hid."""
@@ -87,7 +88,7 @@ class KubernetesActivities:
         """
         clock, gateway = StepClock(self._node), self._gateways.get(query.cluster)
         if gateway is None:
-            error = ConfigError("no Kubernetes in the profile")
+            error = ConfigError(NO_KUBERNETES)
             note = without_kubernetes(error, has_kubernetes=query.kubernetes)
             return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, note))
         try:
@@ -103,7 +104,7 @@ class KubernetesActivities:
         claim = resource_asked_for(query.member, canonical_id(query.member), map(claim_of, resources))
         resource = next((r for r in resources if claim and r["metadata"]["name"] == claim.name), None)
         if resource is None:
-            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, "there is no such EtcdMember"))
+            return FindResourceResult(step=clock.step(StepOutcome.OBSERVED, NO_SUCH_RESOURCE))
         return FindResourceResult(
             step=clock.step(StepOutcome.OBSERVED),
             name=resource["metadata"]["name"],
@@ -130,8 +131,7 @@ class KubernetesActivities:
                 resource = await lasting(find, self._denial(ask.cluster), clock)
                 if resource is None or member_id_of(resource) != ask.member_id:
                     await self._elsewhere(ask.cluster, ask.cluster_id)
-                    note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
-                    return clock.step(StepOutcome.FAILED, note)
+                    return clock.step(StepOutcome.FAILED, no_resource(ask.member_name, ask.member_id))
                 name = resource["metadata"]["name"]
                 if asks_to_leave(resource) is ask.leave:
                     asks = "asks" if ask.leave else "does not ask"
@@ -143,9 +143,7 @@ class KubernetesActivities:
                     what = "set on" if ask.leave else "taken back from"
                     mark = await await_mark(gateway, ask, resource)
                     return clock.step(StepOutcome.REQUESTED, f"spec.leave is {what} EtcdMember {name}{mark}")
-        except RejectedError as error:
-            return clock.step(StepOutcome.FAILED, error_text(error))
-        except ObjectGoneError as error:
+        except (RejectedError, ObjectGoneError) as error:
             return clock.step(StepOutcome.FAILED, error_text(error))
         except KubernetesPermissionError as error:
             raise refusal(error, clock) from error
@@ -169,7 +167,7 @@ class KubernetesActivities:
             raise refusal(error, clock) from error
         if resource is None or member_id_of(resource) != ask.member_id:
             await self._elsewhere(ask.cluster, ask.cluster_id)
-            note = f"there is no EtcdMember for {ask.member_name or ask.member_id}"
+            note = no_resource(ask.member_name, ask.member_id)
             return ReadLeaveResult(step=clock.step(StepOutcome.OBSERVED, note))
         written = last_write(resource, SPEC_LEAVE)
         leave, metadata = asks_to_leave(resource), resource["metadata"]

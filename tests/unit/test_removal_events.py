@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.member_resource import EVENTS_AT_ONCE
+from activities.member_events import EVENTS_AT_ONCE
 from activities.member_status import KubernetesActivities
 from etcd_handoff import time_limits
 from tests.fakes.kubernetes import FakeKubernetes
