@@ -221,12 +221,6 @@ class ClusterView(WireModel):
         """Return which endpoints answered for another cluster, one sentence each."""
         return tuple(doubt.text for doubt in self.doubts if doubt.kind == MIXED_CLUSTERS)
 
-    @property
-    def cluster_alarms(self) -> tuple[Alarm, ...]:
-        """Return the alarms of no present member: of the whole cluster, or of a member that has left."""
-        present = {m.id for m in self.members}
-        return tuple(alarm for alarm in self.alarms if alarm.member_id not in present)
-
 
 def quorum(voters: int) -> int:
     """Return how many of `voters` make a majority."""

@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from temporalio.client import Interceptor
     from temporalio.runtime import Runtime
 
-WORKFLOW_TYPE: Final = RemovalRequest.workflow_type
 RECONCILER_TYPE: Final = "ReconcileEtcdMembers"
 UNANSWERED: Final = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
 """How a query ends that no worker answers in time. Temporal reports `no poller seen` if it knows that there is none."""
@@ -211,11 +210,6 @@ async def progress_or_reason(operation: WorkflowHandle[Any, Any]) -> Progress | 
             return f"progress cannot be shown: {rpc_failure(error)[1]}"
         return NO_WORKER
     return progress
-
-
-def removal_id(request: RemovalRequest) -> str:
-    """Return the workflow ID under which `start_removal` starts the request."""
-    return request.start_id
 
 
 async def start_watcher(

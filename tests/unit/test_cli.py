@@ -20,7 +20,6 @@ from etcd_handoff.cli.exit_texts import EXIT_TEXTS
 from etcd_handoff.client.errors import operation_error
 from etcd_handoff.contract import FailureType, JoiningRequest, RemovalRequest
 from etcd_handoff.exit_status import EXIT_BY_FAILURE
-from etcd_handoff.temporal import client as temporal_client
 from etcd_handoff.temporal.connection_failures import connection_failure, connection_note
 from etcd_handoff.temporal.converter import VersionMismatchError
 
@@ -374,8 +373,8 @@ def test_trouble_with_temporal_is_called_what_it_is(error: Exception, status: in
 def test_dry_run_has_a_workflow_id_of_its_own() -> None:
     """So that no removal joins it, and none joins a removal."""
     request = RemovalRequest(cluster="prod", member="n1")
-    assert temporal_client.removal_id(request) == "etcd-remove/prod/n1"
-    assert temporal_client.removal_id(request.model_copy(update={"dry_run": True})) == "etcd-plan/prod/n1"
+    assert request.start_id == "etcd-remove/prod/n1"
+    assert request.model_copy(update={"dry_run": True}).start_id == "etcd-plan/prod/n1"
 
 
 def test_doctor_checks_temporal_although_the_configuration_is_missing(

@@ -42,7 +42,6 @@ from etcd_handoff.exit_status import EXIT_BY_FAILURE, EXIT_FAILED
 from etcd_handoff.failpoints import FAILPOINTS_VARIABLE, FOLDER_VARIABLE
 from etcd_handoff.planning import Reason
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
-from etcd_handoff.temporal.client import WORKFLOW_TYPE
 
 if TYPE_CHECKING:
     from etcd_handoff.config_fields import Section
@@ -147,7 +146,14 @@ def test_every_failure_is_explained_with_its_exit_status(failure: FailureType) -
         ("Activities", list(StepOutcome)),
         (
             "Workflow",
-            [TASK_QUEUE, WORKFLOW_TYPE, workflow_id("<cluster>", "<member>"), "approve", "recheck", "progress"],
+            [
+                TASK_QUEUE,
+                RemovalRequest.workflow_type,
+                workflow_id("<cluster>", "<member>"),
+                "approve",
+                "recheck",
+                "progress",
+            ],
         ),
     ],
 )
@@ -266,7 +272,10 @@ def test_starting_with_temporals_own_command_line_keeps_the_contract() -> None:
     line = next(
         line for code in blocks(README, "sh") for line in code.splitlines() if "temporal workflow start" in line
     )
-    assert f"--type {WORKFLOW_TYPE} --task-queue {TASK_QUEUE} --workflow-id {workflow_id('prod', 'node2')}" in line
+    assert (
+        f"--type {RemovalRequest.workflow_type} --task-queue {TASK_QUEUE} --workflow-id {workflow_id('prod', 'node2')}"
+        in line
+    )
     given = re.search(r"--input '(.*)'", line)
     assert given
     assert RemovalRequest.model_validate_json(given[1]) == RemovalRequest(cluster="prod", member="node2")

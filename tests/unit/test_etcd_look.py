@@ -231,7 +231,6 @@ def test_alarms_of_members_and_of_the_cluster_are_all_there() -> None:
     view = seen(reply(1, alarms=(own, whole)), reply(2, alarms=(own, whole, gone)), reply(3))
     assert view.alarms == (whole, own, gone)
     assert [m.alarms for m in view.members] == [(), ("NOSPACE",), ()]
-    assert view.cluster_alarms == (whole, gone)
     assert [m.id for m in view.healthy_voters] == ["1", "2", "3"]
 
 
