@@ -14,6 +14,7 @@ from activities.kubernetes_errors import error_text
 from activities.lasting_answers import lasting, trouble_seconds
 from activities.member_resource import CONFLICT_TRIES
 from etcd_handoff import time_limits
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.errors import ConflictError, KubernetesError
 from etcd_handoff.etcdmember import (
     SHUTDOWN_LABEL,
@@ -25,7 +26,6 @@ from etcd_handoff.etcdmember import (
     member_id_of,
     resource_name,
 )
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 
 if TYPE_CHECKING:
     from activities.interceptor import StepClock

@@ -8,7 +8,7 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.expiry import Expiry, certificate_expiries, token_expiries
+from etcd_handoff.certificate_expiry import Expiry, certificate_expiries, token_expiries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

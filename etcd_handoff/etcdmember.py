@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED
+from etcd_handoff.annotations import LEAVE_ANNOTATION
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.managed_fields import ANYTHING, last_write
 
 if TYPE_CHECKING:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
+
 MESSAGE_REMOVED: Final = "Member removed from cluster"
 MESSAGE_JOINED: Final = "Member joined"
-LEAVE_ANNOTATION: Final = "etcd-handoff.io/leave"
-"""Asks that leadership moves and the member leaves: `true`, or the member's ID."""
-REQUESTER_ANNOTATION: Final = "etcd-handoff.io/leave-asked-by"
-"""The Kubernetes user who asked for that; kept by deploy/requester-policy.yaml, where that is in force."""
 OLD_REQUEST: Final = f"{MESSAGE_JOINED}; spec.leave is an old request"
 OLD_ANNOTATION: Final = f"{MESSAGE_JOINED}; annotation {LEAVE_ANNOTATION} is an old request"
 HELD_BACK: Final = "Not corrected: "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from etcd_handoff.etcdmember_messages import REQUESTER_ANNOTATION
+from etcd_handoff.annotations import REQUESTER_ANNOTATION
 from etcd_handoff.managed_fields import FIELD_MANAGER, writes
 
 LONGEST_USER: Final = 120

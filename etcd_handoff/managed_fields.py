@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 
 FIELD_MANAGER: Final = "etcd-handoff"
 """Our own name as a field manager."""

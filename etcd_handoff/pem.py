@@ -1,11 +1,10 @@
-"""Read PEM files: whether a certificate or key can be used, its subject, and its end. No gRPC, no network."""
+"""Read PEM files: whether a certificate or key can be used, and when a certificate ends. No gRPC, no network."""
 
 from __future__ import annotations
 
 import base64
 import re
 import ssl
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -18,35 +17,20 @@ if TYPE_CHECKING:
 CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 KEY: Final = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )?PRIVATE KEY-----")
 ENCRYPTED: Final = ("BEGIN ENCRYPTED PRIVATE KEY", "Proc-Type: 4,ENCRYPTED")
-COMMON_NAME: Final = bytes.fromhex("550403")
-"""2.5.4.3 in DER (X.520)."""
-SEQUENCE, VERSION, OBJECT_ID, UTC_TIME = 0x30, 0xA0, 0x06, 0x17
+VERSION, UTC_TIME = 0xA0, 0x17
 """Tags of DER (X.690)."""
-ISSUER, VALIDITY, SUBJECT = 2, 3, 4
-"""Places in a certificate after its version (RFC 5280, 4.1)."""
+VALIDITY: Final = 3
+"""Its place in a certificate after the version (RFC 5280, 4.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """The part of a certificate that is needed here.
-
-    Attributes:
-        common_name: The subject's common name, which etcd takes for a user's; empty when it has none.
-        expires: Until when it is valid.
-    """
-
-    common_name: str
-    expires: datetime
-
-
-def certificates(text: str) -> list[Certificate]:
-    """Return all certificates in a PEM text, in its order.
+def expiries(text: str) -> list[datetime]:
+    """Return until when each certificate in a PEM text is valid, in its order.
 
     Raises:
         ConfigError: One of them is broken.
     """
     try:
-        return [_certificate(base64.b64decode(block, validate=False)) for block in CERTIFICATE.findall(text)]
+        return [_expiry(base64.b64decode(block, validate=False)) for block in CERTIFICATE.findall(text)]
     except (ValueError, IndexError):
         msg = "has a broken certificate"
         raise ConfigError(msg) from None
@@ -76,7 +60,7 @@ def check_certificate(path: Path) -> None:
     """
     text = read(path)
     _require_certificates(text)
-    certificates(text)
+    expiries(text)
 
 
 def check_key(path: Path, certificate: Path) -> None:
@@ -127,22 +111,13 @@ def _instead(text: str) -> str:
     return f", but: {', '.join(kind.lower() for kind in kinds)}" if kinds else ": it is no PEM file"
 
 
-def _certificate(der: bytes) -> Certificate:
-    """Return subject and end of a certificate (RFC 5280, 4.1)."""
+def _expiry(der: bytes) -> datetime:
+    """Return until when a certificate is valid (RFC 5280, 4.1)."""
     ((_, whole),) = _parts(der)
     body = next(_parts(whole))[1]
     fields = [(tag, value) for tag, value in _parts(body) if tag != VERSION]
     _, (tag, value) = _parts(fields[VALIDITY][1])
-    return Certificate(_common_name(fields[SUBJECT][1]), _time(tag, value.decode("ascii")))
-
-
-def _common_name(name: bytes) -> str:
-    for _, group in _parts(name):
-        for _, pair in _parts(group):
-            (_, kind), (_, value) = _parts(pair)
-            if kind == COMMON_NAME:
-                return value.decode("utf-8", errors="replace")
-    return ""
+    return _time(tag, value.decode("ascii"))
 
 
 def _time(tag: int, text: str) -> datetime:

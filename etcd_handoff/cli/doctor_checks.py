@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
+    from etcd_handoff.certificate_expiry import Expiry
     from etcd_handoff.cli.etcdmembers import ComparedResource
     from etcd_handoff.cli.live_workers import LiveWorker
     from etcd_handoff.cluster_view import ClusterView, Doubt
-    from etcd_handoff.expiry import Expiry
 
 KIND_REMEDY: Final = (
     "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff import time_limits
-from etcd_handoff.expiry import EXPIRY_HINT_DAYS
+from etcd_handoff.certificate_expiry import EXPIRY_HINT_DAYS
 
 if TYPE_CHECKING:
     from temporalio.client import Client

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.contract import workflow_id
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.reconciler import leave_orders
 from etcd_handoff.reconciler.state import RunningRemoval
 

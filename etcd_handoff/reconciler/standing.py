@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.etcdmember import as_listed
 from etcd_handoff.etcdmember_matching import member_of
-from etcd_handoff.etcdmember_messages import HELD_BACK, LEAVE_ANNOTATION, NOT_STARTED, old_annotation, old_request
+from etcd_handoff.etcdmember_messages import HELD_BACK, NOT_STARTED, old_annotation, old_request
 from etcd_handoff.reconciler.annotation_orders import is_understood
 from etcd_handoff.reconciler.leave_orders import member_to_remove, stands
 from etcd_handoff.reconciler.member_resources import StandingMessage

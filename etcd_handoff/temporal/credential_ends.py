@@ -8,7 +8,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.service import TLSConfig
 
 from etcd_handoff.certificate_ends import etcd_certificates, expiries_of, first_to_renew, kubeconfig_credentials
-from etcd_handoff.expiry import Expiry, certificate_expiries, token_expiries
+from etcd_handoff.certificate_expiry import Expiry, certificate_expiries, token_expiries
 
 if TYPE_CHECKING:
     from etcd_handoff.config import ClusterProfile, Config

@@ -12,8 +12,8 @@ import pytest
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ApplicationError, CancelledError
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.etcdmember import SHUTDOWN_LABEL, SHUTDOWN_ON_LEAVE_LABEL
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.lab import Role, disasters
 from etcd_handoff.lab.k0s import K0sStandIn, Release
 from etcd_handoff.lab.waiting import ProcessError, wait_until

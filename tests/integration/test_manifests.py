@@ -14,12 +14,12 @@ from kubernetes.aio.config import incluster_config
 
 import worker
 from etcd_handoff import time_limits
+from etcd_handoff.annotations import LEAVE_ANNOTATION, REQUESTER_ANNOTATION
 from etcd_handoff.config import CONFIG_VARIABLE
 from etcd_handoff.contract import RemovalResult
 from etcd_handoff.errors import KubernetesPermissionError
 from etcd_handoff.etcdmember import DesiredStatus, new_resource, status_for
 from etcd_handoff.etcdmember_events import EventSpec, event_for
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, REQUESTER_ANNOTATION
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.lab import Lab, LabOptions, ProcessError, wait_until
 from etcd_handoff.lab.http import request

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.lab import Lab, LabOptions, wait_until
 from etcd_handoff.lab.binaries.lookup import locate_binaries
 from etcd_handoff.lab.nodes import ROOT

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.etcdmember import resource_name
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.lab import wait_until
 from tests.stock import scenario
 from tests.stock.k0s import K0sLab

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.certificate_ends import first_to_renew, kubeconfig_credentials
+from etcd_handoff.certificate_expiry import Expiry
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
 from etcd_handoff.config_files import check_files, file_faults
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.expiry import Expiry
-from etcd_handoff.pem import certificates
+from etcd_handoff.pem import expiries
 from etcd_handoff.temporal.credential_ends import all_expiries, first_ends, temporal_expiries
 from tests.unit.config_texts import ENDPOINTS, GOOD, load
 
@@ -120,14 +120,14 @@ def test_all_files_are_judged_at_once(pems: Path, config_file: Path) -> None:
     check_files(load(config_file, GOOD))
 
 
-def test_certificate_is_read_for_its_name_and_end(pems: Path) -> None:
-    """Etcd takes the common name for a user's; the end is told before it comes."""
-    first, second = certificates((pems / "both.pem").read_text(encoding="utf-8"))
-    assert (first.common_name, second.common_name) == ("root", "other")
-    assert 399 <= (first.expires - datetime.now(UTC)).days <= 400
+def test_certificates_are_read_for_their_ends(pems: Path) -> None:
+    """They are told before they come."""
+    first, second = expiries((pems / "both.pem").read_text(encoding="utf-8"))
+    assert 399 <= (first - datetime.now(UTC)).days <= 400
+    assert second > datetime.now(UTC)
     with pytest.raises(ConfigError, match="broken"):
-        certificates((pems / "broken.pem").read_text())
-    assert certificates("") == []
+        expiries((pems / "broken.pem").read_text())
+    assert expiries("") == []
 
 
 def test_certificates_of_a_kubeconfig_are_found(pems: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from etcd_handoff.certificate_expiry import Expiry
 from etcd_handoff.cli import doctor_checks as checks
 from etcd_handoff.cli import doctor_endpoints as endpoints
 from etcd_handoff.cli.doctor_checks import CheckResult
@@ -19,7 +20,6 @@ from etcd_handoff.cluster_view import Alarm, ClusterView, Doubt, MemberView
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.etcd.classify import NO_ANSWER_REMEDY, remedy_for
 from etcd_handoff.exit_status import worst_exit
-from etcd_handoff.expiry import Expiry
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 from tests.unit.builders import CLUSTER, cluster, down, member
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from activities.etcdmember_repairs import to_member_resource
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, REQUESTER_ANNOTATION
+from etcd_handoff.annotations import LEAVE_ANNOTATION, REQUESTER_ANNOTATION
 from etcd_handoff.leave_requester import LONGEST_MANAGERS, LONGEST_USER, requester_of
 from etcd_handoff.managed_fields import SPEC_LEAVE
 from etcd_handoff.reconciler import rounds

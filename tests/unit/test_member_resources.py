@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from activities.etcdmember_repairs import to_member_resource
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.etcdmember import SHUTDOWN_ON_LEAVE_LABEL, DesiredStatus, status_for
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, MESSAGE_JOINED, old_annotation, old_request
+from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, old_annotation, old_request
 from etcd_handoff.managed_fields import SPEC_LEAVE, Write, last_write, value_since
 from etcd_handoff.reconciler import annotation_orders, leave_orders
 from tests.unit.builders import etcdmember, view_of

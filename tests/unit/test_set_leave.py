@@ -13,10 +13,10 @@ from activities.member_status import KubernetesActivities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import LeaveInput, ReadLeaveResult, UpdateStatusInput, UpdateStatusResult
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.config import Config
 from etcd_handoff.contract import Step, StepOutcome
 from etcd_handoff.errors import ConflictError, KubernetesError, RejectedError
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.texts import awaiting_k0s

@@ -10,6 +10,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.etcdmember_repairs import note_held_back, to_member_resource
 from activities.etcdmembers import EtcdMemberActivities
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.config import Config
 from etcd_handoff.errors import (
     AdmissionError,
@@ -18,7 +19,7 @@ from etcd_handoff.errors import (
     KubernetesPermissionError,
     RejectedError,
 )
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION, old_annotation
+from etcd_handoff.etcdmember_messages import old_annotation
 from etcd_handoff.reconciler.drift import Hold
 from etcd_handoff.reconciler.member_resources import (
     StandingMessage,

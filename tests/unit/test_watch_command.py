@@ -12,12 +12,12 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowQueryFailedError,
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.cli import run, watch
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.watcher_status import NO_STATUS, NOBODY_ANSWERS, READ_LOGS, health_of, status_of
 from etcd_handoff.cluster_view import Doubt
 from etcd_handoff.contract import FailureType
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.reconciler.drift import TOO_MANY_ABSENT, digest_of
 from etcd_handoff.reconciler.state import ReconcilerStatus, ResyncRequest, watcher_id

@@ -51,15 +51,15 @@ def certificate_expiries(what: str, text: str) -> Iterator[Expiry]:
         text: The PEM text.
     """
     from etcd_handoff.errors import ConfigError  # noqa: PLC0415  # `--help` answers at once
-    from etcd_handoff.pem import certificates  # noqa: PLC0415
+    from etcd_handoff.pem import expiries  # noqa: PLC0415
 
     try:
-        chain = certificates(text)
+        ends = expiries(text)
     except ConfigError:
         return
-    for number, certificate in enumerate(chain, 1):
-        of_several = f" ({number} of {len(chain)})" if len(chain) > 1 else ""
-        yield Expiry(f"{what}{of_several}", certificate.expires)
+    for number, end in enumerate(ends, 1):
+        of_several = f" ({number} of {len(ends)})" if len(ends) > 1 else ""
+        yield Expiry(f"{what}{of_several}", end)
 
 
 def token_expiries(what: str, token: str) -> Iterator[Expiry]:
