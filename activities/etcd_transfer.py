@@ -227,8 +227,7 @@ class Election:
                             self._ahead.read(ask, view)
                         self._looks.election_over.set()
                         await asyncio.sleep(time_limits.STEPS.election_end_delay_seconds)
-                        leads = f"{view.label(leadership.id)} leads at term {leadership.term}"
-                        return StepResult(step=clock.step(StepOutcome.ELECTED, leads), view=view)
+                        return StepResult(step=clock.step(StepOutcome.ELECTED, view.who_leads), view=view)
                     await asyncio.sleep(time_limits.STEPS.leader_poll_seconds)
         note = note or f"no majority names another leader after {time_limits.STEPS.election_seconds:g} s"
         return StepResult(step=clock.step(StepOutcome.NO_ELECTION, note), view=view)

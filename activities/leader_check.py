@@ -88,7 +88,7 @@ class LeaderCheck:
         idle = await self._idle_nodes(view)
         claims, nodes = await claiming, await listing
         return StepResult(
-            step=self._clock.step(StepOutcome.OBSERVED, f"{_who_leads(view)}{write_error}"),
+            step=self._clock.step(StepOutcome.OBSERVED, f"{view.who_leads}{write_error}"),
             view=view,
             traits=self._traits,
             claims=claims,
@@ -147,8 +147,3 @@ class LeaderCheck:
                 return await self._sources.claims(look.cluster)
         except Exception:  # noqa: BLE001  # `etcd_handoff.doubts` decides what a missing second source means
             return None
-
-
-def _who_leads(view: ClusterView) -> str:
-    leadership = view.leadership
-    return f"{view.label(leadership.id)} leads at term {leadership.term}" if leadership else "no leader"

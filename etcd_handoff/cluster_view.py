@@ -192,6 +192,12 @@ class ClusterView(WireModel):
         return Leadership(*agreed) if agreed and any(m.id == agreed[0] for m in voters) else None
 
     @property
+    def who_leads(self) -> str:
+        """`node0 leads at term 7`."""
+        agreed = self.leadership
+        return f"{self.label(agreed.id)} leads at term {agreed.term}" if agreed else "no leader"
+
+    @property
     def healthy_voters(self) -> tuple[MemberView, ...]:
         """Return the voters that count towards a quorum.
 

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
     from etcd_handoff.activity_io import CheckLeaderInput
     from etcd_handoff.operation import node_doubts, node_looks
+    from etcd_handoff.operation.node_answers import merge_looks
     from workflows import activity_calls, retries
 
 
@@ -57,6 +58,6 @@ class ClusterLook:
             return node_doubts.confirmed_by_its_worker(report)
         asking = node_looks.looks_through(cluster, report, nodes, table)
         results = await activity_calls.look_through_nodes(asking)
-        report, self._silent_nodes = node_looks.all_together(report, nodes, results, table, self._silent_nodes, now)
+        report, self._silent_nodes = merge_looks(report, nodes, results, table, self._silent_nodes, now)
         self.far_nodes = node_doubts.far_nodes(report) or self.far_nodes
         return report

@@ -44,6 +44,7 @@ Looks:
     observation         looking, and what a look shows
     view_doubts         whether the last look may be believed
     node_looks          looks through the workers of other nodes
+    node_answers        one look from their answers
     node_doubts         doubts that their answers leave
 
 Before a change:

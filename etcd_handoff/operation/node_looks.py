@@ -7,14 +7,14 @@ which Temporal lists no worker is not asked at first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from etcd_handoff import doubts, time_limits
 from etcd_handoff.activity_io import CheckLeaderInput, known_traits
-from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged, node_of
 from etcd_handoff.operation import node_doubts, observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
+from etcd_handoff.operation.node_answers import merge_looks
 from etcd_handoff.operation.phases import HalfLook
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.planning import Blocked
@@ -23,21 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from etcd_handoff.activity_io import StepResult
-    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Refused
-
-
-class NodeAnswers(NamedTuple):
-    """The result of looks through nodes.
-
-    Attributes:
-        report: The look of all workers together.
-        silent: When each node was asked whose worker took no look.
-    """
-
-    report: StepResult
-    silent: dict[str, float]
 
 
 # --- what an operation does -------------------------------------------------------------------------------------------
@@ -74,7 +61,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
     if half is None:
         msg = "nodes have answered that were not asked"
         raise RuntimeError(msg)
-    report, silent = all_together(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
+    report, silent = merge_looks(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
     report = _confirmed(state, report)
     state = state.changed(
         half_look=None, silent_nodes=silent, far_nodes=node_doubts.far_nodes(report) or state.far_nodes
@@ -196,51 +183,3 @@ def looks_through(
         )
 
     return LookThroughNodes(looks=tuple(look(node) for node in nodes))
-
-
-def all_together(  # noqa: PLR0913, PLR0917  # all that it follows from
-    report: StepResult,
-    nodes: Sequence[str],
-    results: Sequence[StepResult | StepFailure],
-    table: Mapping[str, str],
-    silent: Mapping[str, float],
-    now: float,
-) -> NodeAnswers:
-    """Merge the look of a worker with those of the nodes' workers.
-
-    Args:
-        report: What the worker of the look saw.
-        nodes: The nodes that were asked.
-        results: Their results, in the same order; none when no node was asked after all.
-        table: Nodes of members that are named otherwise.
-        silent: When each node was asked before whose worker took no look.
-        now: The time, in seconds.
-    """
-    views, why, asleep = dict[str, "ClusterView"](), dict[str, str](), dict(silent)
-    heard: dict[str, tuple[MemberSelfReport, ...]] = {} if report.view else {report.step.node: report.heard}
-    for node, result in zip(nodes, results, strict=False):
-        asleep.pop(node, None)
-        if isinstance(result, StepFailure):
-            why[node] = result.text
-            asleep |= {} if result.taken else {node: now}
-        elif result.view is None:
-            why[node] = f"the worker on {node}: {result.step.note}"
-            heard[node] = result.heard
-        else:
-            views[node] = result.view
-    claims = (r.claims for r in (report, *results) if not isinstance(r, StepFailure) and r.claims is not None)
-    report = report.model_copy(update={"claims": next(claims, None)})
-    first, first_node, others = report.view, report.step.node, dict(views)
-    if first is None and others:
-        first_node = min(others)
-        first = others.pop(first_node)
-    if first is None or not (views or why):
-        return NodeAnswers(report, asleep)
-    view = merged(first, first_node, others, why, table, heard)
-    agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
-    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*views, *heard})
-    leader = view.leadership
-    note = f"{view.label(leader.id)} leads at term {leader.term}" if leader else "no leader"
-    also = f"; also seen from {', '.join(sorted(views))}" if views else ""
-    step = report.step.model_copy(update={"note": f"{note}{also}", "outcome": StepOutcome.OBSERVED})
-    return NodeAnswers(report.model_copy(update={"view": view, "step": step}), asleep)

@@ -1,7 +1,8 @@
 """Decide what to notify outside of Temporal: the end, and each trouble that needs a person, once. Pure.
 
-The ID of an event has three parts: the run in which the operation began, the event's text, and its count. After a reset
-the count begins anew, and another end or another trouble is news.
+The ID of an event has four parts: the run in which the operation began, the event, its outcome or reason, and its
+count. A request for an approval has no third part. After a reset the count begins anew, and another end or another
+trouble is news.
 """
 
 from __future__ import annotations

@@ -1,0 +1,107 @@
+"""Make one look of what the workers of several nodes have answered. Pure.
+
+Each of them reaches its own node's member. `etcd_handoff.merged_view` merges their views.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from etcd_handoff.contract import StepOutcome
+from etcd_handoff.merged_view import merged
+from etcd_handoff.operation import node_doubts
+from etcd_handoff.operation.commands import StepFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
+
+
+class NodeAnswers(NamedTuple):
+    """The result of looks through nodes.
+
+    Attributes:
+        report: The look of all workers together.
+        silent: When each node was asked whose worker took no look.
+    """
+
+    report: StepResult
+    silent: dict[str, float]
+
+
+class _ByNode(NamedTuple):
+    """What the nodes' workers have answered, by node.
+
+    Attributes:
+        views: The views of those that saw a member list.
+        why: Why the others saw none.
+        heard: What members said of themselves to workers that saw no list.
+    """
+
+    views: dict[str, ClusterView]
+    why: dict[str, str]
+    heard: dict[str, tuple[MemberSelfReport, ...]]
+
+
+def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
+    report: StepResult,
+    nodes: Sequence[str],
+    results: Sequence[StepResult | StepFailure],
+    table: Mapping[str, str],
+    silent: Mapping[str, float],
+    now: float,
+) -> NodeAnswers:
+    """Merge the look of a worker with those of the nodes' workers.
+
+    Args:
+        report: What the worker of the look saw.
+        nodes: The nodes that were asked.
+        results: Their results, in the same order; none when no node was asked after all.
+        table: Nodes of members that are named otherwise.
+        silent: When each node was asked before whose worker took no look.
+        now: The time, in seconds.
+    """
+    answered = dict(zip(nodes, results, strict=False))
+    claims = (r.claims for r in (report, *results) if not isinstance(r, StepFailure) and r.claims is not None)
+    report = report.model_copy(update={"claims": next(claims, None)})
+    return NodeAnswers(_merged(report, _by_node(report, answered), table), _silent(silent, answered, now))
+
+
+def _by_node(report: StepResult, answered: Mapping[str, StepResult | StepFailure]) -> _ByNode:
+    """Sort the answers. The worker of the look counts too if it saw no list."""
+    found = _ByNode({}, {}, {} if report.view else {report.step.node: report.heard})
+    for node, result in answered.items():
+        if isinstance(result, StepFailure):
+            found.why[node] = result.text
+        elif result.view is None:
+            found.why[node] = f"the worker on {node}: {result.step.note}"
+            found.heard[node] = result.heard
+        else:
+            found.views[node] = result.view
+    return found
+
+
+def _silent(
+    before: Mapping[str, float], answered: Mapping[str, StepResult | StepFailure], now: float
+) -> dict[str, float]:
+    """Return when each node was asked whose worker took no look. An answer ends the silence of a node."""
+    idle = {node: now for node, result in answered.items() if isinstance(result, StepFailure) and not result.taken}
+    return {**{node: when for node, when in before.items() if node not in answered}, **idle}
+
+
+def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> StepResult:
+    """Return the look with the merged view, or as it was if there is nothing to merge."""
+    first, first_node, others = report.view, report.step.node, dict(found.views)
+    if first is None and others:
+        first_node = min(others)
+        first = others.pop(first_node)
+    if first is None or not (found.views or found.why):
+        return report
+    view = merged(first, first_node, others, found.why, table, found.heard)
+    agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
+    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*found.views, *found.heard})
+    also = f"; also seen from {', '.join(sorted(found.views))}" if found.views else ""
+    step = report.step.model_copy(update={"note": f"{view.who_leads}{also}", "outcome": StepOutcome.OBSERVED})
+    return report.model_copy(update={"view": view, "step": step})
