@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
     from etcd_handoff.cluster_view import ClusterView, MemberView
 
-
+ENTRIES_TO_FOLLOW: Final = 2
+"""How many entries the second voter must follow before its promotion, one after the other."""
 REFUSALS: Final = (ChangeRefusedError, MemberNotFoundError, NotEnoughStartedError, UnhealthyClusterError)
 """Answers of etcd after which nothing is pending. MemberAddAsLearner answers `member not found` when the ID that it has
 derived from the peer URLs and the second is one that was removed (etcd `membership.ErrIDRemoved`)."""
@@ -45,10 +46,6 @@ def goal_of(ask: AdditionInput) -> MemberPresent:
     return MemberPresent(
         ask.cluster_id, ask.name, ask.peer_urls, ask.seen_term, ask.seen_index, departing=ask.departing
     )
-
-
-ENTRIES_TO_FOLLOW: Final = 2
-"""How many entries the second voter must follow before its promotion, one after the other."""
 
 
 class LearnerChange(Proposal[AddLearner | PromoteLearner]):

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from etcd_handoff.etcd.client_url import canonical_url
+from etcd_handoff.wire import HEX_ID
 
 
 class Section(BaseModel):
@@ -76,13 +77,12 @@ def _node_name(text: str) -> str:
 
 def _cluster_id(text: str) -> str:
     digits = text.lower().removeprefix("0x").lstrip("0")
-    if not HEX_ID.fullmatch(digits):
+    if not re.fullmatch(HEX_ID, digits):
         msg = f'{text!r} is no cluster ID; write it in hex, as in "cdf818194e3a8c32"'
         raise ValueError(msg)
     return digits
 
 
-HEX_ID: Final = re.compile(r"[0-9a-f]{1,16}")
 NODE_NAME: Final = re.compile(r"[^\s/]+")
 """A node's name ends the name of its task queue."""
 Endpoint = Annotated[str, AfterValidator(_endpoint)]

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.etcdmember_messages import MESSAGE_JOINED
 from etcd_handoff.managed_fields import ANYTHING, last_write
+from etcd_handoff.wire import HEX_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,7 +36,6 @@ SHUTDOWN_ON_LEAVE_LABEL: Final = "k0s.k0sproject.io/shutdown-on-leave"
 SHUTDOWN_LABEL: Final = "k0s.k0sproject.io/shutdown"
 """The start that k0s's lease holder has ordered to stop (`EtcdMemberReconciler.reconcileMember`, v1.36)."""
 
-MEMBER_ID: Final = re.compile(r"[0-9a-f]{1,16}")
 OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 """A DNS subdomain (RFC 1123), as Kubernetes wants names of objects."""
 LONGEST_NAME: Final = 253
@@ -148,7 +148,7 @@ def _written_id(resource: dict[str, Any]) -> str:
 
 def _hex_id(resource: dict[str, Any]) -> str:
     digits = _written_id(resource).removeprefix("0x").lstrip("0")
-    return digits if MEMBER_ID.fullmatch(digits) else ""
+    return digits if re.fullmatch(HEX_ID, digits) else ""
 
 
 def _decimal_id(resource: dict[str, Any]) -> str:

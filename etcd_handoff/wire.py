@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import ErrorDetails
 
-MemberId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{1,16}$")]
+HEX_ID: Final = "[0-9a-f]{1,16}"
+MemberId = Annotated[str, StringConstraints(pattern=f"^{HEX_ID}$")]
 CLUSTER_NAME: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
 MEMBER_NAME: Final = r"^[^\s/\p{Cc}\p{Cf}][^/\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$"
 """Member names stand in workflow IDs and on pages: no slash, nothing that breaks a line or turns its direction."""

@@ -10,13 +10,12 @@ from typing import Final, Literal
 from pydantic import Field, field_validator
 
 from etcd_handoff import peer_url
-from etcd_handoff.contract.requests import AdditionRequest, JoiningRequest, RemovalRequest
+from etcd_handoff.contract.requests import MOST_URLS, AdditionRequest, JoiningRequest, RemovalRequest
 from etcd_handoff.contract.results import KnownOutcome, OperationResult
 from etcd_handoff.wire import MemberName, NewMemberName, PeerUrl, Request, WireModel
 
 MOST_MEMBERS: Final = 15
 """Far more than seven, which the etcd project recommends as the most."""
-MOST_URLS: Final = 16
 LONGEST_SUBJECT: Final = 100
 """The most characters of a list of names."""
 

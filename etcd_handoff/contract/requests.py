@@ -12,6 +12,8 @@ from etcd_handoff.contract.workflow_ids import plan_id, workflow_id
 from etcd_handoff.wire import ClusterName, MemberName, NewMemberName, PeerUrl, Request
 
 Remover = Literal["etcd", "k0s", "both"]
+MOST_URLS: Final = 16
+"""The most peer URLs of one member."""
 SECONDS_IN_30_DAYS: Final = 30 * 24 * 3600
 
 
@@ -160,7 +162,7 @@ class AdditionRequest(JoiningRequest):
     adds = True
 
     name: NewMemberName
-    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=16)
+    peer_urls: tuple[PeerUrl, ...] = Field(min_length=1, max_length=MOST_URLS)
 
     @property
     def subject(self) -> str:

@@ -1,10 +1,12 @@
-"""Decide whether a look at a cluster may be believed: the one place where answers are compared. Pure.
+"""Decide whether a look at a cluster may be believed. Pure.
 
-A member list counts only while nothing contradicts it. `contradictions` compares the answers of one look.
+A member list counts only while nothing contradicts it. `contradictions` compares the answers of one look. Views of
+several workers are compared in `etcd_handoff.merged_view` and `operation.node_doubts`, as doubts of the merged view.
 `contradiction` adds earlier knowledge: which cluster is meant, and how far it had come. The planner, the reconciler of
 EtcdMembers and the command line ask `contradiction` before they conclude anything from a view.
 """
 
+from etcd_handoff.cluster_view import MIXED_CLUSTERS
 from etcd_handoff.doubts.etcdmember_claims import ResourceClaim, found_elsewhere, resources_doubt
 from etcd_handoff.doubts.kinds import (
     CLUSTER_CHANGED,
@@ -23,6 +25,7 @@ __all__ = [
     "CLUSTER_CHANGED",
     "CLUSTER_RESTORED",
     "LISTS_DIFFER",
+    "MIXED_CLUSTERS",
     "OLD_ETCD",
     "RESOURCES_DISAGREE",
     "UNLISTED_MEMBER",

@@ -1,6 +1,7 @@
 """Name the kinds of doubts, for code that treats one of them differently.
 
-Their texts are where they are found: in this package, and in `operation.node_doubts` for answers of several workers.
+Their texts are where they are found: in this package, and in `merged_view` and `operation.node_doubts` for answers of
+several workers. `MIXED_CLUSTERS` is in `cluster_view`, since a view shows which doubts are of this kind.
 """
 
 from __future__ import annotations

@@ -1,4 +1,12 @@
-"""Name the reasons why there is no step now."""
+"""Name the reasons why there is no step now.
+
+They are given, with their texts, where they are found:
+
+- what a view shows: `obstacles.py`, `joining.py`, `removal.py`, `part_order.py` and `safety.py` beside this module
+- what contradicts a view: `etcd_handoff.doubts`, by way of `decisions.doubted`
+- what an operation meets otherwise: `etcd_handoff.operation.texts`, and beside it `addition`, `failures`, `learner`,
+  `member_process` and `replaced`
+"""
 
 from __future__ import annotations
 
@@ -11,7 +19,7 @@ class Reason(StrEnum):
     """A reason why there is no step now, in one word: enum value, failure text, and heading in the docs."""
 
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
-    MIXED_CLUSTERS = "MixedClusters"
+    MIXED_CLUSTERS = doubts.MIXED_CLUSTERS
     WRONG_CLUSTER = doubts.WRONG_CLUSTER
     LISTS_DIFFER = doubts.LISTS_DIFFER
     UNLISTED_MEMBER = doubts.UNLISTED_MEMBER

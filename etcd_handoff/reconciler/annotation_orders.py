@@ -23,10 +23,11 @@ annotation and sets `spec.leave`, since the member is out. That ends nothing.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff.etcdmember import MEMBER_ID
 from etcd_handoff.reconciler.leave_orders import Orders, described_member, order_about, still_by
+from etcd_handoff.wire import HEX_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -67,7 +68,7 @@ def void(resources: Iterable[MemberResource]) -> Orders:
 def named_member(value: str) -> str:
     """Return the member ID that a value is; empty when it is none."""
     digits = value.removeprefix("0x").lstrip("0")
-    return digits if MEMBER_ID.fullmatch(digits) else ""
+    return digits if re.fullmatch(HEX_ID, digits) else ""
 
 
 def is_understood(value: str) -> bool:

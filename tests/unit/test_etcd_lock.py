@@ -7,7 +7,16 @@ import json
 import pytest
 
 from etcd_handoff import time_limits
-from etcd_handoff.etcd.lock import LockAge, LockEntry, lock_value, read_holder
+from etcd_handoff.config_servers import EtcdProfile
+from etcd_handoff.etcd.lock import LockAge, LockEntry, lock_value, read_holder, stale_seconds
+from etcd_handoff.operation import texts
+
+
+def test_default_that_people_read_follows_from_the_default_time_outs() -> None:
+    """The text of an operation that waits for the lock names it."""
+    profile = EtcdProfile(endpoints=("http://127.0.0.1:2379",))
+    seconds = stale_seconds(profile.call_timeout_seconds, profile.change_timeout_seconds)
+    assert f"by default after {seconds:g} s" in texts.locked("somebody has it").unblocks
 
 
 def test_value_is_read_as_it_was_written() -> None:
