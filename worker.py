@@ -1,4 +1,4 @@
-"""The worker: all that a node runs. `python worker.py --node NAME` takes removals up until it gets SIGTERM."""
+"""The worker: all that a node runs. `python worker.py --node NAME` runs the steps of operations until SIGTERM."""
 
 from __future__ import annotations
 
@@ -178,24 +178,25 @@ def _greeting(config: Config, options: Options, client: Client, *, search_attrib
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the worker's options, for this script and for `etcd-handoff worker`."""
-    options = argparse.ArgumentParser(prog="worker.py", description=__doc__)
-    text = "node this worker runs on (default: host name; on a controller, the name of its member)"
+    """Return the parser of this script's options. `etcd-handoff worker` has its own, in `etcd_handoff.cli.options`."""
+    options = argparse.ArgumentParser(prog="worker.py", description="Runs the steps of operations until SIGTERM.")
+    text = "node that it runs on (default: host name; on a controller, the name of its member)"
     options.add_argument("--node", help=text)
     options.add_argument("--config", help="configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)")
     one = options.add_mutually_exclusive_group()
     for name in PRESETS:
-        text = f"this is a {name} controller: no configuration file is needed"
+        text = f"take endpoint, certificates and kubeconfig from {name}; the cluster is called {name} without --cluster"
         one.add_argument(f"--{name}", dest="preset", action="store_const", const=name, help=text)
-    options.add_argument("--data-dir", type=Path, help="its data directory (default: where it is as it comes)")
+    options.add_argument("--data-dir", type=Path, help="its data directory (default: the distribution's own)")
     options.add_argument("--cluster", help="what its cluster is called (default: like the distribution)")
-    options.add_argument("--ready-file", type=Path, help="file that is fresh while it takes work; for probes")
+    text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
+    options.add_argument("--ready-file", type=Path, help=text)
     text = f"where Prometheus finds metrics, such as 127.0.0.1:9464 (default: ${METRICS_VARIABLE}, else nowhere)"
     options.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
     text = f"where /livez and /readyz are answered, such as 127.0.0.1:9465 (default: ${ADDRESS_VARIABLE}, else nowhere)"
     options.add_argument("--probe-address", default="", metavar="IP:PORT", help=text)
     options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
-    text = f"lines for people or JSON (default: ${FORMAT_VARIABLE}, else console)"
+    text = f"lines for people, or JSON (default: ${FORMAT_VARIABLE}, else console)"
     options.add_argument("--log-format", choices=FORMATS, help=text)
     text = f"export traces as OTEL_EXPORTER_OTLP_* say (default: ${TRACES_VARIABLE}, else none)"
     options.add_argument("--traces", choices=TRACES, help=text)

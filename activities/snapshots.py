@@ -1,4 +1,7 @@
-"""Snapshots on this node's disk: written with the modes of secrets, verified on disk, and limited in number."""
+"""Snapshots on this node's disk: written with the modes of secrets, verified on disk, and limited in number.
+
+`etcd_handoff.operation.gates` decides when one is taken.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Make Events on EtcdMembers, as `kubectl describe` and `kubectl get events` show them. Pure."""
+"""Make Events on EtcdMembers, as `kubectl describe` and `kubectl get events` show them. Pure.
+
+The sentences are where the Events are sent: in `activities/member_events.py` those of an operation's end, in
+`activities/etcdmember_repairs.py` and `etcdmembers.py` those of the watcher and of progress.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
 """Deliver a notice to an HTTP server: signed, with a time-out, without redirects, and without its URL in errors.
 
+Each call is one try. Further tries are those of `workflows/notify.py`.
+
 Signatures follow the Standard Webhooks specification, for which receivers find libraries in most languages.
 """
 

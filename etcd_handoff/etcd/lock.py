@@ -2,7 +2,8 @@
 
 It is an ordinary key without a lease. A lease must be kept alive, and it ends by the clock of a leader that may change.
 A client that finds the lock held watches it by its own monotonic clock. It takes the lock over once the key has not
-been written for longer than any removal needs.
+been written for longer than any removal needs: `stale_seconds` says how long that is. It follows from the time-outs of
+the profile, and `time_limits.ETCD.lock_stale_seconds` is the least.
 """
 
 from __future__ import annotations

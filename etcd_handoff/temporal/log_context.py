@@ -1,4 +1,8 @@
-"""The context of a log line: the activity or workflow that writes it, and its cluster and member."""
+"""The context of a log line: the activity or workflow that writes it, and its cluster and member.
+
+All lines that are written while an activity or a workflow runs get it, also those of libraries: the handler in
+`logs.py` asks `running` for each line. Lines of the worker process itself have none.
+"""
 
 from __future__ import annotations
 
