@@ -52,7 +52,7 @@ with workflow.unsafe.imports_passed_through():
         StopLearner,
         StopMember,
     )
-    from etcd_handoff.operation.telling import TellResource
+    from etcd_handoff.operation.resource_progress import WriteProgress
     from workflows import patches, retries
     from workflows.failures import attempts_of, was_taken, was_tried, why_it_failed
 
@@ -69,7 +69,7 @@ LATER: Final[dict[type[Activity], str]] = {
     **dict.fromkeys((StopMember, ArchiveMember), patches.MEMBER_ENDS),
     StopLearner: patches.PUT_OFF_ENDS,
     ReleaseLock: patches.LEFT_LOCKS,
-    TellResource: patches.WAITS_TOLD,
+    WriteProgress: patches.WAITS_TOLD,
 }
 """The patches from which on these activities are called."""
 LIMITS: Final = time_limits.WORKFLOWS
@@ -127,7 +127,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
         retry=retries.ONCE,
         start=LIMITS.node_look_start_timeout,
     ),
-    TellResource: Call(EtcdMemberActivities.note_progress, LIMITS.queue_note_timeout, retry=retries.NOTE),
+    WriteProgress: Call(EtcdMemberActivities.note_progress, LIMITS.queue_note_timeout, retry=retries.NOTE),
     WriteStatus: Call(KubernetesActivities.update_status, LIMITS.record_timeout, retry=retries.UNTIL_TIME_IS_UP),
 }
 

@@ -88,7 +88,7 @@ class Operation(Approvable, Pausable, Transferring):
             self._state, command = decide(self._state, workflow.time())
             self._show()
             self._state, notice = noticing.due(self._state, command, workflow.info().workflow_id)
-            await notify.tell(notice, at_end=isinstance(command, End))
+            await notify.start_notice(notice, at_end=isinstance(command, End))
             match command:
                 case Finish():
                     await workflow.wait_condition(workflow.all_handlers_finished)

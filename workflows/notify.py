@@ -58,7 +58,7 @@ class Notify:
             raise ApplicationError(text, type=NOT_DELIVERED, non_retryable=True) from None
 
 
-async def tell(notice: Notice | None, *, at_end: bool) -> None:
+async def start_notice(notice: Notice | None, *, at_end: bool) -> None:
     """Start a separate workflow that delivers a notice. It stays when the operation has ended.
 
     Args:

@@ -106,7 +106,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             self._round_failed(error)
         self._show()
         if self._seen is seen:
-            await self._waiting.tell(self._request.cluster, self._state, seen.resources)
+            await self._waiting.write_reasons(self._request.cluster, self._state, seen.resources)
         else:
             await self._wait_for_next_round()
 

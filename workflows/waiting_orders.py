@@ -26,7 +26,7 @@ class WaitingOrders:
     def __init__(self) -> None:
         self._notes: dict[str, str] = {}
 
-    async def tell(self, cluster: str, state: ReconcilerState, resources: Sequence[MemberResource]) -> None:
+    async def write_reasons(self, cluster: str, state: ReconcilerState, resources: Sequence[MemberResource]) -> None:
         """Write why no removal was started, once for each reason. Write nothing while rounds succeed.
 
         Args:

@@ -69,7 +69,7 @@ The end, and what people see:
 
     ending              cancelling, failing, the result
     recording           writing the end on the EtcdMember
-    telling             writing progress on the EtcdMember before a queue does
+    resource_progress   writing progress on the EtcdMember before a queue does
     noticing            notifications outside of Temporal
     current_details     the page in the Web UI, the answer of `progress`
     unblocking_commands commands that unblock it, ready to be copied

@@ -20,8 +20,8 @@ from etcd_handoff.operation import (
     process_end,
     queue_requests,
     recording,
+    resource_progress,
     strategy,
-    telling,
 )
 from etcd_handoff.operation.commands import (
     Activity,
@@ -46,7 +46,7 @@ from etcd_handoff.operation.commands import (
 from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.telling import TellResource
+from etcd_handoff.operation.resource_progress import WriteProgress
 
 if TYPE_CHECKING:
     from typing import Any
@@ -82,7 +82,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
             after = gates.snapshot_taken(state, result, now)
         case AskQueue():
             after = queue_requests.answered(state, command, result)
-        case Wait() | TellResource():
+        case Wait() | WriteProgress():
             after = _waited(state, command, now)
         case _:
             after = _acted(state, command, result, now)
@@ -117,10 +117,10 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
     return after
 
 
-def _waited(state: OperationState, command: Wait | TellResource, now: float) -> OperationState:
-    if isinstance(command, TellResource):
-        return telling.delivered(state)
-    state = telling.waited(state)
+def _waited(state: OperationState, command: Wait | WriteProgress, now: float) -> OperationState:
+    if isinstance(command, WriteProgress):
+        return resource_progress.delivered(state)
+    state = resource_progress.waited(state)
     match command.until:
         case Until.APPROVAL:
             after = gates.approval_wait_over(state)

@@ -27,7 +27,7 @@ from etcd_handoff.operation.commands import (
 )
 from etcd_handoff.operation.learner_removal import TakeLearnerOut
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
-from etcd_handoff.operation.telling import TellResource
+from etcd_handoff.operation.resource_progress import WriteProgress
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect, StepFailure
@@ -39,7 +39,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
     match command:
         case WriteStatus():
             return recording.not_written(state, failure, now)
-        case ReleaseLock() | TellResource():
+        case ReleaseLock() | WriteProgress():
             return state
         case PreflightMember() | StartMember():
             return member_process.failed(state, command, failure, now)

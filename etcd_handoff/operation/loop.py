@@ -26,9 +26,9 @@ from etcd_handoff.operation import (
     parts,
     pause_resume,
     queue_requests,
+    resource_progress,
     schedule,
     strategy,
-    telling,
     texts,
     view_doubts,
 )
@@ -62,7 +62,7 @@ def decide(state: OperationState, now: float) -> Decided:
     following: Decided | OperationState = state.changed(since=now)
     while isinstance(following, OperationState):
         following = _decide(following, now)
-    return telling.first(Decided(lasting_since(following.state, now), following.command))
+    return resource_progress.first(Decided(lasting_since(following.state, now), following.command))
 
 
 def transfer_in_turn(

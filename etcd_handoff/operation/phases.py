@@ -189,23 +189,23 @@ class LeavePhase(StrEnum):
     NONE = ""
     CHECK = "check"
     ORDER = "order"
-    REVOKE_IF_OURS = "withdraw"
+    REVOKE_IF_OURS = "revoke-if-ours"
     REVOKE = "revoke"
 
 
 class EndPhase(StrEnum):
     """The phases of an operation's end; see `ending.py`."""
 
-    UNDO = "withdraw"
+    UNDO = "undo"
     TAKE_OUT = "take-out"
     SETTLE = "settle"
     LOOK = "look"
-    CLASSIFY = "judge"
+    CLASSIFY = "classify"
     RECORD = "record"
     SEE = "see"
     STOP = "stop"
     PUT_AWAY = "put-away"
-    REPORT = "tell"
+    REPORT = "report"
 
 
 class Ending(WireModel):

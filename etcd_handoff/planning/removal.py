@@ -26,7 +26,7 @@ def plan(view: ClusterView, goal: MemberAbsent) -> RemovalDecision:
         obstacles.obstacle(view, leaving=target)
         or obstacles.successor_fails(view, target, goal.successors)
         or _too_few(view, target, goal)
-        or _step(view, target, goal)
+        or _decision(view, target, goal)
     )
 
 
@@ -42,7 +42,7 @@ def _too_few(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Refus
     )
 
 
-def _step(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
+def _decision(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
     leader = view.leadership
     if leader is None:
         msg = "an obstacle must have been found before"

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ADDRESS, ConfigError
 from etcd_handoff.secret_words import without_secrets
-from etcd_handoff.temporal.service_manager import ALIVE, READY, STOPPING, status, tell
+from etcd_handoff.temporal.service_manager import ALIVE, READY, STOPPING, notify_systemd, status
 from etcd_handoff.temporal.setup import NOT_FOR_US
 
 if TYPE_CHECKING:
@@ -105,23 +105,23 @@ class Readiness:
             stop: The worker stops.
             may_describe: Whether these credentials may describe their namespace, so that a refusal is news.
         """
-        tell(READY)
+        notify_systemd(READY)
         while not stop.is_set():
             self._turned = time.monotonic()
-            tell(ALIVE)
+            notify_systemd(ALIVE)
             await self._ask(client, may_describe=may_describe)
             self._show()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), time_limits.WORKER.probe_pause_seconds)
         self._stopping = True
-        tell(STOPPING)
+        notify_systemd(STOPPING)
         for file in (self._file, self._alive):
             if file is not None:
                 file.unlink(missing_ok=True)
 
     def _show(self) -> None:
         verdict = self.ready()
-        tell(status(verdict.text))
+        notify_systemd(status(verdict.text))
         if self._file is None or self._alive is None:
             return
         self._alive.touch()

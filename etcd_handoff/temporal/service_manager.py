@@ -18,7 +18,7 @@ def status(text: str) -> str:
     return f"STATUS={' '.join(text.split())}"
 
 
-def tell(state: str) -> None:
+def notify_systemd(state: str) -> None:
     """Send a state to the service manager, if one listens.
 
     It is only information: a failure to send it stops no work.

@@ -24,7 +24,7 @@ from etcd_handoff.planning import (
     removal,
 )
 
-REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._step, planning.plan, lagging.lag
+REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._decision, planning.plan, lagging.lag
 
 
 class Obstacle(Protocol):
@@ -45,14 +45,14 @@ def without(*reasons: Reason) -> Obstacle:
 
 
 def learner_as_transferee(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
-    """`_step` that asks a learner first."""
+    """`_decision` that asks a learner first."""
     step = REAL_STEP(view, target, goal)
     learner = next((m.id for m in view.members if m.is_learner and m.reachable), None)
     return Transfer(learner, step.term) if isinstance(step, Transfer) and learner else step
 
 
 def silent_leader_asked(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
-    """`_step` that does not care whether the leading target answers."""
+    """`_decision` that does not care whether the leading target answers."""
     return REAL_STEP(view, target.model_copy(update={"reachable": True}), goal)
 
 
@@ -116,11 +116,11 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "one member's word makes a leader": (ClusterView, "leadership", property(first_word)),
     "the leader is removed": (
         removal,
-        "_step",
+        "_decision",
         lambda view, target, _: Remove(leadership.via(view, target.id)),
     ),
-    "a learner takes over": (removal, "_step", learner_as_transferee),
-    "a silent leader is asked": (removal, "_step", silent_leader_asked),
+    "a learner takes over": (removal, "_decision", learner_as_transferee),
+    "a silent leader is asked": (removal, "_decision", silent_leader_asked),
     "the largest lag wins": (leadership, "lag", lambda view, m: -REAL_LAG(view, m)),
     "lag is overlooked": (lagging, "lag", lambda *_: 0),
     "the largest ID wins a tie": (leadership, "int", lambda text, base: -int(text, base)),

@@ -313,14 +313,14 @@ async def test_what_was_read_on_a_node_of_another_cluster_takes_no_order_back(
         assert cluster_id == VIEW.cluster_id
         return SimpleNamespace(view=VIEW.model_copy(update={"cluster_id": listed}))
 
-    async def tell(*_: object) -> None:
+    async def write_reasons(*_: object) -> None:
         assert not kept
 
     monkeypatch.setattr(watcher, "_wait_for_next_round", pause)
     monkeypatch.setattr(watcher, "_watch", watch)
     monkeypatch.setattr(watcher, "_show", lambda: None)
     monkeypatch.setattr(watcher._look, "take", look)
-    monkeypatch.setattr(watcher._waiting, "tell", tell)
+    monkeypatch.setattr(watcher._waiting, "write_reasons", write_reasons)
     await watcher._reconcile_once()
     assert watcher._state.orders == {"u": ORDER}
     assert (watcher._seen is before, len(pauses)) == (kept, kept)

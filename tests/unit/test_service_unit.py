@@ -22,7 +22,7 @@ from etcd_handoff.cli import service
 from etcd_handoff.cli.service_unit import ENVIRONMENT, Service, quoted
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.temporal.readiness import Readiness
-from etcd_handoff.temporal.service_manager import tell
+from etcd_handoff.temporal.service_manager import notify_systemd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -273,4 +273,4 @@ async def test_worker_tells_that_it_is_ready_alive_and_stopping(manager: socket.
 def test_without_systemd_nothing_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing fails."""
     monkeypatch.setenv("NOTIFY_SOCKET", address)
-    tell("READY=1")
+    notify_systemd("READY=1")

@@ -90,10 +90,10 @@ async def test_each_reason_is_told_once_and_until_it_has_arrived(monkeypatch: py
         (other, True),
     ]
     for state, leave in rounds:
-        await waiting.tell("prod", state, [asking(leave=leave)])
+        await waiting.write_reasons("prod", state, [asking(leave=leave)])
     assert messages == [TROUBLE, TROUBLE, "other", "other"]
     monkeypatch.setattr(patches, "is_on", lambda _: False)
-    await WaitingOrders().tell("prod", FAILED, [asking()])
+    await WaitingOrders().write_reasons("prod", FAILED, [asking()])
     assert len(messages) == 4
 
 

@@ -11,8 +11,8 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import StepFailure
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
+from etcd_handoff.operation.resource_progress import WriteProgress
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.telling import TellResource
 from etcd_handoff.planning import Reason
 from tests.unit.builders import A, C, cluster, doubt, member
 from tests.unit.test_removal_loop import OBSERVED_B, RISKY, Drive, begin, report
@@ -45,26 +45,26 @@ def asked_for(member: str = A) -> Drive:
 def test_first_look_that_shows_no_member_is_told_once(first_look: StepResult | StepFailure, words: str) -> None:
     """The EtcdMember says why before the pause begins, and not again while the reason is the same."""
     removal = asked_for().do(to.Observe, first_look)
-    note: NoteProgressInput = removal.next(TellResource).ask
+    note: NoteProgressInput = removal.next(WriteProgress).ask
     assert (note.cluster, note.resource, note.member_id, note.failed) == ("prod", "node0", A, False)
     assert note.message.startswith(words)
     removal.result("").do(to.Wait).do(to.Observe, first_look).do(to.Wait)
     other = StepFailure("check_leader", "StepFails", "something else")
-    assert "something else" in removal.do(to.Observe, other).next(TellResource).ask.message
+    assert "something else" in removal.do(to.Observe, other).next(WriteProgress).ask.message
 
 
 def test_sentence_that_could_not_be_written_is_tried_again_after_the_pause() -> None:
     """Never at once: the API server may be away for as long as etcd is."""
-    removal = asked_for().do(to.Observe, UNSEEN).do(TellResource, NOT_TOLD).do(to.Wait)
-    removal.do(to.Observe, UNSEEN).do(TellResource, "").do(to.Wait).do(to.Observe, UNSEEN).next(to.Wait)
+    removal = asked_for().do(to.Observe, UNSEEN).do(WriteProgress, NOT_TOLD).do(to.Wait)
+    removal.do(to.Observe, UNSEEN).do(WriteProgress, "").do(to.Wait).do(to.Observe, UNSEEN).next(to.Wait)
 
 
 def test_pause_ends_the_word_that_it_is_blocked() -> None:
     """What the EtcdMember says stays true."""
-    removal = asked_for().do(to.Observe, UNSEEN).do(TellResource, "").do(to.Wait)
+    removal = asked_for().do(to.Observe, UNSEEN).do(WriteProgress, "").do(to.Wait)
     removal.state = removal.state.changed(paused=Pause(by="ann", reason="lunch"))
     resume = f"`etcd-handoff resume {A} -c prod`"
-    assert removal.next(TellResource).ask.message == f"Paused by ann: lunch; what unblocks it: {resume}"
+    assert removal.next(WriteProgress).ask.message == f"Paused by ann: lunch; what unblocks it: {resume}"
 
 
 def test_queue_tells_once_it_knows_the_removal() -> None:
@@ -75,7 +75,7 @@ def test_queue_tells_once_it_knows_the_removal() -> None:
     removal = asked_for().do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
     removal.next(to.AskQueue)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False), silent="it hangs"))
-    assert removal.next(TellResource).ask.message.startswith("Blocked: QuorumAtRisk: ")
+    assert removal.next(WriteProgress).ask.message.startswith("Blocked: QuorumAtRisk: ")
 
 
 def test_nobody_is_told_of_a_removal_that_no_etcdmember_asks_for() -> None:
@@ -89,13 +89,13 @@ def test_end_before_the_first_look_is_told_too() -> None:
     removal = asked_for()
     removal.state = removal.state.changed(blocked_seconds_left=0)
     removal.do(to.Observe, UNSEEN)
-    note: NoteProgressInput = removal.next(TellResource).ask
+    note: NoteProgressInput = removal.next(WriteProgress).ask
     assert note.message.startswith("Not removed: ClusterUnavailable: ")
     assert (note.failed, removal.result(NOT_TOLD).next(to.Fail).failure.kind) == (True, FailureType.BLOCKED_TOO_LONG)
-    removal = asked_for().do(to.Observe, UNSEEN).do(TellResource, "")
+    removal = asked_for().do(to.Observe, UNSEEN).do(WriteProgress, "")
     removal.next(to.Wait)
     removal.state = ending.cancelled(removal.state)
-    assert removal.next(TellResource).ask.message == "Ended: cancelled before anything was removed"
+    assert removal.next(WriteProgress).ask.message == "Ended: cancelled before anything was removed"
     removal.result("").next(to.Cancel)
     quick = asked_for()
     quick.state = ending.cancelled(quick.state)
@@ -104,6 +104,6 @@ def test_end_before_the_first_look_is_told_too() -> None:
 
 def test_what_was_told_is_carried_by_the_next_run() -> None:
     """A removal that waits for days does not repeat itself."""
-    state = asked_for().do(to.Observe, UNSEEN).do(TellResource, "").state
+    state = asked_for().do(to.Observe, UNSEEN).do(WriteProgress, "").state
     carried = OperationState.model_validate_json(state.model_dump_json())
     assert (carried.asked_by, carried.last_note, carried.note_again) == ("node0", state.last_note, False)

@@ -25,7 +25,7 @@ LASTING_WAITS: Final = frozenset({Until.RECHECK, Until.WINDOW, Until.RESUME})
 """Waits that may last, and that a queue may not know of."""
 
 
-class TellResource(Activity):
+class WriteProgress(Activity):
     """Write on the EtcdMember what the removal waits for; the result does not matter.
 
     Attributes:
@@ -51,8 +51,8 @@ def first(decided: Decided) -> Decided:
     )
     limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
     summary = cut(f"tell EtcdMember {state.asked_by}: {message}", LONGEST_SUMMARY)
-    tell = TellResource(ask=note, most_seconds=limit, summary=summary)
-    return Decided(state.changed(last_note=message, note_again=True), tell)
+    write = WriteProgress(ask=note, most_seconds=limit, summary=summary)
+    return Decided(state.changed(last_note=message, note_again=True), write)
 
 
 def delivered(state: OperationState) -> OperationState:
