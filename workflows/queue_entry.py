@@ -13,6 +13,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 with workflow.unsafe.imports_passed_through():
     from activities.change_queue import ChangeQueueActivities
     from etcd_handoff import time_limits
+    from etcd_handoff.contract import RemovalRequest
     from etcd_handoff.operation import queue_requests
     from etcd_handoff.operation.queue_messages import (
         NO_MEMBER,
@@ -94,14 +95,14 @@ class Queued:
 
 def _entry(state: OperationState, *, waits: bool) -> QueueEntry:
     """Return this operation's queue entry. `waits` is whether it wants the turn."""
-    me, member, noun = workflow.info(), state.subject or state.target, state.original_request.noun
+    me, member, request = workflow.info(), state.subject or state.target, state.original_request
     return QueueEntry(
         workflow_id=me.workflow_id,
         chain_id=me.first_execution_run_id,
-        cluster=state.original_request.cluster,
+        cluster=request.cluster,
         member_name=member.member_name,
-        member_id=member.member_id if noun == "removal" else NO_MEMBER,
-        noun=noun,
+        member_id=member.member_id if isinstance(request, RemovalRequest) else NO_MEMBER,
+        noun=request.noun,
         waits=waits,
         request=state.turn_request,
     )

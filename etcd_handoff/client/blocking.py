@@ -61,11 +61,15 @@ class _Loop:
         self._loop.close()
 
 
-def connect(identity: str | None = None, task_queue: str = TASK_QUEUE) -> Handoff:
+def connect(
+    identity: str | None = None,
+    task_queue: str = TASK_QUEUE,
+    within: timedelta = time_limits.COMMANDS.script_connect_timeout,
+) -> Handoff:
     """Connect as `etcd_handoff.client.connect` does. Close the result, or use it in a `with` statement."""
     loop = _Loop()
     try:
-        return Handoff(loop, loop.run(in_asyncio.connect(identity, task_queue)))
+        return Handoff(loop, loop.run(in_asyncio.connect(identity, task_queue, within)))
     except BaseException:
         loop.close()
         raise
