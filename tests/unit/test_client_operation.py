@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
@@ -372,3 +373,5 @@ def test_client_without_asyncio_has_the_same_methods() -> None:
     for one, other in ((client.Handoff, blocking.Handoff), (client.Operation, blocking.Operation)):
         here, there = ({name for name in vars(kind) if not name.startswith("_")} for kind in (one, other))
         assert here - there - {"client"} == set()
+    connects = (client.connect, blocking.connect)
+    assert len({tuple(inspect.signature(connect).parameters) for connect in connects}) == 1
