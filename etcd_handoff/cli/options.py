@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.cli.change_options import add_change_commands
 from etcd_handoff.cli.demo import demo_command
 from etcd_handoff.cli.doctor import doctor_command
@@ -18,7 +19,6 @@ from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.terminal import print_lines
 from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.cli.worker import worker_command
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.time_limits import WATCHER
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import time_limits
+from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.cli.configuration import cluster_name, read_config, wrong_options
 from etcd_handoff.cli.connections import connect_temporal
 from etcd_handoff.cli.errors import CommandError, temporal_error
 from etcd_handoff.cli.terminal import print_json, print_lines
 from etcd_handoff.cli.watcher_status import NOBODY_ANSWERS, running_watcher, status_of
 from etcd_handoff.command_lines import with_cluster
-from etcd_handoff.etcdmember_messages import LEAVE_ANNOTATION
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE
 
 if TYPE_CHECKING:
