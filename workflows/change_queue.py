@@ -224,4 +224,4 @@ async def _note(
         instead_of=instead_of,
     )
     limits = time_limits.WORKFLOWS
-    await note_progress(note, entry.label, timeout=limits.queue_note_timeout, attempts=limits.note_attempts)
+    await note_progress(note, entry.label, timeout=limits.queue_note_timeout)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
+    from workflows import retries
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 SUMMARY_LETTERS: Final = 80
 
 
-async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta, attempts: int) -> bool:
+async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta) -> bool:
     """Write a sentence to an EtcdMember if that is possible in time. A message is worth no more.
 
     Args:
         note: What to write.
         label: The removal, for the timeline in the Web UI.
         timeout: How long the activity may take, all its attempts together.
-        attempts: How many times it is tried.
 
     Returns:
         Whether an API server has answered in time.
@@ -39,7 +38,7 @@ async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedel
             EtcdMemberActivities.note_progress,
             note,
             schedule_to_close_timeout=timeout,
-            retry_policy=RetryPolicy(maximum_attempts=attempts),
+            retry_policy=retries.NOTE,
             summary=f"{label}: {note.message[:SUMMARY_LETTERS]}",
         )
     except ActivityError as error:

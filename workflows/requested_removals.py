@@ -228,12 +228,7 @@ class RequestedRemovals:
             message=message,
             failed=failed,
         )
-        await note_progress(
-            note,
-            removal.label,
-            timeout=time_limits.WORKFLOWS.watcher_note_timeout,
-            attempts=time_limits.WORKFLOWS.note_attempts,
-        )
+        await note_progress(note, removal.label, timeout=time_limits.WORKFLOWS.watcher_note_timeout)
 
 
 def error_text(error: FailureError) -> str:

@@ -44,9 +44,6 @@ class WaitingOrders:
         new = [note for note in notes if self._notes.get(note.resource) != note.message]
         limits = time_limits.WORKFLOWS
         written = await asyncio.gather(
-            *(
-                note_progress(note, note.resource, timeout=limits.queue_note_timeout, attempts=limits.note_attempts)
-                for note in new
-            )
+            *(note_progress(note, note.resource, timeout=limits.queue_note_timeout) for note in new)
         )
         self._notes.update({note.resource: note.message for note, done in zip(new, written, strict=True) if done})

@@ -64,13 +64,10 @@ def status_and_advice(error: Exception, args: argparse.Namespace) -> tuple[int, 
 def status_and_text(error: Exception) -> tuple[int, str]:
     """Return exit status and text for any error that ended a command or a part of it."""
     from etcd_handoff import errors
-    from etcd_handoff.etcd.classify import permission_remedy
 
     if isinstance(error, getattr(sys.modules.get("temporalio.service"), "RPCError", ())):
         error = temporal_error(error)
-    remedy = getattr(error, "remedy", "")  # errors of Kubernetes have their own
-    if isinstance(error, errors.EtcdPermissionError):
-        remedy = permission_remedy(str(error))
+    remedy = getattr(error, "remedy", "")  # refusals have their own
     kinds: tuple[tuple[type[Exception], int, str], ...] = (
         (CommandError, getattr(error, "status", EXIT_FAILED), ""),
         (errors.ConfigError, EXIT_USAGE, ""),

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
     """Return the state after one worker has looked: what it saw counts, or other nodes are asked first."""
-    state = state.changed(traits=known_traits(state.traits, report.traits), own_member_alone=report.alone)
+    state = state.changed(traits=known_traits(state.traits, report.traits))
+    if report.view is not None:  # a worker that saw no list does not say whom it reaches
+        state = state.changed(own_member_alone=report.alone)
     known = state.view.members if state.view and not command.patient and not report.worker_nodes else ()
     passed_over = {m.id for m in known if not m.reachable}
     others = (*state.far_nodes, *_unlisted_claims(report, _table(state)), *report.worker_nodes)

@@ -42,6 +42,16 @@ def test_change_waits_for_workers_that_restart_instead_of_being_refused(change: 
     assert waits.state.blocked is None
 
 
+def test_second_look_that_sees_nothing_itself_does_not_end_the_wait_for_workers() -> None:
+    """Its worker's own etcd is down, and another node's member gives the list."""
+    waits = replacement().do(to.Observe, sees(THREE, A, traits=TRAITS))
+    waits.do(to.LookThroughNodes, (silent(), silent()), after=1.0)
+    blind = sees(None, B, traits=TRAITS, worker_nodes=("node0",)).model_copy(update={"alone": False})
+    waits.do(to.Observe, blind)
+    waits.do(to.LookThroughNodes, (sees(THREE, A),))
+    assert gives_turn_up(waits).next(to.Wait).summary.startswith("blocked: NoQuorum, until start the workers on ")
+
+
 def test_change_is_refused_where_the_workers_say_that_their_members_are_down() -> None:
     """So it cannot be done, and nobody waits an hour for it."""
     assert first_looks(replacement(), DOWN).next(to.Fail).failure.text.startswith("NoQuorum: ")

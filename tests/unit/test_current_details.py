@@ -5,11 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from etcd_handoff.activity_io import Target
+from etcd_handoff.activity_io import Target, UpdateStatusInput
 from etcd_handoff.cluster_view import Alarm
 from etcd_handoff.contract import HandoffState, RemovalRequest, StepOutcome
-from etcd_handoff.operation.current_details import details, lasting_since, progress
+from etcd_handoff.operation.current_details import (
+    details,
+    lasting_since,
+    notice_details,
+    progress,
+    queue_details,
+    record_details,
+)
 from etcd_handoff.operation.phases import Ending
+from etcd_handoff.operation.queue_messages import ChangeQueueState
 from etcd_handoff.planning import Blocked, Reason
 from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, down, member, step
 
@@ -44,6 +52,17 @@ def row(text: str, member_id: str) -> str:
 def test_summary_names_member_and_cluster() -> None:
     """One line says what the workflow is for."""
     assert REQUEST.summary == "Take member node1 out of etcd cluster prod"
+
+
+def test_pages_of_the_workflows_beside_an_operation() -> None:
+    """They say what the workflow does, and where the last answer is."""
+    record = UpdateStatusInput(
+        cluster="prod", run_id="run", member_id=B, member_name="node1", joined=False, message="out"
+    )
+    assert record_details("node1", record).startswith("### ")
+    assert "`update_status`" in record_details("node1", record)
+    assert notice_details("node1 is blocked").startswith("### Tell the webhook that node1 is blocked\n\n")
+    assert queue_details(ChangeQueueState(cluster_id=CLUSTER)) == "**Turn:** nobody\n"
 
 
 def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
