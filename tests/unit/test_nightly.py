@@ -29,7 +29,7 @@ def test_record_names_source_machine_and_runs(
     record = json.loads((tmp_path / "nightly.json").read_text())
     assert record["product"] == product_hash()
     assert record["machine"]["cores"] > 0
-    assert [run["command"] for run in record["runs"]] == ["model", "stock", "chaos CHAOS=all"]
+    assert [run["command"] for run in record["runs"]] == ["model", "model-joins", "stock", "chaos CHAOS=all"]
 
 
 def test_target_that_make_does_not_know_is_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
