@@ -123,7 +123,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         node,
         EtcdGateway,
         ahead=RecordAhead(gateways),
-        traits=own.traits,
+        worker_info=own.worker_info,
         claims=gateways.claims,
         workers=NodeWorkers(client, config.task_queue),
         why_void=Attempts(client).why_void,

@@ -58,7 +58,7 @@ class EtcdActivities:
         node: The node that this worker runs on.
         gateway: Makes the gateway of a profile. Its second argument is the cluster ID that the profile names, or "".
         ahead: Begins the record of a member that leaves while the steps before it still run.
-        traits: Gives what the worker knows of a profile.
+        worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
         why_void: Gives why the running attempt must change nothing any more; None if Temporal is not asked.
@@ -72,7 +72,7 @@ class EtcdActivities:
         gateway: MakeEtcd,
         *,
         ahead: RecordAhead | None = None,
-        traits: Callable[[str], WorkerInfo] | None = None,
+        worker_info: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
         workers: NodeWorkers | None = None,
         why_void: WhyVoid | None = None,
@@ -82,7 +82,7 @@ class EtcdActivities:
         self._node = node
         self._ahead = ahead
         self._make = gateway
-        self._sources = Sources(config, node, traits, claims, workers)
+        self._sources = Sources(config, node, worker_info, claims, workers)
         self._why_void = why_void
         self._take_turn = take_turn
         self._clusters: dict[str, Looks] = {}

@@ -213,8 +213,8 @@ class Election:
             async with asyncio.timeout(time_limits.STEPS.election_seconds):
                 while True:
                     await self._looks.transfer_over.wait()
-                    heard = await self._others_follow_another()
-                    if heard and ask.seen:
+                    confirmed = await self._others_follow_another()
+                    if confirmed and ask.seen:
                         await failpoints.reach("await_election.during")
                         return StepResult(step=clock.step(StepOutcome.ELECTED, "its members follow another leader"))
                     view, note = await self._looks.look(ask.doubtful)

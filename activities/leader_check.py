@@ -35,14 +35,14 @@ class Sources:
     Attributes:
         config: Where the clusters are.
         node: The node that this worker runs on.
-        traits: Gives what the worker knows of a profile.
+        worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
     """
 
     config: Config
     node: str
-    traits: Callable[[str], WorkerInfo] | None
+    worker_info: Callable[[str], WorkerInfo] | None
     claims: ReadClaims | None
     workers: NodeWorkers | None
 
@@ -59,7 +59,7 @@ class LeaderCheck:
 
     def __init__(self, looks: Looks, look: CheckLeaderInput, clock: StepClock, sources: Sources) -> None:
         self._looks, self._look, self._clock, self._sources = looks, look, clock, sources
-        self._traits = sources.traits(look.cluster) if sources.traits else None
+        self._worker_info = sources.worker_info(look.cluster) if sources.worker_info else None
 
     async def run(self) -> StepResult:
         """See `EtcdActivities.check_leader`. EtcdMembers and workers are asked for beside the look."""
@@ -90,7 +90,7 @@ class LeaderCheck:
         return StepResult(
             step=self._clock.step(StepOutcome.OBSERVED, f"{view.who_leads}{write_error}"),
             view=view,
-            traits=self._traits,
+            worker_info=self._worker_info,
             claims=claims,
             alone=looks.own_member_alone,
             idle_nodes=idle,
@@ -108,9 +108,9 @@ class LeaderCheck:
         count_etcd_error(look.cluster, error)
         if not look.for_node:
             leave_to_another(looks, str(error))
-        heard = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
+        reports = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
         step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
-        return StepResult(step=step, traits=self._traits, heard=heard, worker_nodes=nodes)
+        return StepResult(step=step, worker_info=self._worker_info, self_reports=reports, worker_nodes=nodes)
 
     def _require_asked_cluster(self, view: ClusterView) -> None:
         """Check that the view is of the cluster that the operation means.

@@ -28,11 +28,11 @@ class WorkerActivities:
     async def describe_worker(self, cluster: str) -> WorkerInfo:
         """Return what this worker knows of `cluster`. It reads only the configuration.
 
-        It is a local activity, for an operation whose first look did not have these traits.
+        It is a local activity, for an operation whose first look did not bring this.
         """
-        return self.traits(cluster)
+        return self.worker_info(cluster)
 
-    def traits(self, cluster: str) -> WorkerInfo:
+    def worker_info(self, cluster: str) -> WorkerInfo:
         """Return what this worker knows of `cluster`."""
         profile = self._config.clusters.get(cluster)
         return WorkerInfo(

@@ -37,7 +37,7 @@ async def serve(clusters: int, *, turns: bool) -> None:
     """Work until killed."""
     config = simulated.config(clusters, TASK_QUEUE)
     client = await connect()
-    traits = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
+    workers = WorkerActivities(config, search_attributes=await ensure_search_attributes(client))
     gateways = simulated.simulated_gateways(config)
     queue = ChangeQueueActivities(client)
     etcd = EtcdActivities(
@@ -45,11 +45,11 @@ async def serve(clusters: int, *, turns: bool) -> None:
         simulated.LEADER,
         simulated.simulated_etcd,
         ahead=RecordAhead(gateways),
-        traits=traits.traits,
+        worker_info=workers.worker_info,
         claims=gateways.claims,
         take_turn=queue.take_turn_soon if turns else take_turn,
     )
-    ours = all_activities(client, config, simulated.LEADER, etcd, gateways, traits, queue)
+    ours = all_activities(client, config, simulated.LEADER, etcd, gateways, workers, queue)
     if not turns:
         ours = [take_turn if method.__name__ == take_turn.__name__ else method for method in ours]
     async with our_worker(client, TASK_QUEUE, [*ours, trivial], [Trivial]):

@@ -30,7 +30,7 @@ def merged(  # noqa: PLR0913, PLR0917  # all that it follows from
     others: Mapping[str, ClusterView],
     silent: Mapping[str, str],
     nodes: Mapping[str, str],
-    heard: Mapping[str, Sequence[MemberSelfReport]] | None = None,
+    self_reports: Mapping[str, Sequence[MemberSelfReport]] | None = None,
 ) -> ClusterView:
     """Merge several views into one; return `first` itself when the others reach no further member.
 
@@ -44,13 +44,13 @@ def merged(  # noqa: PLR0913, PLR0917  # all that it follows from
         others: The views of other workers, by their nodes.
         silent: Why nothing came from a node, by nodes.
         nodes: The profile's table of member names and nodes.
-        heard: Members' own status from workers that saw no list, by nodes.
+        self_reports: Members' own status from workers that saw no list, by nodes.
     """
     doubts = [*first.doubts]
     for node, view in sorted(others.items()):
         doubts += [doubt for doubt in (*_against(first, first_node, view, node), *view.doubts) if doubt not in doubts]
     agreeing = {node: view for node, view in sorted(others.items()) if view.cluster_id == first.cluster_id}
-    words = sorted((heard or {}).items())
+    words = sorted((self_reports or {}).items())
     doubts += [
         _foreign(first, first_node, node, word) for node, own in words for word in own if _is_foreign(first, word)
     ]

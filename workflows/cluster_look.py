@@ -50,7 +50,7 @@ class ClusterLook:
             retry_policy=retries.STEP,  # workers that see no member leave it to others, as often as they may
             summary="etcd's own member list",
         )
-        table = report.traits.nodes if report.traits else {}
+        table = report.worker_info.nodes if report.worker_info else {}
         now = workflow.now().timestamp()
         known = (*self.far_nodes, *report.worker_nodes)
         nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=known)

@@ -53,7 +53,7 @@ class Listing:
 def _upsert(state: OperationState) -> None:
     known, request = workflow.info().typed_search_attributes, state.original_request
     # A start with search attributes shows that the namespace has them, although the worker may not know it.
-    if known.get(STATE_KEY) or (state.traits is not None and state.traits.search_attributes):
+    if known.get(STATE_KEY) or (state.worker_info is not None and state.worker_info.search_attributes):
         member = (state.subject.member_name if state.subject else "") or request.subject
         values = {CLUSTER_KEY: request.cluster, MEMBER_KEY: member, STATE_KEY: state.handoff_state.value}
         updates = [key.value_set(value) for key, value in values.items() if known.get(key) != value]

@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.unawaited import may_be_left
     from workflows import retries
     from workflows.progress_notes import note_progress
-    from workflows.remove_member import ASKED_BY_MEMO, BOUND_MEMO, RemoveMember
+    from workflows.remove_member import BOUND_MEMO, ORDER_RESOURCE_MEMO, RemoveMember
     from workflows.waiting_orders import WaitingOrders
 
 
@@ -133,7 +133,11 @@ class RequestedRemovals:
             member=removal.member_id,  # a name may have passed to another member by the removal's first look
             reason=removal.reason,
         )
-        memo = {BOUND_MEMO: self._state.binding, ASKED_BY_MEMO: removal.resource, REQUESTER_MEMO: removal.requester}
+        memo = {
+            BOUND_MEMO: self._state.binding,
+            ORDER_RESOURCE_MEMO: removal.resource,
+            REQUESTER_MEMO: removal.requester,
+        }
         self._starting.add(removal.uid)
         try:
             started = await workflow.start_child_workflow(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
-    from etcd_handoff.reconciler import standing
+    from etcd_handoff.reconciler import request_messages
     from workflows import patches
     from workflows.progress_notes import note_progress
 
@@ -39,7 +39,7 @@ class WaitingOrders:
         """
         if not patches.is_on(patches.WAITS_TOLD):
             return
-        notes = standing.waiting_notes(cluster, state, resources)
+        notes = request_messages.waiting_notes(cluster, state, resources)
         self._notes = {name: text for name, text in self._notes.items() if any(n.resource == name for n in notes)}
         new = [note for note in notes if self._notes.get(note.resource) != note.message]
         limits = time_limits.WORKFLOWS

@@ -31,7 +31,7 @@ from etcd_handoff.activity_io.member_process import (
 )
 from etcd_handoff.activity_io.step_result import StepResult
 from etcd_handoff.activity_io.target import Target
-from etcd_handoff.activity_io.worker_info import APPROVAL_LAPSES_AFTER_SECONDS, WorkerInfo, known_traits
+from etcd_handoff.activity_io.worker_info import APPROVAL_LAPSES_AFTER_SECONDS, WorkerInfo, known_worker_info
 
 __all__ = [
     "APPROVAL_LAPSES_AFTER_SECONDS",
@@ -62,5 +62,5 @@ __all__ = [
     "UpdateStatusInput",
     "UpdateStatusResult",
     "WorkerInfo",
-    "known_traits",
+    "known_worker_info",
 ]

@@ -19,9 +19,9 @@ class StepResult(WireModel):
         transferee_id: The member that leadership was offered to; empty for none.
         added_id: ID that etcd has given to the learner; empty without that answer.
         proposed: Whether a change was sent and not refused: it may have taken effect.
-        traits: What `check_leader`'s worker knows.
+        worker_info: What `check_leader`'s worker knows.
         claims: What EtcdMembers say about membership; None when they were not requested or could not be read.
-        heard: What members of that worker say of themselves, if no member gave it a member list.
+        self_reports: What members of that worker say of themselves, if no member gave it a member list.
         alone: Whether the profile of `check_leader`'s worker names only its own node's member.
         idle_nodes: Nodes of members that `check_leader`'s worker does not reach and for which Temporal lists no worker.
         worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` returns them if
@@ -36,9 +36,9 @@ class StepResult(WireModel):
     transferee_id: str = ""
     added_id: str = ""
     proposed: bool = False
-    traits: WorkerInfo | None = None
+    worker_info: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
-    heard: tuple[MemberSelfReport, ...] = ()
+    self_reports: tuple[MemberSelfReport, ...] = ()
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
     worker_nodes: tuple[str, ...] = ()

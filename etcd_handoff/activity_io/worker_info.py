@@ -53,8 +53,8 @@ class WorkerInfo(WireModel):
     notifies: tuple[str, ...] = ()
 
 
-def known_traits(known: WorkerInfo | None, from_look: WorkerInfo | None) -> WorkerInfo | None:
-    """Return the known traits after a look: those of the first worker, and the later ones that say where things are.
+def known_worker_info(known: WorkerInfo | None, from_look: WorkerInfo | None) -> WorkerInfo | None:
+    """Return what is known after a look: the first worker's policies, and the later words on where things are.
 
     An operation keeps the policies that it began with. But remedies ask for a `cluster_id` or a table `nodes` in the
     profile, so a waiting operation takes these from later looks. While a profile's Kubernetes is rolled out, the first

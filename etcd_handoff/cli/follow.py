@@ -24,7 +24,7 @@ async def follow(
     removal: WorkflowHandle[Any, ResultT],
     lines: ProgressLines,
     print_progress: Callable[[Iterable[str]], None],
-    heard: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
     show: Callable[[str], None] | None = None,
 ) -> ResultT:
     """Print an operation's progress until it ends, and return its result.
@@ -33,7 +33,7 @@ async def follow(
         removal: The operation.
         lines: Turns progress into lines.
         print_progress: Prints lines.
-        heard: Called with each answer of the query `progress`, also with that of a failed operation.
+        on_progress: Called with each answer of the query `progress`, also with that of a failed operation.
         show: Overwrites the last line of a terminal; None without a terminal.
 
     Raises:
@@ -45,14 +45,14 @@ async def follow(
     from etcd_handoff.client import Operation, OperationError, Progress
 
     operation = Operation(removal)
-    polling = asyncio.ensure_future(_poll(removal, operation, lines, print_progress, show or _not_at_all, heard))
+    polling = asyncio.ensure_future(_poll(removal, operation, lines, print_progress, show or _not_at_all, on_progress))
     try:
         result = await operation.result()
     except OperationError:
         if isinstance(last := await operation.now_or_reason(), Progress):
             print_progress(lines.steps(last.steps, last.steps_left_out))
-            if heard is not None:
-                heard(last)
+            if on_progress is not None:
+                on_progress(last)
         raise
     finally:
         polling.cancel()
@@ -69,7 +69,7 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     lines: ProgressLines,
     print_progress: Callable[[Iterable[str]], None],
     show: Callable[[str], None],
-    heard: Callable[[Progress], None] | None,
+    on_progress: Callable[[Progress], None] | None,
 ) -> None:
     """Print progress until cancelled; pending steps are read less often than progress."""
     import asyncio
@@ -80,8 +80,8 @@ async def _poll(  # noqa: PLR0913, PLR0917  # whom to ask, and whom to tell
     step, asked_at = "", time.monotonic() - early
     while True:
         answer = await operation.now_or_reason()
-        if heard is not None and not isinstance(answer, str):
-            heard(answer)
+        if on_progress is not None and not isinstance(answer, str):
+            on_progress(answer)
         print_progress(lines.remark(answer) if isinstance(answer, str) else lines.progress(answer))
         if time.monotonic() - asked_at >= time_limits.COMMANDS.step_seconds:
             pending, asked_at = await _pending_steps(removal), time.monotonic()

@@ -89,7 +89,7 @@ async def _run(
     print_progress = output.print
     client, last = await connect_temporal(), list["Progress"]()
 
-    def heard(progress: Progress) -> None:
+    def on_progress(progress: Progress) -> None:
         last[:] = [progress]
         print_progress(ends.on_progress(progress) if ends.on_progress else ())
 
@@ -109,7 +109,7 @@ async def _run(
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         try:
-            result = await follow(operation, ProgressLines(operation.id), print_progress, show=output.show, heard=heard)
+            result = await follow(operation, ProgressLines(operation.id), print_progress, on_progress, output.show)
         finally:
             output.close()  # before anything goes to standard error, which knows nothing of this line
     except OperationError as failure:

@@ -42,6 +42,7 @@ from etcd_handoff.client.operation import Operation
 from etcd_handoff.contract import (
     AdditionRequest,
     AdditionResult,
+    DesiredMember,
     HandoffState,
     MembershipRequest,
     MembershipResult,
@@ -52,7 +53,6 @@ from etcd_handoff.contract import (
     RemovalResult,
     ReplacementRequest,
     ReplacementResult,
-    WantedMember,
 )
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "AdditionResult",
     "BlockedTooLongError",
     "ClientError",
+    "DesiredMember",
     "Handoff",
     "HandoffState",
     "InvalidInputError",
@@ -88,7 +89,6 @@ __all__ = [
     "UnknownClusterError",
     "UnknownMemberError",
     "UnknownOperationError",
-    "WantedMember",
     "WorkerSilentError",
     "connect",
 ]

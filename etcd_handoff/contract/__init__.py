@@ -6,6 +6,7 @@ workflow histories.
 
 from etcd_handoff.contract.membership import (
     OPERATIONS,
+    DesiredMember,
     ListedMember,
     MembershipRequest,
     MembershipResult,
@@ -13,7 +14,6 @@ from etcd_handoff.contract.membership import (
     PartsResult,
     ReplacementRequest,
     ReplacementResult,
-    WantedMember,
 )
 from etcd_handoff.contract.requests import (
     SECONDS_IN_30_DAYS,
@@ -42,6 +42,7 @@ __all__ = [
     "AdditionResult",
     "Approval",
     "CheckedRequest",
+    "DesiredMember",
     "FailureType",
     "HandoffState",
     "JoiningRequest",
@@ -63,7 +64,6 @@ __all__ = [
     "ReplacementResult",
     "Step",
     "StepOutcome",
-    "WantedMember",
     "names_in",
     "node_queue",
     "record_id",

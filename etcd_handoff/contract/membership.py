@@ -58,7 +58,7 @@ class ReplacementRequest(JoiningRequest):
         return f"{'etcd-plan-replace' if self.dry_run else 'etcd-replace'}/{self.cluster}/{self.member}"
 
 
-class WantedMember(Request):
+class DesiredMember(Request):
     """A member of a membership that is applied.
 
     Attributes:
@@ -81,11 +81,11 @@ class MembershipRequest(JoiningRequest):
     noun = "membership change"
     of_parts = True
 
-    members: tuple[WantedMember, ...] = Field(min_length=1, max_length=MOST_MEMBERS)
+    members: tuple[DesiredMember, ...] = Field(min_length=1, max_length=MOST_MEMBERS)
 
     @field_validator("members")
     @classmethod
-    def _distinct(cls, members: tuple[WantedMember, ...]) -> tuple[WantedMember, ...]:
+    def _distinct(cls, members: tuple[DesiredMember, ...]) -> tuple[DesiredMember, ...]:
         names_and_urls = [member.name for member in members]
         names_and_urls += [peer_url.canonical(url) for member in members for url in member.peer_urls]
         if twice := [each for each in dict.fromkeys(names_and_urls) if names_and_urls.count(each) > 1]:

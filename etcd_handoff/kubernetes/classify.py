@@ -110,14 +110,14 @@ def definite(error: BaseException) -> bool:
     return isinstance(error, ConflictError | RejectedError)
 
 
-def together(heard: Mapping[str, HandoffError], departing: Container[str] = ()) -> HandoffError:
+def together(answers: Mapping[str, HandoffError], departing: Container[str] = ()) -> HandoffError:
     """Return one error for the answers of all API servers that were asked, if none gave a result.
 
     Args:
-        heard: The error of each context.
+        answers: The error of each context.
         departing: Contexts of the departing node. Its silence does not make a missing kind uncertain.
     """
-    text, errors = texts(heard), tuple(heard.values())
+    text, errors = texts(answers), tuple(answers.values())
     if any(isinstance(e, AdmissionError) for e in errors):
         return AdmissionError(text)
     if any(_object_gone(e) for e in errors):
@@ -129,7 +129,7 @@ def together(heard: Mapping[str, HandoffError], departing: Container[str] = ()) 
         if answered and all(isinstance(e, kind) for e in answered):
             error = kind(text)
             if isinstance(error, ObjectGoneError):
-                silent = {context for context, e in heard.items() if e not in answered}
+                silent = {context for context, e in answers.items() if e not in answered}
                 error.certain = all(context in departing for context in silent)
             return error
     if all(isinstance(e, ConfigError) for e in errors):
@@ -143,9 +143,9 @@ def _object_gone(error: HandoffError) -> bool:
     return isinstance(error, ObjectGoneError) and not isinstance(error, KindGoneError)
 
 
-def texts(heard: Mapping[str, HandoffError]) -> str:
+def texts(answers: Mapping[str, HandoffError]) -> str:
     """Return what each context answered, or the answer once if all gave the same HTTP answer."""
-    spoken = {str(error) for error in heard.values()}
-    if len(spoken) == 1 and all(getattr(error, "status", 0) for error in heard.values()):
+    spoken = {str(error) for error in answers.values()}
+    if len(spoken) == 1 and all(getattr(error, "status", 0) for error in answers.values()):
         return spoken.pop()
-    return "; ".join(f"{context or 'in-cluster'}: {error}" for context, error in heard.items())
+    return "; ".join(f"{context or 'in-cluster'}: {error}" for context, error in answers.items())

@@ -75,7 +75,7 @@ def apply(state: OperationState, command: Effect, result: Any, now: float) -> Op
         case FindResource():
             after = identity.resource_found(state, result)
         case DescribeWorker():
-            after = state.changed(traits=result)
+            after = state.changed(worker_info=result)
         case CheckHash() | HashThroughNodes():
             after = gates.hashed(state, result, now)
         case TakeSnapshot():

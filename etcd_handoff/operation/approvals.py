@@ -102,7 +102,7 @@ def refusal(state: OperationState, approval: Approval, identity: str) -> str:
     if state.handoff_state is not HandoffState.AWAITING_APPROVAL:
         noun = state.original_request.noun
         return f"the {noun} does not wait for an approval, it is {state.handoff_state}: {state.doing}"
-    if state.traits is None or not state.traits.four_eyes:
+    if state.worker_info is None or not state.worker_info.four_eyes:
         return ""
     doubt = people.doubt(state.started_by, approval.by, identity)
     return f"the profile asks for four eyes: {doubt}" if doubt else ""
@@ -124,7 +124,7 @@ def _ends(state: OperationState) -> float:
 
 
 def _lasts(state: OperationState) -> float:
-    return state.traits.approval_lapses_after_seconds if state.traits else 0.0
+    return state.worker_info.approval_lapses_after_seconds if state.worker_info else 0.0
 
 
 def without_lapsed_approval(state: OperationState, step: object, now: float) -> OperationState:

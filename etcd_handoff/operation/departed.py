@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def decide(state: OperationState) -> Decided | OperationState:
     """Ask the worker on the member's node, if it took part in the last look at that member."""
     following = EndPhase.STOP if process_end.is_due(state) else EndPhase.REPORT
-    state, traits = state.at_end(phase=following), state.traits
-    if traits is None or not state.absent or not recording.next_steps(state):
+    state, info = state.at_end(phase=following), state.worker_info
+    if info is None or not state.absent or not recording.next_steps(state):
         return state
-    node = node_of(state.target.member_name, traits.nodes)
+    node = node_of(state.target.member_name, info.nodes)
     if node not in state.far_nodes:
         return state
     ask = SeeDepartedInput(cluster=state.request.cluster)

@@ -130,7 +130,7 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
         remaining_text = strategy.of(state).remaining_text(state)
         text = f"{failure.text}; {remaining_text}" if remaining_text else failure.text
         return _fail(state, Failure(failure.kind, text))
-    if (stands := leave.standing(state)) not in failure.text:
+    if (stands := leave.standing_order(state)) not in failure.text:
         short = f"{failure.short or failure.text}{stands}"
         failure = Failure(failure.kind, f"{failure.text}{stands}", short=short)
         state = state.at_end(failure=failure)
@@ -165,7 +165,7 @@ def _end_process(state: OperationState, end: Ending, now: float) -> Decided | Op
 
 
 def _fail(state: OperationState, failure: Failure) -> Decided:
-    if state.traits is None:
+    if state.worker_info is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
     failure = parts.failed(state, failure).with_cluster(state.request.cluster)
     refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)

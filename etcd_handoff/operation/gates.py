@@ -36,9 +36,9 @@ def without_lapsed_checks(state: OperationState, now: float) -> OperationState:
 
 def awaits_approval(state: OperationState) -> bool:
     """Whether somebody has to approve first; others may have their turn meanwhile."""
-    traits = state.traits
+    info = state.worker_info
     needs_approval = state.original_request.require_approval or (
-        traits is not None and (traits.require_approval or traits.four_eyes)
+        info is not None and (info.require_approval or info.four_eyes)
     )
     return needs_approval and state.approval is None
 
@@ -99,13 +99,13 @@ def passes(state: OperationState) -> Decided | OperationState | None:
 
 def _wants_hash_check(state: OperationState) -> bool:
     """Whether the request or the cluster profile wants a hash check."""
-    request, traits = state.request, state.traits
-    return isinstance(request, CheckedRequest) and (request.hash_check or (traits is not None and traits.hash_check))
+    request, info = state.request, state.worker_info
+    return isinstance(request, CheckedRequest) and (request.hash_check or (info is not None and info.hash_check))
 
 
 def _wants_snapshot(state: OperationState) -> bool:
-    request, traits = state.request, state.traits
-    return isinstance(request, CheckedRequest) and (request.snapshot or (traits is not None and traits.snapshot))
+    request, info = state.request, state.worker_info
+    return isinstance(request, CheckedRequest) and (request.snapshot or (info is not None and info.snapshot))
 
 
 def hashed(

@@ -22,7 +22,7 @@ class HandedOn(WireModel):
             show this state to the next run. That run starts afresh.
         blocked_seconds_left: What is left of `blocked_timeout_seconds`.
         began: When the operation began, ISO 8601 in UTC.
-        traits: What the worker that took the operation up knows.
+        worker_info: What the worker that took the operation up knows.
         pinned: The member that leaves or joins.
         unlisted_in: Cluster with a believed list that lacked the requested name; empty when there was none. A member
             that has the name there later has joined since.
@@ -58,7 +58,7 @@ class HandedOn(WireModel):
         joining: The progress of the member that joins.
         whole: The larger change that it is a part of; None for a removal or an addition that was started alone.
         lasting: Its state, and since when it lasts.
-        asked_by: The EtcdMember whose flag or annotation a watcher has started it for; empty where it is not known.
+        order_resource: The EtcdMember whose flag or annotation a watcher has started it for; empty where not known.
         requester: Who set those, as the EtcdMember's API server shows it; empty where it is not known.
         last_note: The last sentence that was written on that EtcdMember.
         note_again: It is not known to have arrived.
@@ -68,7 +68,7 @@ class HandedOn(WireModel):
     blocked_seconds_left: float
     origin: str = ""
     began: str = ""
-    traits: WorkerInfo | None = None
+    worker_info: WorkerInfo | None = None
     pinned: Target | None = None
     unlisted_in: str = ""
     binding: Binding = Binding()
@@ -104,7 +104,7 @@ class HandedOn(WireModel):
     whole: Whole | None = None
     noticed: Noticed = Noticed()
     lasting: Lasting = Lasting()
-    asked_by: str = ""
+    order_resource: str = ""
     requester: str = ""
     last_note: str = ""
     note_again: bool = False

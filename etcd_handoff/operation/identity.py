@@ -111,7 +111,7 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     shows which member has the name.
     """
     cluster, member = state.request.cluster, state.request.subject
-    has_kubernetes = state.traits is not None and state.traits.kubernetes
+    has_kubernetes = state.worker_info is not None and state.worker_info.kubernetes
     if doubt(state, view, doubts.silent_outsiders(view)) is None:
         state = state.changed(unlisted_in=view.cluster_id)
     return Decided(
@@ -146,8 +146,8 @@ def remembered(
 def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()) -> Blocked | Refused | None:
     """Return what contradicts the view in which a member is to be pinned."""
     found = doubts.contradiction(view, state.binding, departed)
-    if found is None and state.traits is not None:
-        if not (expected := state.traits.cluster_id):
+    if found is None and state.worker_info is not None:
+        if not (expected := state.worker_info.cluster_id):
             found = doubts.resources_doubt(view, _claims_that_count(state, view), only=needs_witness(state))
         elif view.cluster_id not in {expected, state.binding.cluster_id}:  # its worker does not have the ID yet
             found = doubts.expected(view, expected).doubts[0]
@@ -170,9 +170,9 @@ def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused 
 
 def needs_witness(state: OperationState) -> bool:
     """Whether only EtcdMembers can show which cluster is meant."""
-    traits = state.traits
-    bound = bool(state.binding.cluster_id or (traits is not None and traits.cluster_id))
-    return traits is not None and traits.kubernetes and not bound
+    info = state.worker_info
+    bound = bool(state.binding.cluster_id or (info is not None and info.cluster_id))
+    return info is not None and info.kubernetes and not bound
 
 
 def lacks_witness(state: OperationState) -> bool:

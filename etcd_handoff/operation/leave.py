@@ -54,7 +54,7 @@ UNSAFE: Final = frozenset(
 
 def is_due(state: OperationState) -> bool:
     """Whether k0s is asked first: always where k0s alone removes, once where we remove as well."""
-    remover = state.traits.remover if state.traits is not None else "etcd"
+    remover = state.worker_info.remover if state.worker_info is not None else "etcd"
     return remover == "k0s" or (remover == REMOVES_TOO and not state.leave_asked)
 
 
@@ -76,7 +76,7 @@ def revoke_if_unsafe(state: OperationState, blocked: Blocked) -> OperationState:
     return revoke(state) if blocked.reason in UNSAFE else state
 
 
-def standing(state: OperationState) -> str:
+def standing_order(state: OperationState) -> str:
     """Return what to do about an order that could not be revoked, as the end of a sentence; empty when none stands."""
     if not state.leave_asked:
         return ""
@@ -123,7 +123,7 @@ def requested(state: OperationState, step: Step) -> OperationState:
     """Return the state after the order was given or revoked."""
     state = state.with_step(step)
     if state.leave_step is LeavePhase.REVOKE:
-        if step.outcome != StepOutcome.REQUESTED:  # Kubernetes refuses it: the order stands, as `standing` tells
+        if step.outcome != StepOutcome.REQUESTED:  # Kubernetes refuses it: the order stands, as `standing_order` tells
             return state.changed(leave_step=LeavePhase.NONE)
         return _revoked(state)
     state = state.changed(in_flight=False)
@@ -142,7 +142,7 @@ def failed(state: OperationState) -> tuple[OperationState, bool]:
 
 
 def _removes_too(state: OperationState) -> bool:
-    return state.traits is not None and state.traits.remover == REMOVES_TOO
+    return state.worker_info is not None and state.worker_info.remover == REMOVES_TOO
 
 
 def _awaiting(state: OperationState) -> OperationState:

@@ -113,7 +113,7 @@ def _afresh(state: OperationState, now: float) -> Decided | OperationState:
     """Take a look where one is due, or act on the last one."""
     if state.look_due is not LookDue.NO:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
-    if state.traits is None:
+    if state.worker_info is None:
         return Decided(state, DescribeWorker(cluster=state.request.cluster))
     if state.cancel_requested and not state.point_of_no_return and not membership.is_complete(state):
         return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal

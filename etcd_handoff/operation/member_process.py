@@ -240,4 +240,4 @@ def _ask(cluster: str, member: Target) -> ProcessInput:
 
 
 def _node(state: OperationState, name: str = "") -> str:
-    return node_of(name or state.target.member_name, state.traits.nodes if state.traits else {})
+    return node_of(name or state.target.member_name, state.worker_info.nodes if state.worker_info else {})

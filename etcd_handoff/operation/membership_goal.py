@@ -46,5 +46,5 @@ def joins(state: OperationState) -> tuple[Joiner, ...]:
 
 def _min_voters(state: OperationState, whole: Whole) -> int:
     """Return the profile's minimum; for a change that has begun, no more than its planned number of voters."""
-    least = state.traits.min_voters if state.traits else 1
+    least = state.worker_info.min_voters if state.worker_info else 1
     return min(least, whole.voters or 1) if whole.begun else least

@@ -37,12 +37,12 @@ class _ByNode(NamedTuple):
     Attributes:
         views: The views of those that saw a member list.
         why: Why the others saw none.
-        heard: What members said of themselves to workers that saw no list.
+        self_reports: What members said of themselves to workers that saw no list.
     """
 
     views: dict[str, ClusterView]
     why: dict[str, str]
-    heard: dict[str, tuple[MemberSelfReport, ...]]
+    self_reports: dict[str, tuple[MemberSelfReport, ...]]
 
 
 def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
@@ -71,13 +71,13 @@ def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
 
 def _by_node(report: StepResult, answered: Mapping[str, StepResult | StepFailure]) -> _ByNode:
     """Sort the answers. The worker of the look counts too if it saw no list."""
-    found = _ByNode({}, {}, {} if report.view else {report.step.node: report.heard})
+    found = _ByNode({}, {}, {} if report.view else {report.step.node: report.self_reports})
     for node, result in answered.items():
         if isinstance(result, StepFailure):
             found.why[node] = result.text
         elif result.view is None:
             found.why[node] = f"the worker on {node}: {result.step.note}"
-            found.heard[node] = result.heard
+            found.self_reports[node] = result.self_reports
         else:
             found.views[node] = result.view
     return found
@@ -99,9 +99,9 @@ def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> Ste
         first = others.pop(first_node)
     if first is None or not (found.views or found.why):
         return report
-    view = merged(first, first_node, others, found.why, table, found.heard)
+    view = merged(first, first_node, others, found.why, table, found.self_reports)
     agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
-    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*found.views, *found.heard})
+    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*found.views, *found.self_reports})
     also = f"; also seen from {', '.join(sorted(found.views))}" if found.views else ""
     step = report.step.model_copy(update={"note": f"{view.who_leads}{also}", "outcome": StepOutcome.OBSERVED})
     return report.model_copy(update={"view": view, "step": step})

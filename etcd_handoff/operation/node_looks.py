@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff import doubts, time_limits
-from etcd_handoff.activity_io import CheckLeaderInput, known_traits
+from etcd_handoff.activity_io import CheckLeaderInput, known_worker_info
 from etcd_handoff.merged_view import merged, node_of
 from etcd_handoff.operation import node_doubts, observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def looked(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
     """Return the state after one worker has looked: what it saw counts, or other nodes are asked first."""
-    state = state.changed(traits=known_traits(state.traits, report.traits))
+    state = state.changed(worker_info=known_worker_info(state.worker_info, report.worker_info))
     if report.view is not None:  # a worker that saw no list does not say whom it reaches
         state = state.changed(own_member_alone=report.alone)
     known = state.view.members if state.view and not command.patient and not report.worker_nodes else ()
@@ -123,7 +123,7 @@ def _rested(silent: Mapping[str, float], node: str, now: float) -> bool:
 
 
 def _table(state: OperationState) -> Mapping[str, str]:
-    return state.traits.nodes if state.traits else {}
+    return state.worker_info.nodes if state.worker_info else {}
 
 
 # --- what whoever looks does ------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def due(state: OperationState, command: Command, workflow_id: str) -> tuple[Oper
     Returns:
         No notice where nothing new needs a person, no notifications are wanted, or it is a dry run.
     """
-    events = state.traits.notifies if state.traits is not None else ()
+    events = state.worker_info.notifies if state.worker_info is not None else ()
     if not events or state.original_request.dry_run:
         return state, None
     state = _forgotten(state)

@@ -134,7 +134,7 @@ def intent(state: OperationState) -> MemberAbsent:
 def _min_voters(state: OperationState) -> int:
     """Return how many voters must remain."""
     if state.whole is None:
-        return state.traits.min_voters if state.traits else 1
+        return state.worker_info.min_voters if state.worker_info else 1
     return min_voters_after_removal(state.view, members_changed(state)) if state.view else 1
 
 

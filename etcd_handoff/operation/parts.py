@@ -34,7 +34,7 @@ SHARED: Final = frozenset(
         "began",
         "origin",
         "noticed",
-        "traits",
+        "worker_info",
         "binding",
         "voters_seen",
         "blocked_seconds_left",

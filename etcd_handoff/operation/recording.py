@@ -94,7 +94,7 @@ def record_of(
     state: OperationState, now: float, *, joined: bool | None, message: str, failed: bool = False
 ) -> UpdateStatusInput:
     """Return the record of what is true of the member."""
-    target, view, traits = state.target, state.view, state.traits
+    target, view, info = state.target, state.view, state.worker_info
     out = joined is False and not state.request.adds
     return UpdateStatusInput(
         cluster=state.request.cluster,
@@ -110,8 +110,8 @@ def record_of(
         failed=failed,
         run_id=state.chain_id,
         steps=state.steps,
-        kubernetes=traits is not None and traits.kubernetes,
-        leave=out and traits is not None and traits.sets_leave,
+        kubernetes=info is not None and info.kubernetes,
+        leave=out and info is not None and info.sets_leave,
         next_steps=next_steps(state) if out else (),
         asked_by=state.person,
         reason=state.original_request.reason,
@@ -122,10 +122,10 @@ def record_of(
 
 def next_steps(state: OperationState) -> tuple[str, ...]:
     """Return what is left to do by hand once the member is out; only known of a node that k0s runs."""
-    traits = state.traits
-    if traits is None or state.request.adds:
+    info = state.worker_info
+    if info is None or state.request.adds:
         return ()
-    if not (traits.k0s or traits.sets_leave or traits.remover != "etcd"):  # whose worker does not tell that it is k0s
+    if not (info.k0s or info.sets_leave or info.remover != "etcd"):  # whose worker does not tell that it is k0s
         return ()
     runs_on = state.ending.runs_on if state.ending else None
     return texts.next_steps(state.label, leave_asked=state.leave_stored, runs_on=runs_on)

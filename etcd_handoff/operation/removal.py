@@ -152,7 +152,7 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
     if isinstance(decision, Blocked | Refused):
         return ()
     name, target_id = state.target.member_name, state.target.member_id
-    has_kubernetes = state.traits is None or state.traits.kubernetes
+    has_kubernetes = state.worker_info is None or state.worker_info.kubernetes
     record = texts.removal_record(state.label, name, target_id, state.claims, has_kubernetes=has_kubernetes)
     return (*texts.plan_lines(decision, state.label, state.label_of, state.view, target_id), record)
 
@@ -171,8 +171,8 @@ def cancelled_text(state: OperationState) -> str:
     """Return what is true of a removal that was cancelled, in words."""
     if state.pending_since is not None:
         shown = "`etcd-handoff status` shows the members"
-        return f"cancelled; {state.label} may have been removed before that: {shown}{leave.standing(state)}"
-    return f"cancelled before anything was removed{leave.standing(state)}"
+        return f"cancelled; {state.label} may have been removed before that: {shown}{leave.standing_order(state)}"
+    return f"cancelled before anything was removed{leave.standing_order(state)}"
 
 
 def success_text(state: OperationState, written: str) -> str:

@@ -40,9 +40,9 @@ def has_changed(state: OperationState) -> bool:
 
 def opens_at(state: OperationState, now: float) -> float:
     """Return the first moment from now on at which it may make a change: now, where it may."""
-    request, traits = state.original_request, state.traits
+    request, info = state.original_request, state.worker_info
     earliest = max(now, seconds_of(request.not_before)) if request.not_before else now
-    windows = traits.change_windows if traits else ()
+    windows = info.change_windows if info else ()
     return next_opening(windows, zone_of(state), earliest) if windows else earliest
 
 
@@ -76,7 +76,7 @@ def begin_before(state: OperationState, now: float) -> float:
     """
     if not may_wait(state):
         return 0.0
-    windows = state.traits.change_windows if state.traits else ()
+    windows = state.worker_info.change_windows if state.worker_info else ()
     closes = next_closing(windows, zone_of(state), now) if windows else None
     bounds = [closes, seconds_of(state.original_request.not_after) if state.original_request.not_after else None]
     return min((bound for bound in bounds if bound is not None), default=0.0)
@@ -97,7 +97,7 @@ def moment_text(state: OperationState, time: float) -> str:
 
 def zone_of(state: OperationState) -> ZoneInfo:
     """Return the time zone of the profile's windows."""
-    return zone(state.traits.time_zone if state.traits else "UTC")
+    return zone(state.worker_info.time_zone if state.worker_info else "UTC")
 
 
 def _is_well(view: ClusterView) -> bool:

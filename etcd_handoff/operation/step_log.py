@@ -84,7 +84,7 @@ def within(state: OperationState, most_bytes: int = MEMO_BYTES) -> OperationStat
         state = state.changed(steps=steps, steps_left_out=state.steps_left_out + 1)
     brief = partial(_with_short_texts, most=MAX_NOTE_IN_MEMO)
     briefest = partial(_with_short_texts, most=MIN_NOTE_IN_MEMO)
-    for shorter in (brief, _without_what_is_used, _without_traits, briefest):
+    for shorter in (brief, _without_what_is_used, _without_worker_info, briefest):
         if _size(state) <= most_bytes:
             break
         state = shorter(state)
@@ -113,6 +113,6 @@ def _without_what_is_used(state: OperationState) -> OperationState:
     return state.changed(approved=state.approved.without_change())
 
 
-def _without_traits(state: OperationState) -> OperationState:
+def _without_worker_info(state: OperationState) -> OperationState:
     """Return the state without what the worker knows, such as change windows; a plan waits until it is known again."""
-    return state.changed(traits=None)
+    return state.changed(worker_info=None)

@@ -29,7 +29,7 @@ def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
     purpose must not make a correction that many EtcdMembers contradict.
     """
     claims = state.claims or ()
-    named = state.traits.cluster_id if state.traits else ""
+    named = state.worker_info.cluster_id if state.worker_info else ""
     if not isinstance(state.request, MembershipRequest) or drift.hold(view, claims, (), named):
         return ()
     out = (claim for claim in claims if drift.becomes_absent(view, claim))

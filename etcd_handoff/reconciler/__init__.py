@@ -12,6 +12,6 @@
     leave_orders       the member that `spec.leave` orders to leave
     annotation_orders  the member that the annotation orders to leave
     ordered_removal    the removal that an order starts
-    standing           messages on EtcdMembers whose request starts no removal
+    request_messages   messages on EtcdMembers whose request starts no removal
     removal_progress   the progress of a removal, as seen from outside
 """

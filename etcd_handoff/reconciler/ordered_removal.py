@@ -46,7 +46,7 @@ def _removal(
         member_id=member.member_id,
         label=member.label,
         workflow_id=workflow_id(cluster, member.label),
-        asked_by=what,
+        source=what,
         requester=order.asked_by,
         since=order.since,
     )

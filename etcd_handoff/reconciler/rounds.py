@@ -12,7 +12,7 @@ from etcd_handoff.reconciler import annotation_orders, drift, leave_orders
 from etcd_handoff.reconciler.member_resources import SyncMembersInput
 from etcd_handoff.reconciler.ordered_removal import ordered_removal
 from etcd_handoff.reconciler.pauses import retry_after
-from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.request_messages import standing_messages
 from etcd_handoff.reconciler.state import LAST_EPOCH_SECOND, ReconcilerStatus, RemovalRetry
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ class RunningRemoval(WireModel):
         label: The member, for people.
         workflow_id: The removal.
         joined: It ran already, and may be for another member.
-        asked_by: The part of the EtcdMember that asked for it.
+        source: The part of the EtcdMember that asked for it.
         requester: The person or program that set that part (`etcd_handoff.leave_requester`); empty when unknown.
         since: When it was set (RFC 3339, UTC); empty when that is not known.
     """
@@ -63,14 +63,14 @@ class RunningRemoval(WireModel):
     label: str
     workflow_id: str
     joined: bool = False
-    asked_by: str = "spec.leave"
+    source: str = "spec.leave"
     requester: str = ""
     since: str = ""
 
     @property
     def reason(self) -> str:
         """Return why the member is removed, for people."""
-        return f"{self.asked_by} of EtcdMember {self.resource}{f', set at {self.since}' if self.since else ''}"
+        return f"{self.source} of EtcdMember {self.resource}{f', set at {self.since}' if self.since else ''}"
 
 
 class RemovalRetry(WireModel):
@@ -191,6 +191,11 @@ class ReconcilerStatus(WireModel):
     doubt_digest: str = ""
     trouble: str = ""
     repaired: tuple[str, ...] = ()
+
+    def requester(self, resource: MemberResource) -> str:
+        """Return who asks an EtcdMember's member to leave, as far as that is known; both if two requests stand."""
+        by = [order.asked_by for order in self.orders if order.uid == resource.uid and order.member_id]
+        return " and ".join(dict.fromkeys(name for name in by if name))
 
     def about(self, resource: MemberResource) -> str | None:
         """Return the member that an EtcdMember asks to leave; None when it asks for none, empty when it means none.

@@ -29,7 +29,7 @@ from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 from etcd_handoff.kubernetes.classify import classify
 from etcd_handoff.reconciler import leave_orders
 from etcd_handoff.reconciler.member_resources import WatchMembersResult
-from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.request_messages import standing_messages
 from tests.fuzz.mutations import REPEATABLE, TEXTS, alike, mutated, texts, values
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.contract import (
+    DesiredMember,
     MembershipRequest,
     MembershipResult,
     ReplacementRequest,
     ReplacementResult,
-    WantedMember,
 )
 from etcd_handoff.lab import Role
 from etcd_handoff.temporal.client import apply_membership, start_replacement
@@ -33,7 +33,7 @@ async def replace(b: LiveCluster, old: str, new: Node, **options: Any) -> Workfl
 
 async def apply(b: LiveCluster, *nodes: Node) -> WorkflowHandle[Any, MembershipResult]:
     """Start to apply a membership."""
-    members = tuple(WantedMember(name=node.name, peer_urls=(node.peer_url,)) for node in nodes)
+    members = tuple(DesiredMember(name=node.name, peer_urls=(node.peer_url,)) for node in nodes)
     return await apply_membership(b.client, MembershipRequest(cluster=b.lab.cluster, members=members))
 
 

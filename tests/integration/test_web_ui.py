@@ -13,9 +13,9 @@ from temporalio.client import WorkflowFailureError
 from etcd_handoff.contract import (
     AdditionRequest,
     AdditionResult,
+    DesiredMember,
     MembershipRequest,
     ReplacementRequest,
-    WantedMember,
 )
 from etcd_handoff.lab import Role
 from etcd_handoff.lab.nodes import ROOT
@@ -101,7 +101,7 @@ async def test_blocked_removal_says_what_to_do_and_until_when_it_waits(console: 
     await b.lab.wait_for_health_interval()
 
 
-async def begun(b: LiveCluster, kind: str, new: WantedMember, leaves: str) -> WorkflowHandle[Any, Any]:
+async def begun(b: LiveCluster, kind: str, new: DesiredMember, leaves: str) -> WorkflowHandle[Any, Any]:
     """A change that adds a member, alone or as a part of it."""
     given: dict[str, Any] = {"cluster": "prod", "reason": "more room"}
     if kind == "add":
@@ -111,7 +111,7 @@ async def begun(b: LiveCluster, kind: str, new: WantedMember, leaves: str) -> Wo
         request = ReplacementRequest(member=leaves, name=new.name, peer_urls=new.peer_urls, **given)
         return await start_replacement(b.client, request)
     listed = (await seen(b.lab)).members
-    stay = tuple(WantedMember(name=m.name, peer_urls=m.peer_urls) for m in listed)
+    stay = tuple(DesiredMember(name=m.name, peer_urls=m.peer_urls) for m in listed)
     return await apply_membership(b.client, MembershipRequest(members=(*stay, new), **given))
 
 
@@ -120,7 +120,7 @@ async def test_change_that_waits_for_its_new_member_says_what_to_start_it_with(c
     """On the list of what needs a person; its page has the settings that `progress` has, at both widths."""
     b = console.cluster
     before = {m.id for m in (await seen(b.lab)).members}
-    new = WantedMember(name="node9", peer_urls=("http://127.0.0.1:9",))
+    new = DesiredMember(name="node9", peer_urls=("http://127.0.0.1:9",))
     leaves = b.others(await b.lab.leader())[0]
     change = await begun(b, kind, new, leaves)
     settings = (

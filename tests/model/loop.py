@@ -116,7 +116,7 @@ class Loop:
                 case LookThroughNodes() if not self.asks_nodes:
                     result = ()
                 case DescribeWorker():
-                    result = self._worker.traits(command.cluster)
+                    result = self._worker.worker_info(command.cluster)
                 case Finish():
                     self.outcome, self.recorded = str(command.result.outcome), command.result.status_recorded
                     return state, command

@@ -170,7 +170,7 @@ class Runner:
         batch = next(self._batches)
         named = {f"b{batch}-{number}": cluster for number, cluster in enumerate(clusters)}
         config, client = config_of(named, f"model-{batch}", self._folder), await connect()
-        traits = WorkerActivities(config, search_attributes=False)
+        workers = WorkerActivities(config, search_attributes=False)
         gateways, queue = gateways_of(config, named), ChangeQueueActivities(client)
         etcd = EtcdActivities(
             config,
@@ -178,10 +178,10 @@ class Runner:
             etcd_of(named),
             ahead=RecordAhead(gateways) if ahead else None,
             claims=claims_of(named),
-            traits=traits.traits,
+            worker_info=workers.worker_info,
             take_turn=queue.take_turn_soon,
         )
-        offered = all_activities(client, config, "model", etcd, gateways, traits, queue)
+        offered = all_activities(client, config, "model", etcd, gateways, workers, queue)
         async with make_worker(client, config.task_queue, WORKFLOWS, offered, worker.INTERCEPTORS):
             yield client, config.task_queue, list(named)
 

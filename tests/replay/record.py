@@ -24,11 +24,11 @@ from temporalio.client import WorkflowFailureError
 from etcd_handoff.contract import (
     AdditionRequest,
     AdditionResult,
+    DesiredMember,
     MembershipRequest,
     MembershipResult,
     RemovalRequest,
     ReplacementRequest,
-    WantedMember,
     record_id,
     workflow_id,
 )
@@ -254,7 +254,7 @@ async def applying() -> None:
     async with Lab(LabOptions(nodes=4, workers=("node0",), progress=say)) as lab:
         client = await at(lab)
         node, leader = await free_node(client, lab), await lab.leader()
-        members = tuple(WantedMember(name=n.name, peer_urls=(n.peer_url,)) for n in lab.nodes if n.name != leader)
+        members = tuple(DesiredMember(name=n.name, peer_urls=(n.peer_url,)) for n in lab.nodes if n.name != leader)
         request = MembershipRequest(cluster=lab.cluster, members=members, reason="to be replayed")
         change = await start_operation(client, request, MembershipResult)
         await stands(change, "Blocked", "LearnerNotStarted")

@@ -30,8 +30,8 @@ def recorded(name: str, *notifies: str) -> list[Event]:
         result = event.get("activityTaskCompletedEventAttributes", {}).get("result", {"payloads": []})
         for payload in result["payloads"]:
             answer = json.loads(base64.b64decode(payload["data"]))
-            if isinstance(answer, dict) and answer.get("traits"):
-                answer["traits"]["notifies"] = list(notifies)
+            if isinstance(answer, dict) and answer.get("worker_info"):
+                answer["worker_info"]["notifies"] = list(notifies)
                 payload["data"] = base64.b64encode(json.dumps(answer).encode()).decode()
     return events
 

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from etcd_handoff.activity_io import FindResourceResult, UpdateStatusResult
-from etcd_handoff.contract import MembershipRequest, ReplacementRequest, StepOutcome, WantedMember
+from etcd_handoff.contract import DesiredMember, MembershipRequest, ReplacementRequest, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
@@ -68,7 +68,7 @@ def replacement(old: str = "node0", new: int = 3, **options: Any) -> Drive:
 
 def membership(*numbers: int, **options: Any) -> Drive:
     """A membership of nodes with these numbers that is applied."""
-    members = tuple(WantedMember(name=f"node{number}", peer_urls=(url(number),)) for number in numbers)
+    members = tuple(DesiredMember(name=f"node{number}", peer_urls=(url(number),)) for number in numbers)
     return begin(MembershipRequest(cluster="prod", members=members, **options))
 
 

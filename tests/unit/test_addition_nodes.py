@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 NODE = {A: "node0", B: "node1", C: "node2", D: "node3"}
 WORD = MemberSelfReport(cluster_id=THREE.cluster_id, id=D, is_learner=True, leader_id=A, term=7, raft_index=INDEX)
-KEEPS_SILENT = StepResult(step=report(StepOutcome.UNAVAILABLE, None).step, heard=(WORD,))
+KEEPS_SILENT = StepResult(step=report(StepOutcome.UNAVAILABLE, None).step, self_reports=(WORD,))
 
 
 def sees(view: ClusterView, own: str, **fields: Any) -> StepResult:
@@ -81,7 +81,7 @@ def test_learner_is_heard_by_its_own_node_and_promoted_at_the_leaders() -> None:
 def test_learner_that_its_node_does_not_hear_is_waited_for() -> None:
     """With a timer, since the whole cluster has to be looked at each time."""
     addition = added().do(to.Wait, after=1.0)
-    looks(addition, IN_SYNC, KEEPS_SILENT.model_copy(update={"heard": ()}))
+    looks(addition, IN_SYNC, KEEPS_SILENT.model_copy(update={"self_reports": ()}))
     assert addition.next(to.Wait).summary.startswith("blocked: LearnerUnreachable, until ")
 
 
@@ -152,4 +152,4 @@ async def test_worker_that_is_given_no_list_tells_what_it_hears() -> None:
         found: StepResult = await ActivityEnvironment().run(activities.check_leader, ask)
         return found
 
-    assert ((await look(for_node=True)).heard, (await look(for_node=False)).heard) == ((WORD,), ())
+    assert ((await look(for_node=True)).self_reports, (await look(for_node=False)).self_reports) == ((WORD,), ())

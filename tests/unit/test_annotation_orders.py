@@ -13,7 +13,7 @@ from etcd_handoff.etcdmember_messages import OLD_ANNOTATION
 from etcd_handoff.reconciler import annotation_orders, leave_orders, rounds
 from etcd_handoff.reconciler.leave_orders import MemberToRemove
 from etcd_handoff.reconciler.member_resources import MemberResource
-from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.request_messages import standing_messages
 from etcd_handoff.reconciler.state import (
     LeaveOrder,
     ReconcileEtcdMembersRequest,
@@ -120,7 +120,7 @@ def test_watcher_starts_the_removal_and_says_what_asked_for_it(
     state = rounds.with_orders(ReconcilerState(), [one], seen)
     _, removals = rounds.removals_to_start(state, "prod", [one], seen, now=0.0)
     assert [MemberToRemove(r.member_id, r.label) for r in removals] == ([started] if started else [])
-    assert {r.asked_by for r in removals} <= {"annotation etcd-handoff.io/leave"}
+    assert {r.source for r in removals} <= {"annotation etcd-handoff.io/leave"}
 
 
 def test_both_doors_start_one_removal_and_each_is_remembered_for_itself() -> None:
@@ -130,7 +130,7 @@ def test_both_doors_start_one_removal_and_each_is_remembered_for_itself() -> Non
     both = resource("node2", NEW, leave=True, generation=2, leave_since=EARLY, joined_since=EARLY)
     state = rounds.with_orders(state, [both], REJOINED)
     _, removals = rounds.removals_to_start(state, "prod", [both], REJOINED, now=0.0)
-    assert [(r.member_id, r.asked_by) for r in removals] == [(NEW, "annotation etcd-handoff.io/leave")]
+    assert [(r.member_id, r.source) for r in removals] == [(NEW, "annotation etcd-handoff.io/leave")]
     assert standing_messages(state.orders, state.annotated, [both], REJOINED) == {}
     status = rounds.status(request(), state, (both,), ())
     assert status.about(both) == NEW

@@ -18,7 +18,7 @@ from etcd_handoff.operation.phases import ApprovedChange, LookDue
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, D, cluster, down, member, step
 from tests.unit.test_change_gates import SATURDAY, SATURDAYS_END, THURSDAY, given_up
-from tests.unit.test_change_gates import TRAITS as WINDOWS
+from tests.unit.test_change_gates import WORKER_INFO as WINDOWS
 from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, Drive, begin, report
 
 ANN, BOB = "etcd-handoff:ann@laptop", "etcd-handoff:bob@node1"
@@ -29,14 +29,14 @@ RISKY = cluster(member(A, B, term=8), member(B, B, term=8), down(C))
 DAY = 86_400.0
 
 
-def seen(view: Any, **traits: Any) -> Any:
+def seen(view: Any, **worker_info: Any) -> Any:
     """What a look answers."""
-    return report(StepOutcome.OBSERVED, view, traits=traits)
+    return report(StepOutcome.OBSERVED, view, worker_info=worker_info)
 
 
-def awaiting_approval(view: Any = LED_BY_B, **traits: Any) -> Drive:
+def awaiting_approval(view: Any = LED_BY_B, **worker_info: Any) -> Drive:
     """A removal that waits for an approval."""
-    drive = begin(require_approval=True).do(to.Observe, seen(view, **traits))
+    drive = begin(require_approval=True).do(to.Observe, seen(view, **worker_info))
     assert drive.next(to.Wait).until is Until.APPROVAL
     return drive
 
@@ -177,11 +177,11 @@ def test_change_may_begin_for_as_long_as_its_approval_counts() -> None:
 def test_what_closes_first_bounds_a_change() -> None:
     """The window of the profile, or the approval."""
     for lasts, bound in ((3600.0, SATURDAY + 1 + 3600), (DAY, SATURDAYS_END)):
-        traits = {**WINDOWS, "approval_lapses_after_seconds": lasts}
+        worker_info = {**WINDOWS, "approval_lapses_after_seconds": lasts}
         drive = begin(require_approval=True)
         drive.now = SATURDAY
-        drive.do(to.Observe, seen(LED_BY_B, **traits)).next(to.Wait)
-        drive = approve(drive).do(to.Observe, seen(LED_BY_B, **traits)).turn()
+        drive.do(to.Observe, seen(LED_BY_B, **worker_info)).next(to.Wait)
+        drive = approve(drive).do(to.Observe, seen(LED_BY_B, **worker_info)).turn()
         assert drive.next(to.RemoveTarget).ask.begin_before == bound
 
 
@@ -200,14 +200,14 @@ def test_approval_counts_for_a_day_by_default() -> None:
 
 def test_wait_for_the_window_does_not_count() -> None:
     """Approved on Thursday for Saturday, with an approval that counts for an hour."""
-    traits = {**WINDOWS, "approval_lapses_after_seconds": 3600.0}
+    worker_info = {**WINDOWS, "approval_lapses_after_seconds": 3600.0}
     drive = begin(require_approval=True)
     drive.now = THURSDAY
-    drive.do(to.Observe, seen(LED_BY_B, **traits)).next(to.Wait)
+    drive.do(to.Observe, seen(LED_BY_B, **worker_info)).next(to.Wait)
     assert "once it is approved, it goes on at Sat 2026-11-28T01:00:00+01:00" in drive.state.doing
-    approve(drive).do(to.Observe, seen(LED_BY_B, **traits))
+    approve(drive).do(to.Observe, seen(LED_BY_B, **worker_info))
     assert drive.next(to.Wait).until is Until.WINDOW
-    drive.result(after=SATURDAY - drive.now).do(to.Observe, seen(LED_BY_B, **traits)).turn().next(to.RemoveTarget)
+    drive.result(after=SATURDAY - drive.now).do(to.Observe, seen(LED_BY_B, **worker_info)).turn().next(to.RemoveTarget)
 
 
 def test_proposed_removal_needs_no_second_approval() -> None:
@@ -328,7 +328,7 @@ def test_approvers_are_named_once(by: str, identity: str, name: str) -> None:
     assert people.named(by, identity) == name
 
 
-def test_traits_without_the_new_fields_are_as_before() -> None:
+def test_worker_info_without_the_new_fields_is_as_before() -> None:
     """A worker of an older version answers without them."""
-    traits = WorkerInfo.model_validate({"search_attributes": True})
-    assert (traits.change_windows, traits.four_eyes, traits.approval_lapses_after_seconds) == ((), False, DAY)
+    info = WorkerInfo.model_validate({"search_attributes": True})
+    assert (info.change_windows, info.four_eyes, info.approval_lapses_after_seconds) == ((), False, DAY)

@@ -31,13 +31,13 @@ from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, Dri
 
 NIGHTS = ChangeWindow(days=(5, 6), begins=60, ends=300)
 """Saturday and Sunday, 01:00 to 05:00."""
-TRAITS: dict[str, Any] = {"change_windows": (NIGHTS,), "time_zone": "Europe/Berlin"}
+WORKER_INFO: dict[str, Any] = {"change_windows": (NIGHTS,), "time_zone": "Europe/Berlin"}
 THURSDAY = seconds_of("2026-11-26T12:00:00+01:00")
 SATURDAY = seconds_of("2026-11-28T01:00:00+01:00")
 SATURDAYS_END = seconds_of("2026-11-28T05:00:00+01:00")
 OPENS = "Sat 2026-11-28T01:00:00+01:00 (Europe/Berlin)"
-FOLLOWER = report(StepOutcome.OBSERVED, LED_BY_B, traits=TRAITS)
-LEADER = report(StepOutcome.OBSERVED, LED_BY_A, traits=TRAITS)
+FOLLOWER = report(StepOutcome.OBSERVED, LED_BY_B, worker_info=WORKER_INFO)
+LEADER = report(StepOutcome.OBSERVED, LED_BY_A, worker_info=WORKER_INFO)
 
 
 def at(now: float, **options: Any) -> Drive:
@@ -262,9 +262,9 @@ def between(view: Any, *ended: PartResult, own: tuple[str, ...] = ()) -> Operati
     """A replacement between two of its parts."""
     request = ReplacementRequest(cluster="prod", member="node0", name="node3", peer_urls=("http://node3:2380",))
     whole = Whole(request=request, begun=True, ended=ended, own=own)
-    traits = WorkerInfo(search_attributes=True, **TRAITS)
+    worker_info = WorkerInfo(search_attributes=True, **WORKER_INFO)
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=1)
-    return state.changed(whole=whole, view=view, traits=traits)
+    return state.changed(whole=whole, view=view, worker_info=worker_info)
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from tests.unit.test_removal_loop import Drive
 
 THREE = nodes(0, 1, 2)
-TRAITS = {"cluster_id": THREE.cluster_id}
+WORKER_INFO = {"cluster_id": THREE.cluster_id}
 DOWN = StepFailure("check_leader", "", "connection refused", taken=True)
 
 
 def first_looks(change: Drive, of_others: StepFailure) -> Drive:
     """Two looks of node0's worker, which sees its own member; those of the other two nodes come to this."""
     for _ in range(2):
-        change.do(to.Observe, sees(THREE, A, traits=TRAITS))
+        change.do(to.Observe, sees(THREE, A, worker_info=WORKER_INFO))
         if others := nodes_asked(change):
             change.do(to.LookThroughNodes, tuple(of_others for _ in others), after=1.0)
     return change
@@ -37,16 +37,16 @@ def test_change_waits_for_workers_that_restart_instead_of_being_refused(change: 
     """Their members may work; a node that took no look is not asked again at once, so two looks tell nothing."""
     waits = gives_turn_up(first_looks(change(), silent()))
     assert waits.next(to.Wait).summary.startswith("blocked: NoQuorum, until start the workers on node1, node2; or ")
-    waits.result(after=11.0).do(to.Observe, sees(THREE, A, traits=TRAITS))
+    waits.result(after=11.0).do(to.Observe, sees(THREE, A, worker_info=WORKER_INFO))
     waits.do(to.LookThroughNodes, (sees(THREE, B), silent()))
     assert waits.state.blocked is None
 
 
 def test_second_look_that_sees_nothing_itself_does_not_end_the_wait_for_workers() -> None:
     """Its worker's own etcd is down, and another node's member gives the list."""
-    waits = replacement().do(to.Observe, sees(THREE, A, traits=TRAITS))
+    waits = replacement().do(to.Observe, sees(THREE, A, worker_info=WORKER_INFO))
     waits.do(to.LookThroughNodes, (silent(), silent()), after=1.0)
-    blind = sees(None, B, traits=TRAITS, worker_nodes=("node0",)).model_copy(update={"alone": False})
+    blind = sees(None, B, worker_info=WORKER_INFO, worker_nodes=("node0",)).model_copy(update={"alone": False})
     waits.do(to.Observe, blind)
     waits.do(to.LookThroughNodes, (sees(THREE, A),))
     assert gives_turn_up(waits).next(to.Wait).summary.startswith("blocked: NoQuorum, until start the workers on ")

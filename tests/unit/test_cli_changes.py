@@ -12,7 +12,7 @@ from etcd_handoff.cli.apply import membership_request, read_members
 from etcd_handoff.cli.errors import CommandError
 from etcd_handoff.cli.render.change_results import change_exit, membership_lines, replacement_lines
 from etcd_handoff.cli.replace import replacement_request
-from etcd_handoff.contract import MembershipResult, Outcome, ReplacementResult, WantedMember
+from etcd_handoff.contract import DesiredMember, MembershipResult, Outcome, ReplacementResult
 
 URL = "https://10.0.0.4:2380"
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "membership" / "members.toml"
@@ -102,7 +102,7 @@ def test_example_is_a_list_that_the_command_takes() -> None:
     args = cli.parser().parse_args(["apply", str(EXAMPLE), "--dry-run", "--snapshot"])
     request = membership_request(args, read_members(EXAMPLE), "prod")
     assert (request.cluster, request.dry_run, request.snapshot, request.hash_check) == ("prod", True, True, False)
-    assert request.members[2] == WantedMember(name="node4", peer_urls=(URL,))
+    assert request.members[2] == DesiredMember(name="node4", peer_urls=(URL,))
     assert request.start_id == "etcd-plan-apply/prod"
 
 

@@ -26,7 +26,7 @@ THREE = cluster(member(A, B), member(B, B), member(C, B))
 
 def seen(**rules: object) -> Drive:
     """A removal of node0 whose first look was taken by a worker with these rules."""
-    return begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits=rules))
+    return begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info=rules))
 
 
 def test_profile_makes_a_removal_wait_for_an_approval() -> None:
@@ -95,11 +95,11 @@ def test_windows_and_approvals_of_the_file_reach_every_operation(tmp_path: Path)
         'time_zone = "Europe/Berlin"\nfour_eyes = true\napproval_lapses_after_seconds = 600\n'
     )
     config = load(tmp_path / "a.toml", f"[clusters.prod]\n{rules}{GOOD}")
-    traits = WorkerActivities(config, search_attributes=True).traits("prod")
+    info = WorkerActivities(config, search_attributes=True).worker_info("prod")
     days = tuple(range(7))
-    assert traits.change_windows == (
+    assert info.change_windows == (
         ChangeWindow(days=(5, 6), begins=60, ends=300),
         ChangeWindow(days=days, begins=1350, ends=1440),
     )
-    assert (traits.time_zone, traits.four_eyes, traits.approval_lapses_after_seconds) == ("Europe/Berlin", True, 600)
-    assert WorkerInfo.model_validate_json(traits.model_dump_json()) == traits
+    assert (info.time_zone, info.four_eyes, info.approval_lapses_after_seconds) == ("Europe/Berlin", True, 600)
+    assert WorkerInfo.model_validate_json(info.model_dump_json()) == info

@@ -80,9 +80,9 @@ def test_nodes_of_members_that_are_called_otherwise_are_told_to_workflows(config
     table = '[clusters.prod.nodes]\netcd-a = "node1"\nnode2 = "node2"\n"etcd.c" = "node3.example"\n'
     config = load(config_file, GOOD + table)
     assert config.cluster("prod").nodes == {"etcd-a": "node1", "node2": "node2", "etcd.c": "node3.example"}
-    traits = WorkerActivities(config, search_attributes=True).traits("prod")
-    assert traits.nodes == {"etcd-a": "node1", "etcd.c": "node3.example"}
-    assert WorkerActivities(config, search_attributes=True).traits("unknown").nodes == {}
+    worker_info = WorkerActivities(config, search_attributes=True).worker_info("prod")
+    assert worker_info.nodes == {"etcd-a": "node1", "etcd.c": "node3.example"}
+    assert WorkerActivities(config, search_attributes=True).worker_info("unknown").nodes == {}
     assert load(config_file, GOOD).cluster("prod").nodes == {}
 
 

@@ -48,7 +48,7 @@ def saw(*, runs: bool | None) -> SeeDepartedResult:
 )
 def test_operator_reads_whether_the_etcd_still_runs(result: SeeDepartedResult | None, words: str) -> None:
     """After the record, from the worker of the node that the member ran on; on the page where it needs somebody."""
-    removal = recorded(looked(traits=K0S))
+    removal = recorded(looked(worker_info=K0S))
     command = removal.next(to.SeeDeparted)
     assert command.node == "node0"
     removal.result(result)
@@ -65,7 +65,7 @@ def test_nobody_is_asked_where_no_k0s_runs_the_node() -> None:
 
 def test_nobody_is_asked_where_the_node_was_not_seen() -> None:
     """Its worker may be away, and the removal is not to wait for it."""
-    removal = begin().do(to.Observe, sees(LED_BY_B, B, traits=K0S))
+    removal = begin().do(to.Observe, sees(LED_BY_B, B, worker_info=K0S))
     removal.do(to.LookThroughNodes, (sees(None, A), sees(LED_BY_B, C))).turn()
     command = removal.next(to.Observe)
     assert command.before_change
@@ -79,15 +79,15 @@ def test_nobody_is_asked_where_the_node_was_not_seen() -> None:
 
 def test_nobody_is_asked_where_one_worker_reaches_all() -> None:
     """Then the workers are not those of the nodes."""
-    traits = OBSERVED_B.model_copy(update={"traits": looked(traits=K0S).state.traits})
-    removal = begin().do(to.Observe, traits).turn().do(to.RemoveTarget, REMOVED)
+    look = OBSERVED_B.model_copy(update={"worker_info": looked(worker_info=K0S).state.worker_info})
+    removal = begin().do(to.Observe, look).turn().do(to.RemoveTarget, REMOVED)
     result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
     removal.do(to.WriteStatus, result).next(to.Finish)
 
 
 def test_removal_that_fails_asks_nobody() -> None:
     """The member is still there."""
-    removal = begin(blocked_timeout_seconds=0).do(to.Observe, sees(LED_BY_B, B, traits=K0S))
+    removal = begin(blocked_timeout_seconds=0).do(to.Observe, sees(LED_BY_B, B, worker_info=K0S))
     removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), silent()))
     result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True)
     removal.do(to.WriteStatus, result).next(to.Fail)

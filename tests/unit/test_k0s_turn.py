@@ -27,7 +27,7 @@ RISKY = cluster(member(A, B), member(B, B), down(C), down(D), member(E, B))
 
 def seen(view: ClusterView, *, committed: bool = False) -> StepResult:
     """A look, where k0s removes; an entry may have been committed before it."""
-    return report(StepOutcome.OBSERVED, view, traits={"remover": "k0s"}, writes_acknowledged=committed or None)
+    return report(StepOutcome.OBSERVED, view, worker_info={"remover": "k0s"}, writes_acknowledged=committed or None)
 
 
 class Queue:

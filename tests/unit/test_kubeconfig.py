@@ -133,7 +133,7 @@ async def test_what_another_worker_can_write_is_never_given_up(tmp_path: Path, a
 
 
 async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None:
-    """As a record does; the worker's traits say whether it has any."""
+    """As a record does; what the worker knows says whether it has any."""
     profile = {"etcd": {"endpoints": ["http://etcd:2379"]}}
     config = Config.model_validate({"clusters": {"prod": profile}})
     find = KubernetesActivities(KubernetesGateways(config, "node1"), "node1").find_resource
@@ -149,8 +149,8 @@ async def test_lookup_without_kubernetes_lets_others_try(tmp_path: Path) -> None
     with_kubernetes = {"prod": {**profile, "kubernetes": {"kubeconfig": tmp_path / "kubeconfig"}}}
     configs = (config, Config.model_validate({"clusters": with_kubernetes}))
     workers = [WorkerActivities(each, search_attributes=True) for each in configs]
-    assert [worker.traits("prod").kubernetes for worker in workers] == [False, True]
-    assert not workers[1].traits("other").kubernetes
+    assert [worker.worker_info("prod").kubernetes for worker in workers] == [False, True]
+    assert not workers[1].worker_info("other").kubernetes
 
 
 async def test_warm_opens_what_can_be_opened(tmp_path: Path) -> None:

@@ -135,7 +135,7 @@ UNUSABLE = ConfigError("there is no such context")
 
 
 @pytest.mark.parametrize(
-    ("heard", "kind"),
+    ("answers", "kind"),
     [
         ([FORBIDDEN, FORBIDDEN], KubernetesPermissionError),
         ([FORBIDDEN, UNKNOWN], KubernetesPermissionError),
@@ -155,14 +155,14 @@ UNUSABLE = ConfigError("there is no such context")
         ([UNUSABLE, UNUSABLE], ConfigError),
     ],
 )
-def test_answers_together_are_what_all_that_answered_say(heard: list[HandoffError], kind: type[HandoffError]) -> None:
+def test_answers_together_are_what_all_that_answered_say(answers: list[HandoffError], kind: type[HandoffError]) -> None:
     """One server's refusal is no refusal while another one is only in trouble; each one's words are told."""
-    named = {f"node{number}": error for number, error in enumerate(heard)}
+    named = {f"node{number}": error for number, error in enumerate(answers)}
     for order in (named, dict(reversed(named.items()))):
         error = together(order)
         assert type(error) is kind
-        assert all(str(part) in str(error) for part in heard)
-    if len({str(part) for part in heard}) > 1:
+        assert all(str(part) in str(error) for part in answers)
+    if len({str(part) for part in answers}) > 1:
         assert all(f"{name}: " in str(error) for name in named)
 
 

@@ -11,7 +11,7 @@ from etcd_handoff.etcdmember_matching import member_of
 from etcd_handoff.reconciler import leave_orders
 from etcd_handoff.reconciler.leave_orders import MemberToRemove
 from etcd_handoff.reconciler.member_resources import MemberResource
-from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.request_messages import standing_messages
 from tests.unit.builders import view_of
 from tests.unit.world_search import reached
 

@@ -10,7 +10,7 @@ import pytest
 from etcd_handoff.etcdmember_messages import OLD_REQUEST
 from etcd_handoff.reconciler import leave_orders
 from etcd_handoff.reconciler.leave_orders import MemberToRemove
-from etcd_handoff.reconciler.standing import standing_messages
+from etcd_handoff.reconciler.request_messages import standing_messages
 from etcd_handoff.reconciler.state import LeaveOrder
 from tests.unit import builders
 from tests.unit.builders import view_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etcd_handoff.activity_io import WorkerInfo
-from etcd_handoff.contract import FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome, WantedMember
+from etcd_handoff.contract import DesiredMember, FailureType, MembershipRequest, MembershipResult, Outcome, StepOutcome
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending, observation
@@ -174,7 +174,7 @@ def test_plan_says_which_member_a_new_one_of_the_same_name_replaces(*, dead: boo
     change = begin(
         MembershipRequest(
             cluster="prod",
-            members=tuple(WantedMember(name=f"node{number}", peer_urls=(at,)) for number, at in members),
+            members=tuple(DesiredMember(name=f"node{number}", peer_urls=(at,)) for number, at in members),
             dry_run=True,
         )
     )
@@ -190,20 +190,20 @@ def test_plan_says_which_member_a_new_one_of_the_same_name_replaces(*, dead: boo
 
 def test_fewer_voters_than_the_profile_allows_are_refused() -> None:
     """The number comes from the workers' configuration."""
-    traits = WorkerInfo(search_attributes=True, min_voters=3)
+    worker_info = WorkerInfo(search_attributes=True, min_voters=3)
     change = membership(0, 1)
-    change.do(to.Observe, observed(nodes(0, 1, 2)).model_copy(update={"traits": traits}))
+    change.do(to.Observe, observed(nodes(0, 1, 2)).model_copy(update={"worker_info": worker_info}))
     failure = change.next(to.Fail).failure
     assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "TooFewVoters")
 
 
 def test_replacement_by_a_member_that_is_there_is_a_removal_by_another_name() -> None:
     """So the profile's rule holds for it too; one that keeps the number of voters goes on."""
-    traits = WorkerInfo(search_attributes=True, min_voters=3)
+    worker_info = WorkerInfo(search_attributes=True, min_voters=3)
 
     def replaced(new: int, *there: int) -> Drive:
         view = nodes(*there, leader=B, term=8)
-        return replacement("node0", new).do(to.Observe, observed(view).model_copy(update={"traits": traits}))
+        return replacement("node0", new).do(to.Observe, observed(view).model_copy(update={"worker_info": worker_info}))
 
     failure = replaced(2, 0, 1, 2).next(to.Fail).failure
     assert (failure.kind, failure.text.partition(":")[0]) == (FailureType.CHANGE_REFUSED, "TooFewVoters")

@@ -119,7 +119,7 @@ def test_member_that_has_not_started_has_no_node() -> None:
 
 def test_profile_names_the_node_of_a_member() -> None:
     """A table of the profile's comes first."""
-    first = sees(LED_BY_B, B, traits={"nodes": {"node0": "rack7"}})
+    first = sees(LED_BY_B, B, worker_info={"nodes": {"node0": "rack7"}})
     assert nodes_asked(begin().do(to.Observe, first)) == ["rack7", "node2"]
 
 
@@ -193,10 +193,10 @@ def test_worker_that_reaches_all_members_asks_no_other_workers() -> None:
 def test_kubernetes_is_known_from_the_first_worker_that_has_it() -> None:
     """While the profile is rolled out the first look may come from one without; all else is as that one said."""
     without = {"kubernetes": False, "remover": "k0s"}
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, None, traits=without)).do(to.Wait)
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, None, worker_info=without)).do(to.Wait)
     removal.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
-    assert removal.state.traits is not None
-    assert (removal.state.traits.kubernetes, removal.state.traits.remover) == (True, "k0s")
+    assert removal.state.worker_info is not None
+    assert (removal.state.worker_info.kubernetes, removal.state.worker_info.remover) == (True, "k0s")
 
 
 def test_cluster_id_that_is_set_later_ends_the_wait_for_one() -> None:
@@ -207,9 +207,9 @@ def test_cluster_id_that_is_set_later_ends_the_wait_for_one() -> None:
     pauses(removal, 1.0)
     assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
     later = {"cluster_id": few.cluster_id, "require_approval": True}
-    removal.do(to.Observe, report(StepOutcome.OBSERVED, few, claims=claims, traits=later)).next(to.AskQueue)
-    assert removal.state.traits is not None
-    assert not removal.state.traits.require_approval
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, few, claims=claims, worker_info=later)).next(to.AskQueue)
+    assert removal.state.worker_info is not None
+    assert not removal.state.worker_info.require_approval
 
 
 def test_cluster_id_of_one_worker_speaks_for_no_other_cluster() -> None:
@@ -218,11 +218,11 @@ def test_cluster_id_of_one_worker_speaks_for_no_other_cluster() -> None:
     claims: tuple[ResourceClaim, ...] = ()
     removal = begin()
     for expected in ("cafe", "", "cafe"):
-        seen = report(StepOutcome.OBSERVED, foreign, claims=claims, traits={"cluster_id": expected})
+        seen = report(StepOutcome.OBSERVED, foreign, claims=claims, worker_info={"cluster_id": expected})
         pauses(removal.do(to.Observe, seen), 1.0)
         assert removal.state.doing.startswith(Reason.WRONG_CLUSTER)
         assert removal.state.pinned is None
-    removal.do(to.Observe, report(StepOutcome.OBSERVED, foreign, claims=claims, traits={"cluster_id": "beef"}))
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, foreign, claims=claims, worker_info={"cluster_id": "beef"}))
     removal.next(to.AskQueue)
 
 
@@ -230,7 +230,7 @@ def test_table_of_nodes_that_is_set_later_counts() -> None:
     """A node was asked by its member's name, and nobody serves that name."""
     removal = begin().do(to.Observe, sees(LED_BY_B, B))
     pauses(removal.do(to.LookThroughNodes, (silent(), silent())), 20.0)
-    removal.do(to.Observe, sees(LED_BY_B, B, traits={"nodes": {"node0": "rack0", "node2": "rack2"}}))
+    removal.do(to.Observe, sees(LED_BY_B, B, worker_info={"nodes": {"node0": "rack0", "node2": "rack2"}}))
     assert nodes_asked(removal) == ["rack0", "rack2"]
 
 
@@ -253,7 +253,7 @@ def test_worker_that_took_the_look_and_saw_nothing_has_answered() -> None:
 def test_worker_that_took_the_look_and_hears_of_another_cluster_contradicts_the_others() -> None:
     """Its member has no quorum, and the one that gives a list was set up anew as a cluster of its own."""
     word = MemberSelfReport(cluster_id="beef", id=A, leader_id=None)
-    removal = begin().do(to.Observe, sees(None, A, worker_nodes=("node0", "node1"), heard=(word,)))
+    removal = begin().do(to.Observe, sees(None, A, worker_nodes=("node0", "node1"), self_reports=(word,)))
     pauses(removal.do(to.LookThroughNodes, (sees(LED_BY_B, B),)), 1.0)
     assert removal.state.pinned is None
     assert removal.state.doing.startswith(Reason.MIXED_CLUSTERS)

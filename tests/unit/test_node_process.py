@@ -66,8 +66,8 @@ def test_the_nodes_worker_is_asked_before_anything_is_added() -> None:
         (URL,),
         CLUSTER,
     )
-    traits = WorkerInfo(search_attributes=True, nodes={"node3": "machine-d"})
-    assert command(member_process.before_adding(state(traits=traits), NOW)).node == "machine-d"
+    worker_info = WorkerInfo(search_attributes=True, nodes={"node3": "machine-d"})
+    assert command(member_process.before_adding(state(worker_info=worker_info), NOW)).node == "machine-d"
 
 
 def test_ready_node_is_not_asked_again_for_a_while() -> None:

@@ -78,7 +78,7 @@ class NoticedRemoval:
                 return ()
             case to.Wait():
                 return None
-        return report(StepOutcome.OBSERVED, view, traits={"notifies": self.notifies})
+        return report(StepOutcome.OBSERVED, view, worker_info={"notifies": self.notifies})
 
     def ids(self) -> list[str]:
         """The IDs of what was told."""
@@ -218,8 +218,8 @@ def test_id_says_what_the_event_does() -> None:
 def test_learner_that_needs_somebody_is_told_once() -> None:
     """Though an activity waits for it, and no timer: to be started, to be reachable, to get on."""
     addition = added(progress_timeout_seconds=60)
-    traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
-    addition.state = addition.state.changed(traits=traits, origin="run-1")
+    info = report(StepOutcome.OBSERVED, None, worker_info={"notifies": ALL}).worker_info
+    addition.state = addition.state.changed(worker_info=info, origin="run-1")
     away = with_it(reachable=False)
     reasons = []
     views = [(UNSTARTED, 1.0), (away, 1.0), (away, 1.0), (LAGS, 1.0), (LAGS, 61.0), (LAGS, 1.0), (LAGS, 1.0)]
@@ -236,16 +236,16 @@ def test_learner_that_catches_up_is_no_trouble() -> None:
     addition = looks_again(added(), LAGS)
     addition.next(AwaitSync)
     assert addition.shown() == "Syncing"
-    traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
-    assert noticing.due(addition.state.changed(traits=traits), addition.command, "etcd-add/prod/node3")[1] is None
+    info = report(StepOutcome.OBSERVED, None, worker_info={"notifies": ALL}).worker_info
+    assert noticing.due(addition.state.changed(worker_info=info), addition.command, "etcd-add/prod/node3")[1] is None
 
 
 def test_member_is_told_as_somebody_has_named_it() -> None:
     """docs/reference.md says so: what looks like an address is masked in texts alone."""
     address = "10.0.0.3:2380"
     noticed = NoticedRemoval(member=address, reason=f"disk of {address}")
-    traits = report(StepOutcome.OBSERVED, None, traits={"notifies": ALL}).traits
-    noticed.state = ending.cancelled(noticed.state.changed(traits=traits))
+    info = report(StepOutcome.OBSERVED, None, worker_info={"notifies": ALL}).worker_info
+    noticed.state = ending.cancelled(noticed.state.changed(worker_info=info))
     noticed.until(to.Cancel, LED_BY_B)
     (notice,) = noticed.notices
     assert (notice.member, notice.workflow_id) == (address, f"etcd-remove/prod/{address}")

@@ -24,11 +24,11 @@ from etcd_handoff.cli.replacements import replacements_by
 from etcd_handoff.contract import (
     OPERATIONS,
     AdditionRequest,
+    DesiredMember,
     MembershipRequest,
     OperationRequest,
     RemovalRequest,
     ReplacementRequest,
-    WantedMember,
 )
 from etcd_handoff.temporal import identity
 
@@ -108,7 +108,7 @@ def test_table_has_the_ids_and_words_of_the_contract(request_type: type[Operatio
 
 def test_change_of_a_whole_membership_is_known_by_its_cluster() -> None:
     """There is one at a time for each."""
-    members = (WantedMember(name="node1", peer_urls=("https://10.0.0.1:2380",)),)
+    members = (DesiredMember(name="node1", peer_urls=("https://10.0.0.1:2380",)),)
     request, kind = MembershipRequest(cluster="prod", members=members), kind_of(MembershipRequest.workflow_type)
     assert kind is not None
     assert (kind.noun, f"{kind.prefix}/prod", names_of(request.start_id)) == (

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from etcd_handoff import peer_url
-from etcd_handoff.contract import MembershipRequest, WantedMember
+from etcd_handoff.contract import DesiredMember, MembershipRequest
 from etcd_handoff.planning import AddLearner, Joiner, MemberPresent, MembersChanged, PromoteLearner, Refused, plan
 from tests.unit.builders import CLUSTER, A, B, C, D, cluster, member
 from tests.unit.changes import learner, node, nodes, replacement
@@ -89,8 +89,8 @@ def test_replacement_at_the_same_address_is_seen_as_one_in_any_spelling() -> Non
 def test_list_that_gives_one_url_twice_is_bad_input() -> None:
     """In two spellings."""
     members = (
-        WantedMember(name="node0", peer_urls=("http://node0:2380",)),
-        WantedMember(name="node1", peer_urls=("http://NODE0:2380",)),
+        DesiredMember(name="node0", peer_urls=("http://node0:2380",)),
+        DesiredMember(name="node1", peer_urls=("http://NODE0:2380",)),
     )
     with pytest.raises(ValidationError, match="is given twice"):
         MembershipRequest(cluster="prod", members=members)

@@ -30,8 +30,8 @@ RISKY = cluster(member(A, B), member(B, B), down(C))
 
 def report(outcome: StepOutcome, view: ClusterView | None, **fields: Any) -> StepResult:
     """What an activity of etcd's answers."""
-    traits = WorkerInfo(**{"search_attributes": True, "kubernetes": True, **fields.pop("traits", {})})
-    return StepResult(step=step("check_leader", outcome), view=view, traits=traits, **fields)
+    worker_info = WorkerInfo(**{"search_attributes": True, "kubernetes": True, **fields.pop("worker_info", {})})
+    return StepResult(step=step("check_leader", outcome), view=view, worker_info=worker_info, **fields)
 
 
 OBSERVED_B = report(StepOutcome.OBSERVED, LED_BY_B)
@@ -262,7 +262,7 @@ def test_cancelled_removal_that_has_proposed_nothing_just_ends() -> None:
 
 def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen() -> None:
     """k0s may have begun: only a look after etcd has given it up tells, and a member that is out is recorded."""
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})).turn()
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "k0s"})).turn()
     order = removal.next(to.RequestLeave)
     assert order.ask.leave
     assert removal.cannot_be_undone()
@@ -284,7 +284,7 @@ def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen
 
 def test_cancelled_removal_that_no_look_could_tell_the_end_of_says_so() -> None:
     """K0s may have followed the order that was revoked."""
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})).turn()
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "k0s"})).turn()
     removal.do(to.RequestLeave, ORDER)
     removal.state = ending.cancelled(removal.state)
     stands = step("read_leave", StepOutcome.OBSERVED)
@@ -295,7 +295,7 @@ def test_cancelled_removal_that_no_look_could_tell_the_end_of_says_so() -> None:
     assert "`etcd-handoff status -c prod`" in removal.state.doing
 
 
-BY_K0S = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})
+BY_K0S = report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "k0s"})
 NO_ANSWER = StepFailure("read_leave", "NotRecorded", "503")
 
 
@@ -351,7 +351,7 @@ def test_dry_run_waits_for_no_member_list(seen: StepResult | StepFailure) -> Non
 
 def test_order_to_k0s_is_given_on_a_fresh_look_alone() -> None:
     """Workers were away after the look, or while it was read whether the order stands."""
-    k0s = report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "k0s"})
+    k0s = report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "k0s"})
     removal = begin().do(to.Observe, k0s)
     removal.next(to.AskQueue)
     granted = QueuePosition(granted=True, chain_id="chain", request=removal.state.turn_request)

@@ -88,7 +88,7 @@ def carried(steps: int) -> OperationState:
     """What a removal hands on whose every field is as long as it can be."""
     return OperationState(
         run_id="0192f0c1-0000-7000-8000-000000000000",
-        traits=WorkerInfo(search_attributes=True, cluster_id="cdf818194e3a8c32"),
+        worker_info=WorkerInfo(search_attributes=True, cluster_id="cdf818194e3a8c32"),
         pinned=Target(cluster_id="cdf818194e3a8c32", member_id="1f", member_name="n" * 253, peer_urls=("u" * 200,) * 3),
         steps=tuple(numbered(n, note="ö" * LONGEST_NOTE) for n in range(steps)),
         steps_left_out=3,
@@ -134,7 +134,7 @@ def large(approval: str) -> OperationState:
     successors = tuple(member_id for _, member_id in who)
     lapsed = approval == "lapsed"
     return carried(70).changed(
-        traits=WorkerInfo(search_attributes=True, cluster_id=CLUSTER, change_windows=windows),
+        worker_info=WorkerInfo(search_attributes=True, cluster_id=CLUSTER, change_windows=windows),
         pinned=leaves[0],
         approval=None if lapsed else Approval(by="ann", comment="as planned"),
         approved=None if lapsed else Approved(identity=ANN, change=change, used=approval == "used"),
@@ -172,14 +172,14 @@ def test_large_change_of_the_membership_fits_a_small_memo(approval: str) -> None
 def test_texts_of_parts_that_have_ended_stay_where_there_is_room() -> None:
     """A result says them in full."""
     part = PartResult(kind="remove", member_id="1f", member_name="n", outcome="removed", process=NOTE)
-    whole = begun(whole=Whole(ended=(part,)), traits=WorkerInfo(search_attributes=True))
+    whole = begun(whole=Whole(ended=(part,)), worker_info=WorkerInfo(search_attributes=True))
     assert within(whole) == whole
 
 
 def test_next_run_asks_the_worker_again_before_it_plans() -> None:
     """What did not fit is known before anything is changed."""
     carried_on = within(large("used")).changed(look_due=LookDue.NO, whole=None)
-    assert carried_on.traits is None
+    assert carried_on.worker_info is None
     decided = decide(carried_on, 0.0)
     assert isinstance(decided.command, DescribeWorker)
 

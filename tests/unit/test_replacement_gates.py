@@ -27,7 +27,7 @@ from tests.unit.test_replacement_loop import FOUR, THREE
 @pytest.mark.parametrize("policy", ["snapshot", "hash_check"])
 def test_checks_that_the_profile_wants_are_made_in_its_turn(policy: str) -> None:
     """Not while somebody else changes the cluster, as those that the request wants."""
-    change = replacement().do(to.Observe, report(StepOutcome.OBSERVED, THREE, traits={policy: True}))
+    change = replacement().do(to.Observe, report(StepOutcome.OBSERVED, THREE, worker_info={policy: True}))
     change.turn().next(to.TakeSnapshot if policy == "snapshot" else to.CheckHash)
 
 

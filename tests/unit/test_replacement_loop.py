@@ -357,7 +357,7 @@ def test_leadership_goes_to_no_member_that_leaves_later() -> None:
 
 def demands_three(view: ClusterView) -> StepResult:
     """A look by a worker whose profile wants three voters."""
-    return report(StepOutcome.OBSERVED, view, traits={"min_voters": 3})
+    return report(StepOutcome.OBSERVED, view, worker_info={"min_voters": 3})
 
 
 @pytest.mark.parametrize("when", ["between the parts", "in the removal"])

@@ -157,20 +157,20 @@ def test_profile_says_whether_the_flag_is_set(
     """And k0s's profile makes no EtcdMembers, since k0s does."""
     tables = {"kubernetes": kubernetes} if kubernetes is not None else {}
     config = Config.model_validate({"clusters": {"prod": {**PROFILE, **tables, **extra}}})
-    assert WorkerActivities(config, search_attributes=True).traits("prod").sets_leave is sets_leave
+    assert WorkerActivities(config, search_attributes=True).worker_info("prod").sets_leave is sets_leave
     is_k0s = sets_leave or bool(extra)
     assert config.clusters["prod"].is_k0s is is_k0s
     assert config.clusters["prod"].manages_resources is (kubernetes is not None and not is_k0s)
 
 
 @pytest.mark.parametrize(
-    ("traits", "leave", "steps"),
+    ("info", "leave", "steps"),
     [({"sets_leave": True}, True, True), ({}, False, False), ({"remover": "k0s", "sets_leave": True}, True, True)],
 )
-def test_result_says_what_is_left_to_do_on_a_node_of_k0s(traits: dict[str, Any], *, leave: bool, steps: bool) -> None:
+def test_result_says_what_is_left_to_do_on_a_node_of_k0s(info: dict[str, Any], *, leave: bool, steps: bool) -> None:
     """And the record asks for the flag where the profile wants it."""
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits=traits)).turn()
-    if traits.get("remover") == "k0s":
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info=info)).turn()
+    if info.get("remover") == "k0s":
         removal.do(to.RequestLeave, step("request_leave", StepOutcome.REQUESTED)).do(to.Wait, after=0.25)
         removal.do(to.Observe, report(StepOutcome.OBSERVED, REMOVED.view))
     else:
@@ -190,8 +190,8 @@ SHUTDOWN, START = "k0s.k0sproject.io/shutdown", "k0s.k0sproject.io/shutdown-on-l
 
 def test_k0s_is_asked_once_and_the_member_is_removed_next() -> None:
     """After the hand-over, with a fresh look between; whether k0s was quicker shows in that look."""
-    traits = {"remover": "both"}
-    led = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_A, traits=traits)).turn()
+    info = {"remover": "both"}
+    led = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_A, worker_info=info)).turn()
     led.do(to.TransferLeadership, report(StepOutcome.MOVED, None))
     led.do(to.AwaitNewLeader, report(StepOutcome.ELECTED, LED_BY_B))
     order = led.next(to.RequestLeave)
@@ -207,7 +207,7 @@ def test_k0s_is_asked_once_and_the_member_is_removed_next() -> None:
 )
 def test_k0s_that_cannot_be_asked_does_not_hold_the_removal_up(end: Any) -> None:
     """The node has to be stopped by hand then, and the operator is told so."""
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "both"})).turn()
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "both"})).turn()
     removal.do(to.RequestLeave, end)
     if isinstance(end, Step):
         removal.do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B))
@@ -217,15 +217,15 @@ def test_k0s_that_cannot_be_asked_does_not_hold_the_removal_up(end: Any) -> None
 
 def test_order_is_revoked_when_the_removal_is_not_safe_any_more() -> None:
     """As where k0s removes: it would follow it without asking who takes part."""
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits={"remover": "both"})).turn()
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "both"})).turn()
     removal.do(to.RequestLeave, step("request_leave", StepOutcome.REQUESTED))
     removal.do(to.Observe, report(StepOutcome.OBSERVED, RISKY)).next(to.ReadLeave)
 
 
 def test_flag_is_set_where_k0s_had_begun_before_its_order_was_revoked() -> None:
     """What k0s leaves behind is the same, whether or not a look meanwhile found the removal unsafe."""
-    traits = {"remover": "k0s", "sets_leave": True}
-    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, traits=traits)).turn()
+    info = {"remover": "k0s", "sets_leave": True}
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info=info)).turn()
     removal.do(to.RequestLeave, step("request_leave", StepOutcome.REQUESTED)).do(to.Wait, after=0.25)
     removal.do(to.Observe, report(StepOutcome.OBSERVED, RISKY))
     stands = step("read_leave", StepOutcome.OBSERVED)

@@ -120,9 +120,9 @@ def test_slow_api_server_holds_nothing_up_for_longer_than_a_look() -> None:
 def test_unread_etcdmembers_hold_nothing_up_where_the_cluster_is_known_otherwise(known: str) -> None:
     """Most endpoints answer, the profile or who started it says which cluster, or there are no EtcdMembers."""
     view = LED_BY_B.model_copy(update={"endpoints": 3, "answering": 2}) if known == "endpoints" else ONE_ENDPOINT
-    traits = {"profile": {"cluster_id": CLUSTER}, "no kubernetes": {"kubernetes": False}}.get(known, {})
+    worker_info = {"profile": {"cluster_id": CLUSTER}, "no kubernetes": {"kubernetes": False}}.get(known, {})
     removal = begin()
     if known == "binding":
         removal.state = removal.state.changed(binding=Binding(cluster_id=CLUSTER))
-    removal.do(to.Observe, report(StepOutcome.OBSERVED, view, traits=traits)).next(to.AskQueue)
+    removal.do(to.Observe, report(StepOutcome.OBSERVED, view, worker_info=worker_info)).next(to.AskQueue)
     assert removal.state.target.member_id == A

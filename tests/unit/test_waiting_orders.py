@@ -12,7 +12,7 @@ from activities.etcdmembers import EtcdMemberActivities
 from etcd_handoff.config import Config
 from etcd_handoff.etcdmember_messages import HELD_BACK, MESSAGE_JOINED, NOT_STARTED
 from etcd_handoff.reconciler.member_resources import MemberResource, SyncMembersInput
-from etcd_handoff.reconciler.standing import waiting_notes
+from etcd_handoff.reconciler.request_messages import waiting_notes
 from etcd_handoff.reconciler.state import LeaveOrder, ReconcilerState, RunningRemoval
 from tests.fakes.kubernetes import FakeGateways, FakeKubernetes
 from tests.unit.builders import A, B, C, cluster, etcdmember, member
