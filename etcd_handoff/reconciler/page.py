@@ -21,14 +21,17 @@ def details(status: ReconcilerStatus, *, installed: bool) -> str:
         lines += [f"**Trouble:** {status.trouble}", ""]
     if not installed:
         lines += ["The API servers do not serve EtcdMembers: install `deploy/crd.yaml`.", ""]
-    lines += [_line(resource, status.about(resource)) for resource in status.members]
+    lines += [_line(status, resource) for resource in status.members]
     if status.repaired:
         lines += ["", "**Corrected**", "", *(f"- {text}" for text in status.repaired)]
     return "\n".join(lines)
 
 
-def _line(resource: MemberResource, whom: str | None) -> str:
-    request = ""
-    if whom is not None:
-        request = ", asked to leave" if whom == resource.member_id else f", an old request for {whom or 'nobody'}"
+def _line(status: ReconcilerStatus, resource: MemberResource) -> str:
+    whom, request = status.about(resource), ""
+    if whom is not None and whom != resource.member_id:
+        request = f", an old request for {whom or 'nobody'}"
+    elif whom is not None:
+        by = status.requester(resource)
+        request = f", asked to leave by {by}" if by else ", asked to leave"
     return f"- **{resource.name}** `{resource.member_id or 'no ID'}` Joined={resource.joined}{request}"

@@ -27,7 +27,7 @@ STATUS = ReconcilerStatus(
         resource("node4", "a4", generation=2, leave=False),
     ),
     orders=(
-        LeaveOrder(uid="uid-node1", generation=2, member_id="a1"),
+        LeaveOrder(uid="uid-node1", generation=2, member_id="a1", asked_by="alice (by kubectl-patch)"),
         LeaveOrder(uid="uid-node2", generation=2, member_id="a2"),
         LeaveOrder(uid="uid-node3", generation=2),
     ),
@@ -42,12 +42,28 @@ def test_watch_status_tells_trouble_orders_and_retries() -> None:
     lines = status_lines(STATUS)
     assert lines[1] == f"trouble: {TROUBLE}"
     rows = {line.split()[0]: line for line in lines[2:]}
-    assert "asked to leave" in rows["node1"]
+    assert "asked to leave by alice (by kubectl-patch)" in rows["node1"]
     assert "failed 3 times, tried again" in rows["node1"]
     assert "old request for a2" in rows["node2"]
     assert "old request for nobody" in rows["node3"]
     assert "leave" not in rows["node4"]
     assert lines[-1] == "corrected: node4: created"
+
+
+def test_requester_is_named_where_it_is_known() -> None:
+    """Each of two requests counts; a request that nobody is known to have set has no name."""
+    member, by = resource("node1", "a1", generation=2), LeaveOrder(uid="uid-node1", generation=2, member_id="a1")
+    names = {
+        ("",): "asked to leave",
+        ("alice",): "asked to leave by alice",
+        ("alice", "alice"): "asked to leave by alice",
+        ("alice", "", "argocd"): "asked to leave by alice and argocd",
+    }
+    for asked_by, words in names.items():
+        orders = tuple(by.model_copy(update={"asked_by": name}) for name in asked_by)
+        status = ReconcilerStatus(cluster="prod", members=(member,), orders=orders)
+        assert status_lines(status)[-1].endswith(words)
+        assert page.details(status, installed=True).endswith(words)
 
 
 def test_watch_status_of_a_watcher_that_sees_nothing_shows_no_empty_table() -> None:
@@ -62,7 +78,12 @@ def test_page_tells_the_same() -> None:
     """Trouble first, then each EtcdMember with its order."""
     text = page.details(STATUS, installed=True)
     assert text.index(TROUBLE) < text.index("node1")
-    for words in ("asked to leave", "an old request for a2", "an old request for nobody", "- node4: created"):
+    for words in (
+        "asked to leave by alice (by kubectl-patch)",
+        "an old request for a2",
+        "an old request for nobody",
+        "- node4: created",
+    ):
         assert words in text
     assert "deploy/crd.yaml" in page.details(ReconcilerStatus(cluster="prod"), installed=False)
 

@@ -53,4 +53,7 @@ def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
     about = status.about(resource)
     if about is None:
         return ""
-    return "asked to leave" if about == resource.member_id else f"old request for {about or 'nobody'}"
+    if about != resource.member_id:
+        return f"old request for {about or 'nobody'}"
+    by = status.requester(resource)
+    return f"asked to leave by {by}" if by else "asked to leave"
