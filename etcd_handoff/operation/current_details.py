@@ -126,7 +126,7 @@ def _place(state: OperationState) -> str:
 def _remedies(state: OperationState) -> list[str]:
     """Return what a person can do: each command to copy, and the update with the same effect and its input."""
     request, lines = state.original_request, []
-    for remedy in remedies(state.handoff_state, final=state.change_pending, waits=bool(state.waiting_for)):
+    for remedy in remedies(state.handoff_state, final=state.point_of_no_return, waits=bool(state.waiting_for)):
         lines.append(
             f"- {remedy.purpose}: `{command(remedy.name, request.cluster, request.subject, request.start_id)}`"
         )

@@ -88,7 +88,8 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
     member = (subject.member_name if subject else "") or request.subject
     ended = event is NoticeEvent.ENDED
     reason = state.blocked.reason if state.blocked is not None and event is NoticeEvent.BLOCKED else ""
-    names = ["history"] if ended else [r.name for r in remedies(state.handoff_state, final=state.change_pending)]
+    final = state.point_of_no_return
+    names = ["history"] if ended else [remedy.name for remedy in remedies(state.handoff_state, final=final)]
     return Notice(
         event_id="-".join(filter(None, (state.origin, event, outcome or reason, str(number)))),
         event=event,

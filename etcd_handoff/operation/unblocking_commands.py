@@ -29,12 +29,14 @@ APPROVE: Final = Remedy("approve", "approve", '{"by": "<your name>"}')
 RECHECK: Final = Remedy("look again now", "recheck", '{"reason": "<why>"}')
 RESUME: Final = Remedy("let it go on", "resume", '{"by": "<your name>"}')
 CANCEL: Final = Remedy("cancel", "cancel")
+DIAGNOSE: Final = Remedy("find what keeps it", "doctor")
 REMEDIES: Final[dict[str, tuple[Remedy, ...]]] = {
     HandoffState.AWAITING_APPROVAL: (APPROVE, CANCEL),
     HandoffState.AWAITING_WINDOW: (RECHECK, CANCEL),
     HandoffState.BLOCKED: (RECHECK, CANCEL),
     HandoffState.QUEUED: (CANCEL,),
     HandoffState.SYNCING: (CANCEL,),
+    HandoffState.RECORDING: (DIAGNOSE,),
     HandoffState.PAUSED: (RESUME, CANCEL),
 }
 """What a person can do in each state that waits for something."""
@@ -49,6 +51,8 @@ def command(name: str, cluster: str, member: str, workflow_id: str = "") -> str:
         member: The member of the operation, or the names of several.
         workflow_id: The argument to use where there is not exactly one member.
     """
+    if name == DIAGNOSE.name:
+        return f"etcd-handoff {name} -c {shlex.quote(cluster)}"
     if workflow_id and (not member or ", " in member):
         return f"etcd-handoff {name} {shlex.quote(workflow_id)}"
     return f"etcd-handoff {name} {shlex.quote(member)} -c {shlex.quote(cluster)}"
@@ -60,7 +64,8 @@ def remedies(state: str, *, final: bool, waits: bool = True) -> tuple[Remedy, ..
     Args:
         state: State of the operation.
         final: It is past the point of no return, so that it can't be cancelled.
-        waits: It waits for something. An operation that waited for an approval and waits no more is approved.
+        waits: It waits for something. An operation that waited for an approval and waits no more is approved, and one
+            that records meets no obstacle.
     """
-    useless = (CANCEL,) * final + (APPROVE,) * (not waits)
+    useless = (CANCEL,) * final + (APPROVE, DIAGNOSE) * (not waits)
     return tuple(remedy for remedy in REMEDIES.get(state, ()) if remedy not in useless)

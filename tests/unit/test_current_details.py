@@ -16,7 +16,7 @@ from etcd_handoff.operation.current_details import (
     queue_details,
     record_details,
 )
-from etcd_handoff.operation.phases import Ending
+from etcd_handoff.operation.phases import Ending, Joining
 from etcd_handoff.operation.queue_messages import ChangeQueueState
 from etcd_handoff.planning import Blocked, Reason
 from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, down, member, step
@@ -153,6 +153,13 @@ def test_page_of_a_wait_has_the_commands_and_updates_that_end_it() -> None:
     )
     final = details(state(handoff_state=HandoffState.BLOCKED, pending_since=1.0))
     assert "etcd-handoff cancel" not in final, "past the point of no return it would be refused"
+    joined = details(state(handoff_state=HandoffState.BLOCKED, joining=Joining(has_vote=True)))
+    assert "etcd-handoff cancel" not in joined, "a member that has its vote stays"
+    asked = details(state(handoff_state=HandoffState.BLOCKED, leave_asked=True))
+    assert "etcd-handoff cancel" in asked, "a cancellation takes the flag back that k0s waits for"
+    stuck = details(state(handoff_state=HandoffState.RECORDING, waiting_for="an API server takes the status"))
+    assert "- find what keeps it: `etcd-handoff doctor -c prod`" in stuck
+    assert "What you can do" not in details(state(handoff_state=HandoffState.RECORDING))
     assert "What you can do" not in details(state())
 
 

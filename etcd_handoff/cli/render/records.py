@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cli.render.history import readable
+from etcd_handoff.operation.unblocking_commands import DIAGNOSE, command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ def next_steps(cluster: str) -> tuple[str, ...]:
     Args:
         cluster: Cluster profile.
     """
-    return (f"to find what keeps it: etcd-handoff doctor -c {shlex.quote(cluster)}",)
+    return (f"to {DIAGNOSE.purpose}: {command(DIAGNOSE.name, cluster, '')}",)
 
 
 def _lines(record: OpenRecord) -> list[str]:
