@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff import doubts, peer_url
@@ -74,8 +75,13 @@ def _resolved(view: ClusterView, request: ReplacementRequest) -> MemberView | No
         Reason.SAME_MEMBER,
         f"{request.member} ({member_id}) has the name and the peer URLs of the new member already",
         f"if it was replaced before, nothing is left to do; to replace it by an empty one, give its ID: `etcd-handoff"
-        f" replace {member_id} --with {request.name} ...`",
+        f" replace {member_id} --with {shlex.quote(request.name)} {_peer_urls(request)}`",
     )
+
+
+def _peer_urls(request: ReplacementRequest) -> str:
+    """Return the options that name the new member's peer URLs."""
+    return " ".join(f"--peer-url {shlex.quote(url)}" for url in request.peer_urls)
 
 
 def is_new(member: MemberView, request: ReplacementRequest) -> bool:
@@ -93,8 +99,8 @@ def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView,
         return remembered
     if not is_full_id(request.member) and any(is_new(m, request) for m in view.members):
         return identity.pinned_as(view, "", request.member, (), present=False)
-    urls = " ".join(f"--peer-url {url}" for url in request.peer_urls)
-    left = f"; if it has left already, `etcd-handoff add {request.name} {urls}` does what is left"
+    add = f"etcd-handoff add {shlex.quote(request.name)} {_peer_urls(request)}"
+    left = f"; if it has left already, `{add}` does what is left"
     return Failure(remembered.kind, f"{remembered.text}{left}")
 
 

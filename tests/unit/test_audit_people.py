@@ -290,3 +290,22 @@ def test_member_that_was_asked_for_by_name_stands_in_tables_without_its_id() -> 
     membership = started(workflow_type={"name": "ApplyMembership"}, input=payload({"cluster": "prod"}))
     of_all = trail_of("etcd-apply/prod", [[membership, end]], "", "node0, node1")
     assert (of_all.member_name, of_all.whom, of_all.label) == ("", "", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_", "options"),
+    [
+        ("ReplaceMember", {"member": "node2", "name": "node2", "peer_urls": ["http://a:1"]}, {"name", "peer_urls"}),
+        ("AddMember", {"name": "node2", "peer_urls": ["http://a:1"]}, {"peer_urls"}),
+        (
+            "RemoveMember",
+            {"member": "node2", "blocked_timeout_seconds": 0.0, "snapshot": False},
+            {"blocked_timeout_seconds"},
+        ),
+        ("RemoveMember", {"member": "node2", "blocked_timeout_seconds": 3600.0, "not_before": ""}, set()),
+    ],
+)
+def test_options_are_what_differs_from_the_defaults(kind: str, request_: dict[str, Any], options: set[str]) -> None:
+    """A new member of the old name is one, and so is a time-out of 0 s."""
+    begin = started(workflow_type={"name": kind}, input=payload({"cluster": "prod", **request_}))
+    assert set(trail_of("x", [[begin]]).options or ()) == options

@@ -126,6 +126,18 @@ def test_operation_that_has_ended_says_how_and_where_to_read_on() -> None:
             {"operation": "addition", "options": {"peer_urls": ["http://a:1"], "blocked_timeout_seconds": 4.0}},
             "etcd-handoff add node2 --peer-url http://a:1 --blocked-timeout 4 --reason 'new disk' -c prod",
         ),
+        (
+            {"options": {"blocked_timeout_seconds": 0.0, "not_before": "2026-01-01T00:00:00Z"}, "reason": ""},
+            "etcd-handoff remove node2 --not-before 2026-01-01T00:00:00Z --blocked-timeout 0 -c prod",
+        ),
+        (
+            {"options": {"blocked_timeout_seconds": 100000.5}, "reason": ""},
+            "etcd-handoff remove node2 --blocked-timeout 100000.5 -c prod",
+        ),
+        (
+            {"options": {"blocked_timeout_seconds": 1234567.0}, "reason": ""},
+            "etcd-handoff remove node2 --blocked-timeout 1234567 -c prod",
+        ),
         ({"reason": "", "dry_run": True}, "etcd-handoff remove node2 --dry-run -c prod"),
         ({"operation": "membership change", "member": ""}, ""),
         ({"operation": "replacement", "outcome_text": "So far: x. To go on: `etcd-handoff replace 2`"}, ""),

@@ -84,7 +84,7 @@ def test_member_with_the_name_and_peer_urls_of_the_new_one_is_refused_by_name() 
     failure = looks(replacement(old="node0", new=0), THREE).next(to.Fail).failure
     assert failure.kind == FailureType.CHANGE_REFUSED
     assert failure.text.startswith("SameMember: ")
-    assert f"`etcd-handoff replace {A} --with node0 ... -c prod`" in failure.text
+    assert f"`etcd-handoff replace {A} --with node0 --peer-url {url(0)} -c prod`" in failure.text
 
 
 def test_member_is_replaced_by_an_empty_one_at_its_address_by_its_id() -> None:

@@ -15,7 +15,7 @@ from etcd_handoff.contract import HandoffState, JoiningRequest
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from temporalio.api.history.v1 import HistoryEvent
 
@@ -73,11 +73,7 @@ def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
     kind = kind_of(started.workflow_type.name)
     who, door = asker(event, request)
     member = str(request.get("member") or request.get("name") or "")
-    options = {
-        name: given
-        for name, given in request.items()
-        if name not in NOT_OPTIONS and given not in (None, False, "", [], member, OPTION_DEFAULTS.get(name))
-    }
+    options = {name: given for name, given in request.items() if _is_option(name, given, request)}
     return Trail(
         workflow_id=workflow_id,
         operation=kind.noun if kind else started.workflow_type.name,
@@ -90,6 +86,13 @@ def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
         reason=str(request.get("reason", "")),
         options=options,
     )
+
+
+def _is_option(name: str, given: object, request: Mapping[str, Any]) -> bool:
+    """Return whether a field of the request is an option that was given. A number 0 is one."""
+    if name in NOT_OPTIONS or (name == "name" and "member" not in request):  # the name of an addition is its member
+        return False
+    return given is not None and given is not False and given not in ("", []) and given != OPTION_DEFAULTS.get(name)
 
 
 def _pinned(runs: Iterable[Sequence[HistoryEvent]]) -> str:

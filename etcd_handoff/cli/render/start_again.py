@@ -40,9 +40,10 @@ def start_again(noun: str, cluster: str, member: str, given: Mapping[str, Any], 
     words += [word for url in given.get("peer_urls", ()) for word in ("--peer-url", str(url))]
     for field, flag in FLAGS.items():
         value = given.get(field)
-        words += [] if value in (None, False, "") else [flag] if value is True else [flag, _shown(value)]
+        if value not in (None, "") and value is not False:  # a time-out of 0 s is one, and equals False
+            words += [flag] if value is True else [flag, _shown(value)]
     return f"to start it again: {shlex.join([*words, *(['--dry-run'] if dry_run else []), '-c', cluster])}"
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
