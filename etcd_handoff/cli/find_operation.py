@@ -158,16 +158,17 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
     if operation is None:
         kinds = ", ".join(f"{kind.prefix}/<cluster>/<member>" for kind in KINDS[:2])
         text = f"Temporal has no operation {workflow_id}: it was never started, or its retention is over"
-        raise CommandError(EXIT_FAILED, f"{text}; IDs look like {kinds}, and `etcd-handoff history` lists them")
+        lists = with_cluster("`etcd-handoff history` lists them", names_of(workflow_id)[0])
+        raise CommandError(EXIT_FAILED, f"{text}; IDs look like {kinds}, and {lists}")
     if isinstance(operation, str):
         text = f"{workflow_id} is a {operation} and no operation on a member"
         if operation == RECORD_STATUS:  # its ID names the cluster
-            from etcd_handoff.contract import names_in
-
-            shows = with_cluster("`etcd-handoff status` shows what it waits for", names_in(workflow_id)[0])
+            shows = "`etcd-handoff status` shows what it waits for"
         else:
             shows = "`etcd-handoff status` lists operations"
-        raise CommandError(EXIT_USAGE, f"{text}; {shows}")
+        from etcd_handoff.contract import names_in
+
+        raise CommandError(EXIT_USAGE, f"{text}; {with_cluster(shows, names_in(workflow_id)[0])}")
     return operation
 
 

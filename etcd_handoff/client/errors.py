@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from temporalio import exceptions
 from temporalio.service import RPCError, RPCStatusCode
 
-from etcd_handoff.contract import FailureType
+from etcd_handoff.command_lines import with_cluster
+from etcd_handoff.contract import FailureType, names_in
 from etcd_handoff.errors import HandoffError
 from etcd_handoff.exit_status import EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.temporal.connection_failures import is_unknown_workflow, rpc_failure
@@ -167,7 +168,8 @@ def temporal_errors(workflow_id: str = "") -> Iterator[None]:
     except RPCError as error:
         if workflow_id and is_unknown_workflow(error):
             text = f"Temporal has no operation {workflow_id} that runs"
-            raise UnknownOperationError(f"{text}; `etcd-handoff history` lists those that have ended") from None
+            lists = with_cluster("`etcd-handoff history` lists those that have ended", names_in(workflow_id)[0])
+            raise UnknownOperationError(f"{text}; {lists}") from None
         status, text = rpc_failure(error)
         stopped = (TemporalUnreachableError if error.status in AWAY else TemporalRefusedError)(text)
         stopped.exit_status = status

@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import time_limits
 from etcd_handoff.client.errors import AWAY, NotTakenError, WorkerSilentError, operation_error, temporal_errors
 from etcd_handoff.client.requests import checked
-from etcd_handoff.command_lines import START_A_WORKER
+from etcd_handoff.command_lines import START_A_WORKER, with_cluster
 from etcd_handoff.contract import Approval, HandoffState, Pause, Progress, Recheck
 from etcd_handoff.temporal.client import ResultT, progress_of, progress_or_reason
 from etcd_handoff.temporal.updates import execute_update
@@ -149,7 +149,8 @@ class Operation(Generic[ResultT]):
             within: How long to wait for its end.
 
         Returns:
-            What is true now, as a text: what was done before it was cancelled.
+            What is true now, as a text: what was done before it was cancelled. An operation that only had to write its
+            EtcdMember has ended well then, and the text says what goes on with that.
 
         Raises:
             NotTakenError: Too late: its change has been proposed, or it has ended well meanwhile.
@@ -170,7 +171,12 @@ class Operation(Generic[ResultT]):
                 if not isinstance(failure.cause, CancelledError):
                     raise operation_error(failure, self.workflow_id) from None
                 return _cancelled(await self.now())
-        raise NotTakenError(f"{self.workflow_id}: too late, the {self._noun} has ended as {str(result.outcome)!r}")
+        ended = f"has ended as {str(result.outcome)!r}"
+        if before is not None and before.state == HandoffState.RECORDING and not result.status_recorded:
+            shows = with_cluster("`etcd-handoff status` shows it", before.cluster)
+            goes_on = f"the workflow `RecordStatus` goes on with its EtcdMember, and {shows}"
+            return f"over: it {ended}; {goes_on}"
+        raise NotTakenError(f"{self.workflow_id}: too late, the {self._noun} {ended}")
 
     async def _update(self, name: str, argument: Request) -> str:
         with temporal_errors(self.workflow_id):

@@ -220,7 +220,7 @@ async def test_cancellation_says_what_is_true_after_it() -> None:
         WorkflowFailureError(cause=CancelledError("c")),
     )
     assert await operation(cancelled).cancel("why") == "cancelled; leadership has moved"
-    late = Workflow([progress("Recording", point_of_no_return=True), progress("Done")])
+    late = Workflow([progress("Removing", point_of_no_return=True), progress("Done")])
     late._ended.set()
     with pytest.raises(client.NotTakenError, match="has ended as 'removed'"):
         await operation(late).cancel()
@@ -242,6 +242,21 @@ async def test_cancelled_too_late_is_3_and_says_what_happens_now() -> None:
         "etcd-remove/c/m: too late, the removal was proposed to etcd and can no longer be cancelled;"
         " it is cancelled if the proposal comes to nothing. Now: removing"
     )
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+async def test_cancelled_while_it_records_hands_the_record_over(*, recorded: bool) -> None:
+    """That is what the cancellation was for; without a record left over it came too late."""
+    end = RESULT.model_copy(update={"status_recorded": recorded})
+    workflow = Workflow([progress("Recording", point_of_no_return=True), progress("Done")], end)
+    workflow._ended.set()
+    if recorded:
+        with pytest.raises(client.NotTakenError, match="has ended as 'removed'"):
+            await operation(workflow).cancel()
+        return
+    answer = await operation(workflow).cancel()
+    assert answer.startswith("over: it has ended as 'removed'; the workflow `RecordStatus` goes on")
+    assert answer.endswith("`etcd-handoff status -c c` shows it")
 
 
 @pytest.mark.parametrize(
