@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 FORMATS: Final = ("table", "json")
-FORMATS_OF: Final = {"report": ("md", "html", "json")}
+FORMATS_OF: Final = {
+    "report": ("md", "html", "json"),
+    **dict.fromkeys(("demo", "worker", "install-service", "completion", "man"), ("text",)),
+}
+"""The formats of the commands that do not have both."""
 WATCH_VERBS: Final = ("start", "stop", "status", "resync")
 
 

@@ -132,6 +132,9 @@ async def _examples(b: LiveCluster, one: str, rack: tuple[str, str], last: str) 
     assert output.split()[0] in set(HandoffState), output
     status, output, errors = await script(b, "remove_member.py", b.lab.cluster, "nobody")
     assert (status, errors.startswith("UnknownMember: ")) == (1, True), errors
+    for name in ("remove_member.py", "empty_rack.py"):
+        status, output, errors = await script(b, name, b.lab.cluster, one, TEMPORAL_ADDRESS="127.0.0.1:1")
+        assert (status, output, "Traceback" in errors, len(errors.splitlines())) == (1, "", False, 1), errors
     status, output, errors = await script(b, "empty_rack.py", b.lab.cluster, *rack)
     assert status == 0, output + errors
     assert [line for line in output.splitlines() if "has to wait" not in line] == [f"{m}: removed" for m in rack]

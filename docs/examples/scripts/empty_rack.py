@@ -8,7 +8,7 @@ import asyncio
 import sys
 from collections.abc import Iterable
 
-from etcd_handoff.client import Handoff, OperationError, TemporalUnreachableError, connect
+from etcd_handoff.client import ClientError, Handoff, connect
 
 PATIENCE_SECONDS = 600
 AGAIN_SECONDS = 5
@@ -41,6 +41,6 @@ if __name__ == "__main__":
     try:
         asyncio.run(empty(sys.argv[1], sys.argv[2:]))
     except TimeoutError:
-        sys.exit(f"the cluster was not healthy within {PATIENCE_SECONDS} s; the same command goes on later")
-    except (OperationError, TemporalUnreachableError) as error:
+        sys.exit(f"not healthy within {PATIENCE_SECONDS} s; start it again later, with the members that are left")
+    except ClientError as error:
         sys.exit(f"stopped: {error}")

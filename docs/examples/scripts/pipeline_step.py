@@ -2,7 +2,8 @@
 
 Progress goes to standard error, the result in JSON to standard output. Exit status as that of etcd-handoff: 0 done,
 1 failed, 2 wrong input, 3 refused or blocked by safety, 4 Temporal cannot be reached. The step may be run again: it
-attaches to a removal that runs, and one that was done ends as `already-absent`.
+attaches to a removal that runs. One that was done ends as `already-absent` while the EtcdMember is there. Without
+it nobody knows the name any more, and the step fails as `UnknownMember`.
 """
 
 import sys

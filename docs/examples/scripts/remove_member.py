@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from etcd_handoff.client import OperationError, connect
+from etcd_handoff.client import ClientError, OperationError, connect
 
 
 async def main(cluster: str, member: str) -> None:
@@ -20,4 +20,7 @@ async def main(cluster: str, member: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    try:
+        asyncio.run(main(*sys.argv[1:]))
+    except ClientError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
