@@ -37,6 +37,15 @@ def test_every_command_has_a_schema_or_prints_no_json() -> None:
     assert set(BY_COMMAND) == commands() - WITHOUT
 
 
+@pytest.mark.parametrize("command", sorted(WITHOUT))
+def test_command_without_json_refuses_to_print_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program would try to read a text as JSON."""
+    with pytest.raises(SystemExit) as exit_:
+        parser().parse_args([command, "-o", "json"])
+    assert exit_.value.code == 2
+    assert "-o/--output: invalid choice: 'json' (choose from 'text')" in capsys.readouterr().err
+
+
 def test_files_are_those_of_the_models() -> None:
     """`make schemas` writes them."""
     there = {path.name: path.read_text(encoding="utf-8") for path in SCHEMAS.glob("*.json")}
