@@ -118,7 +118,7 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
     if strategy.of(state).is_reached(state) and touched and state.pinned is not None:
         return state.finishing()
     if failure is None and _came_too_late(state):
-        return state.changed(ending=None)  # the result is told
+        return state.changed(ending=None, blocked=None)  # the result is told
     if failure is None:
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
         text = f"{strategy.of(state).cancelled_text(state)}{parts.put_off(state)}{remaining_text}"

@@ -258,6 +258,21 @@ def test_replacement_that_is_complete_is_not_cancelled_in_its_last_look() -> Non
     assert ends(change).outcome is Outcome.REPLACED
 
 
+def test_replacement_that_is_found_complete_after_a_look_without_a_list_ends_at_once() -> None:
+    """It was blocked for want of a list when it was cancelled; what it waited for then is over."""
+    change = looks(replacement(), THREE).turn()
+    records(adds(change, THREE, 3), 3, joined=True)
+    looks(change, FOUR)
+    removes_leader(change)
+    records(change, 0, joined=False)
+    looks(change, None).next(to.AskQueue)
+    assert change.state.blocked is not None
+    change.state = ending.cancelled(change.state.changed(cancel_requested=True))
+    looks(change, nodes(1, 2, 3, leader=B, term=8))
+    assert isinstance(change.next(to.Finish), to.Finish)
+    assert change.state.handoff_state != "Blocked"
+
+
 def test_replacement_whose_new_member_has_left_is_cancelled_in_its_last_look() -> None:
     """Somebody else has taken the new member out: the replacement is not complete, and nothing more is done."""
     looks(before_its_last_look(), nodes(1, 2, leader=B, term=8)).next(to.Cancel)
