@@ -71,7 +71,7 @@ class LeaderCheck:
             listing.cancel()
             claiming.cancel()
 
-    async def _run(self, claiming: Awaitable[Claims], listing: Awaitable[tuple[str, ...]]) -> StepResult:
+    async def _run(self, claiming: Awaitable[Claims], listing: Awaitable[tuple[str, ...] | None]) -> StepResult:
         looks, look = self._looks, self._look
         acknowledged, write_error = await looks.commit_probe() if look.probe else (None, "")
         seeing = asyncio.ensure_future(looks.observe(look.doubtful))
@@ -94,11 +94,12 @@ class LeaderCheck:
             claims=claims,
             alone=looks.own_member_alone,
             idle_nodes=idle,
-            worker_nodes=nodes,
+            worker_nodes=nodes or (),
+            workers_unlisted=nodes is None,
             writes_acknowledged=acknowledged,
         )
 
-    async def _without_view(self, error: EtcdError, listing: Awaitable[tuple[str, ...]]) -> StepResult:
+    async def _without_view(self, error: EtcdError, listing: Awaitable[tuple[str, ...] | None]) -> StepResult:
         """Return the result of a look that saw no member list.
 
         Raises:
@@ -110,7 +111,13 @@ class LeaderCheck:
             leave_to_another(looks, str(error))
         reports = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
         step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
-        return StepResult(step=step, worker_info=self._worker_info, self_reports=reports, worker_nodes=nodes)
+        return StepResult(
+            step=step,
+            worker_info=self._worker_info,
+            self_reports=reports,
+            worker_nodes=nodes or (),
+            workers_unlisted=nodes is None,
+        )
 
     def _require_asked_cluster(self, view: ClusterView) -> None:
         """Check that the view is of the cluster that the operation means.
@@ -129,8 +136,11 @@ class LeaderCheck:
         table = self._sources.config.cluster(self._look.cluster).nodes
         return await workers.idle(view, table, self._sources.node) if workers else ()
 
-    async def _worker_nodes(self) -> tuple[str, ...]:
-        """Return the nodes of all workers, if each asks only its own member and the cluster is not yet known."""
+    async def _worker_nodes(self) -> tuple[str, ...] | None:
+        """Return the nodes of all workers, if each asks only its own member and the cluster is not yet known.
+
+        The answer is None if Temporal does not list them.
+        """
         look, workers = self._look, self._sources.workers
         named = look.cluster_id or self._sources.config.cluster(look.cluster).cluster_id
         settled = look.for_node or named or not self._looks.own_member_alone

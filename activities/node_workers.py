@@ -65,20 +65,20 @@ class NodeWorkers:
         far = {node_of(m.name, table) for m in view.members if m.name and not m.reachable} - {own_node}
         return await self.missing(far) if far else ()
 
-    async def serving(self, cluster: str) -> tuple[str, ...]:
+    async def serving(self, cluster: str) -> tuple[str, ...] | None:
         """Return the nodes whose workers have the profile and have asked the common task queue within about a minute.
 
-        The answer is empty if Temporal does not answer soon.
+        A worker whose identity does not name all of its profiles counts. The answer is None if Temporal gives none.
 
         Args:
             cluster: Name of the profile.
         """
         try:
-            async with asyncio.timeout(time_limits.STEPS.pollers_seconds):
+            async with asyncio.timeout(time_limits.STEPS.workers_seconds):
                 workers = map(parsed, await pollers(self._client, self._task_queue))
         except (RPCError, TimeoutError):
-            return ()
-        return tuple(sorted({w.node for w in workers if w.node and cluster in (w.profiles or (cluster,))}))
+            return None
+        return tuple(sorted({w.node for w in workers if w.node and w.may_have(cluster)}))
 
     def _is_known(self, node: str) -> bool:
         """Whether it had a worker a moment ago. A node without one is asked for again, to see a new worker at once."""

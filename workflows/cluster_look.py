@@ -58,6 +58,6 @@ class ClusterLook:
             return node_doubts.confirmed_by_its_worker(report)
         asking = node_looks.looks_through(cluster, report, nodes, table)
         results = await activity_calls.look_through_nodes(asking)
-        report, self._silent_nodes = merge_looks(report, nodes, results, table, self._silent_nodes, now)
+        report, _, self._silent_nodes = merge_looks(report, nodes, results, table, self._silent_nodes, now)
         self.far_nodes = node_doubts.far_nodes(report) or self.far_nodes
         return report

@@ -26,6 +26,7 @@ class StepResult(WireModel):
         idle_nodes: Nodes of members that `check_leader`'s worker does not reach and for which Temporal lists no worker.
         worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` returns them if
             each worker asks only its own member, as long as the meant cluster is not known.
+        workers_unlisted: Whether Temporal was asked for these nodes, and gave no answer.
         writes_acknowledged: After a removal: whether the remaining members have committed a write; None when that was
             not tried.
         keyspace: The hash of the one member that was asked for it; None when there is none.
@@ -42,5 +43,6 @@ class StepResult(WireModel):
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
     worker_nodes: tuple[str, ...] = ()
+    workers_unlisted: bool = False
     writes_acknowledged: bool | None = None
     keyspace: MemberHash | None = None

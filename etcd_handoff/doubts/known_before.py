@@ -123,8 +123,8 @@ def shorter_list(view: ClusterView, voters: Iterable[str], leaving: Container[st
         kind=LISTS_DIFFER,
         text=f"the member list lacks voters {', '.join(missing)}, listed before, and only {view.answering} of"
         f" {view.endpoints} endpoints answer: it may be that of a member which was forced into a cluster of its own",
-        remedy="make more of the endpoints reachable; if these members have left, their EtcdMembers say so in a moment,"
-        " or start the operation again",
+        remedy="make more of the endpoints reachable, or start the workers on their nodes; if these members have left,"
+        " their EtcdMembers say so in a moment, or start the operation again",
     )
 
 

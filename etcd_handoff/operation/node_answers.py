@@ -24,10 +24,12 @@ class NodeAnswers(NamedTuple):
 
     Attributes:
         report: The look of all workers together.
+        agreeing: Nodes whose workers gave the view's list; none where no worker saw one.
         silent: When each node was asked whose worker took no look.
     """
 
     report: StepResult
+    agreeing: frozenset[str]
     silent: dict[str, float]
 
 
@@ -66,7 +68,7 @@ def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
     answered = dict(zip(nodes, results, strict=False))
     claims = (r.claims for r in (report, *results) if not isinstance(r, StepFailure) and r.claims is not None)
     report = report.model_copy(update={"claims": next(claims, None)})
-    return NodeAnswers(_merged(report, _by_node(report, answered), table), _silent(silent, answered, now))
+    return NodeAnswers(*_merged(report, _by_node(report, answered), table), _silent(silent, answered, now))
 
 
 def _by_node(report: StepResult, answered: Mapping[str, StepResult | StepFailure]) -> _ByNode:
@@ -91,17 +93,18 @@ def _silent(
     return {**{node: when for node, when in before.items() if node not in answered}, **idle}
 
 
-def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> StepResult:
-    """Return the look with the merged view, or as it was if there is nothing to merge."""
+def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> tuple[StepResult, frozenset[str]]:
+    """Return the look with the merged view, or as it was if there is nothing to merge; and who gave its list."""
     first, first_node, others = report.view, report.step.node, dict(found.views)
     if first is None and others:
         first_node = min(others)
         first = others.pop(first_node)
     if first is None or not (found.views or found.why):
-        return report
+        return report, frozenset({first_node} if first else ())
     view = merged(first, first_node, others, found.why, table, found.self_reports)
-    agree = {first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)}
-    view = node_doubts.confirmed_by_most(view, agree, set(report.worker_nodes) - {*found.views, *found.self_reports})
+    agree = frozenset({first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)})
+    unheard = set(report.worker_nodes) - {*found.views, *found.self_reports}
+    view = node_doubts.confirmed_by_most(view, agree, unheard, unlisted=report.workers_unlisted)
     also = f"; also seen from {', '.join(sorted(found.views))}" if found.views else ""
     step = report.step.model_copy(update={"note": f"{view.who_leads}{also}", "outcome": StepOutcome.OBSERVED})
-    return report.model_copy(update={"view": view, "step": step})
+    return report.model_copy(update={"view": view, "step": step}), agree

@@ -18,7 +18,9 @@ UNSETTLED: Final = "start workers on the others, or start the operation again if
 """Remedy for lists that contradicted each other, when no worker is left to settle which is right."""
 
 
-def confirmed_by_most(view: ClusterView, agreeing: Collection[str], unheard: Collection[str]) -> ClusterView:
+def confirmed_by_most(
+    view: ClusterView, agreeing: Collection[str], unheard: Collection[str], *, unlisted: bool = False
+) -> ClusterView:
     """Return the view, in doubt where too few workers confirm its cluster.
 
     This is for a look that has to find out which cluster is meant. A node that was set up anew has its own API server,
@@ -28,17 +30,19 @@ def confirmed_by_most(view: ClusterView, agreeing: Collection[str], unheard: Col
         view: The list.
         agreeing: Nodes whose workers gave it.
         unheard: Nodes whose workers Temporal lists and that gave no answer, whether or not they were asked.
+        unlisted: Temporal did not say which workers there are.
     """
     silent = sorted(set(unheard) - set(agreeing))
-    if not silent or len(silent) < len(agreeing):
+    if not unlisted and (not silent or len(silent) < len(agreeing)):
         return view
-    doubt = Doubt(
-        kind=doubts.WRONG_CLUSTER,
-        text=f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}, and those on"
-        f" {', '.join(silent)} gave no answer, though Temporal lists them",
-        remedy="start these workers; Temporal lists one that has ended for about a minute. When this is the right"
-        f' cluster, set cluster_id = "{view.cluster_id}" in the profile',
-    )
+    only = f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}"
+    if unlisted:
+        why, remedy = "Temporal did not say in time which other workers there are", "wait for the next look"
+    else:
+        why = f"those on {', '.join(silent)} gave no answer, though Temporal lists them"
+        remedy = "start these workers; Temporal lists one that has ended for about a minute"
+    sets = f'When this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile'
+    doubt = Doubt(kind=doubts.WRONG_CLUSTER, text=f"{only}, and {why}", remedy=f"{remedy}. {sets}")
     return view.model_copy(update={"doubts": (*view.doubts, doubt)})
 
 
@@ -47,10 +51,11 @@ def confirmed_by_its_worker(report: StepResult) -> StepResult:
     if report.view is None:
         return report
     unheard = set(report.worker_nodes) - {report.step.node}
-    return report.model_copy(update={"view": confirmed_by_most(report.view, {report.step.node}, unheard)})
+    view = confirmed_by_most(report.view, {report.step.node}, unheard, unlisted=report.workers_unlisted)
+    return report.model_copy(update={"view": view})
 
 
-def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, str]) -> str:
+def unconfirmed(report: StepResult, agreeing: Collection[str], known: Collection[str], table: Mapping[str, str]) -> str:
     """Return why a list does not settle which of two is right; empty where it does.
 
     This concerns workers that each see only their own member. A member that was forced into a new cluster lists no
@@ -59,17 +64,18 @@ def unconfirmed(report: StepResult, known: Collection[str], table: Mapping[str, 
 
     Args:
         report: The look of all workers that answered.
+        agreeing: Nodes whose workers gave this list.
         known: Nodes of the last view, without those of members that are to leave.
         table: Nodes of members that are named otherwise.
     """
-    if report.view is None or not report.alone or doubts.contradiction(report.view, doubts.Binding()):
+    if report.view is None or doubts.contradiction(report.view, doubts.Binding()):
         return ""  # what contradicts it tells more
     missing = sorted(set(known) - {node_of(m.name, table) for m in report.view.members})
-    confirm = sorted({*far_nodes(report), report.step.node} & set(known))
+    confirm = sorted(set(agreeing) & set(known))
     if not missing or 2 * len(confirm) > len(known):
         return ""
     return (
-        f"the list of the worker on {report.step.node} lacks {', '.join(missing)}, which only"
+        f"the list of the worker on {', '.join(sorted(agreeing))} lacks {', '.join(missing)}, which only"
         f" {', '.join(confirm) or 'that worker'} of {', '.join(sorted(known))} says; {UNSETTLED}"
     )
 

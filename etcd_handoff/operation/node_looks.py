@@ -43,7 +43,8 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     report = _without_workers(report, state, now)
     nodes = nodes_to_ask(report, _table(state), state.silent_nodes, now, passed_over, others)
     if not nodes:
-        return observation.observed(state, command, node_doubts.confirmed_by_its_worker(_confirmed(state, report)))
+        report = _confirmed(state, report, {report.step.node})
+        return observation.observed(state, command, node_doubts.confirmed_by_its_worker(report))
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
 
 
@@ -63,28 +64,40 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure],
     if half is None:
         msg = "nodes have answered that were not asked"
         raise RuntimeError(msg)
-    report, silent = merge_looks(half.report, half.nodes, results, _table(state), state.silent_nodes, now)
-    report = _confirmed(state, report)
+    table = _table(state)
+    report, agreeing, silent = merge_looks(half.report, half.nodes, results, table, state.silent_nodes, now)
+    report = _confirmed(state, report, agreeing)
     state = state.changed(
         half_look=None, silent_nodes=silent, far_nodes=node_doubts.far_nodes(report) or state.far_nodes
     )
     return observation.observed(state, half.command, report)
 
 
-def _confirmed(state: OperationState, report: StepResult) -> StepResult:
-    """Return the look to believe.
+def _confirmed(state: OperationState, report: StepResult, agreeing: Collection[str]) -> StepResult:
+    """Return the look to believe, where each worker sees its own member alone.
 
-    Where the last view was contradicted, it still stands until most nodes confirm that the member has left.
+    Where the last view was contradicted, it still stands until most nodes confirm that the member has left. Otherwise
+    the nodes count as endpoints: a list that few of them give may be that of a member which was forced into a cluster
+    of its own (`etcd_handoff.doubts.shorter_list`).
+
+    Args:
+        state: The state before this look.
+        report: The look.
+        agreeing: Nodes whose workers gave its list.
     """
     last, target = state.view, state.pinned
-    if last is None or report.view is None or target is None or state.request.adds or state.absent:
+    if report.view is None or target is None or not (report.alone or state.own_member_alone):
+        return report
+    counts = {"endpoints": len({*state.far_nodes, *agreeing}), "answering": len(agreeing)}
+    report = report.model_copy(update={"view": report.view.model_copy(update=counts)})
+    if last is None or report.view is None or state.request.adds or state.absent:
         return report
     doubt = doubts.contradiction(last, doubts.Binding())
     if report.view.member(target.member_id) is not None or doubt is None or doubt.kind != doubts.LISTS_DIFFER:
         return report
     leave = {target.member_name, *(t.member_name for t in (state.whole.leaves if state.whole else ()))}
     known = set(state.far_nodes) - {node_of(name, _table(state)) for name in leave}
-    if not (why := node_doubts.unconfirmed(report, known, _table(state))):
+    if not (why := node_doubts.unconfirmed(report, agreeing, known, _table(state))):
         return report
     return report.model_copy(update={"view": last, "step": report.step.model_copy(update={"note": why})})
 

@@ -24,6 +24,8 @@ OF_ONE_NODE: Final = frozenset({"etcd", "kubernetes", "member", "data_dir"})
 """Settings of a profile that may differ from node to node: how the node reaches servers, and starts its etcd."""
 MOST_CHARACTERS: Final = 200
 """The most characters for profiles, since an identity is in every event of a history."""
+MORE: Final = "..."
+"""Stands for the profiles beyond that."""
 
 
 class WorkerIdentity(NamedTuple):
@@ -34,7 +36,7 @@ class WorkerIdentity(NamedTuple):
         version: Its version; empty if the identity has none.
         host: The host that it runs on, or the whole identity of a worker of another kind.
         config: Digest of the settings that decide what is done; empty if the identity has none.
-        profiles: Its cluster profiles.
+        profiles: Its cluster profiles; the last one is "..." if there are more.
         ends: When the first certificate of a profile ends, as an ISO date, by profile; without those that have none.
         process: Its process ID; empty if the identity has none.
     """
@@ -46,6 +48,10 @@ class WorkerIdentity(NamedTuple):
     profiles: tuple[str, ...] = ()
     ends: tuple[tuple[str, str], ...] = ()
     process: str = ""
+
+    def may_have(self, cluster: str) -> bool:
+        """Return whether the worker has this cluster profile, as far as its identity says."""
+        return not self.profiles or cluster in self.profiles or MORE in self.profiles
 
 
 def worker_identity(node: str, config: Config) -> str:
@@ -61,7 +67,7 @@ def _profiles(config: Config) -> str:
         ends = first_end(profile)
         profiles += f"{',' * bool(profiles)}{name}{f'={ends:%Y%m%d}' if ends else ''}"
         if len(profiles) > MOST_CHARACTERS:
-            return profiles[:MOST_CHARACTERS].rpartition(",")[0]
+            return f"{profiles[: MOST_CHARACTERS - len(MORE)].rpartition(',')[0]},{MORE}".removeprefix(",")
     return profiles
 
 

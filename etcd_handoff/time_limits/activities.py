@@ -66,6 +66,9 @@ class StepTiming:
     """Pause between checks whether it has ended."""
     pollers_seconds: float = 0.5
     """How long Temporal may take to list nodes without a worker. Without an answer, all nodes are asked."""
+    workers_seconds: float = 3.0
+    """How long Temporal may take to list the workers that have a profile. A look waits for it as long as it is not
+    known which cluster is meant."""
     pollers_known_seconds: float = 10.0
     """How long a node that had a worker counts as one with a worker. Its tasks have a start time-out too."""
     hash_again_seconds: float = 0.1

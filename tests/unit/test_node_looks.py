@@ -169,6 +169,21 @@ def test_first_look_needs_the_word_of_most_workers_that_temporal_lists(
     assert (removal.state.pinned is None) == (reason is Reason.WRONG_CLUSTER)
 
 
+def test_first_look_without_temporals_list_of_workers_proves_no_cluster() -> None:
+    """Others may see another cluster, and nobody would know of them."""
+    unlisted = sees(LED_BY_B, B, workers_unlisted=True)
+    removal = begin().do(to.Observe, unlisted)
+    assert nodes_asked(removal) == ["node0", "node2"]
+    pauses(removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C))), 1.0)
+    assert removal.state.pinned is None
+    assert removal.state.doing.startswith(f"{Reason.WRONG_CLUSTER}: only the worker on node0, node1, node2 speaks of")
+    assert "cluster_id" in removal.state.waiting_for
+    alone = cluster(member(A))
+    lone = pauses(begin().do(to.Observe, sees(alone, A, workers_unlisted=True)), 1.0)
+    assert lone.state.pinned is None
+    assert lone.state.doing.startswith(Reason.WRONG_CLUSTER)
+
+
 def test_worker_that_rests_since_it_was_silent_still_counts_as_one_that_may_see_more() -> None:
     """It is not asked again for a while, and the next looks come sooner."""
     first = sees(LED_BY_B, B, worker_nodes=("node0", "node1", "node2"))
@@ -361,6 +376,34 @@ def test_nodes_that_a_list_lacks_are_asked_too() -> None:
     assert not removal.state.absent
     removal.next(to.AskQueue)
     assert removal.state.doing.startswith(Reason.LISTS_DIFFER)
+
+
+@pytest.mark.parametrize("blind", [False, True], ids=["its own worker looks first", "a worker without a list"])
+@pytest.mark.parametrize("contradicted", [False, True], ids=["nothing before", "contradicted before"])
+def test_list_of_one_node_alone_calls_nobody_out(*, blind: bool, contradicted: bool) -> None:
+    """The other workers are silent: most nodes have to confirm it, whichever worker looked first."""
+    removal = looked().turn()
+    if contradicted:
+        removal.do(to.Observe, sees(LONE, C)).do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, B)))
+        pauses(removal, 1.0)
+    if blind:
+        removal.do(to.Observe, sees(None, A).model_copy(update={"alone": False}))
+        removal.do(to.LookThroughNodes, (silent(), sees(LONE, C)))
+    else:
+        removal.do(to.Observe, sees(LONE, C)).do(to.LookThroughNodes, (silent(), silent()))
+    pauses(removal, 1.0)
+    assert not removal.state.absent
+    assert removal.state.doing.startswith(Reason.LISTS_DIFFER)
+
+
+def test_list_of_one_node_is_believed_once_the_others_are_recorded_as_out() -> None:
+    """Another operation has removed node1 meanwhile, and somebody else node0."""
+    removal = looked().turn().do(to.Observe, sees(LONE, C)).do(to.LookThroughNodes, (silent(), silent()))
+    pauses(removal, 1.0)
+    assert removal.next(to.Observe).ask.claims
+    out = (ResourceClaim(name="node1", member_id=B, joined="False"),)
+    removal.result(sees(LONE, C, claims=out))
+    assert removal.state.absent
 
 
 def test_nodes_of_etcdmembers_that_a_list_lacks_are_asked_too() -> None:

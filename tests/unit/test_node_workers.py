@@ -12,6 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities import node_workers
 from activities.node_workers import NodeWorkers
 from etcd_handoff import time_limits
+from etcd_handoff.temporal.identity import MORE
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -92,8 +93,9 @@ async def test_nodes_of_all_workers_that_have_the_profile(monkeypatch: pytest.Mo
             ("1.0+abc+prod=20271128,test", "node2"),
             ("1.0+abc+prod", "node0"),
             ("1.0+abc+test", "node1"),
+            (f"1.0+abc+test,{MORE}", "node3"),
         ]
     ] + ["somebody@else"]
-    assert await listed.nodes.serving("prod") == ("node0", "node2")
+    assert await listed.nodes.serving("prod") == ("node0", "node2", "node3")
     listed.error = DENIED
-    assert await listed.nodes.serving("prod") == ()
+    assert await listed.nodes.serving("prod") is None, "nobody knows"

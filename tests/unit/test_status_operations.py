@@ -23,7 +23,7 @@ from etcd_handoff.cli.render.status import StatusReport, status_object
 from etcd_handoff.cli.shapes.status import StatusOutput
 from etcd_handoff.config import Config
 from etcd_handoff.temporal.client import NO_WORKER
-from etcd_handoff.temporal.identity import WorkerIdentity, fingerprint, parsed, worker_identity
+from etcd_handoff.temporal.identity import MORE, MOST_CHARACTERS, WorkerIdentity, fingerprint, parsed, worker_identity
 from tests.unit.printed import as_printed
 
 BLOCKED: Final = OpenOperation(
@@ -203,11 +203,20 @@ def test_identity_of_a_worker_tells_node_and_version() -> None:
 
 
 def test_identity_of_a_worker_keeps_within_its_bounds() -> None:
-    """It stands in every event of a history; what is left out is left out whole."""
+    """It stands in every event of a history; what is left out is left out whole, and said to be more."""
     many = Config.model_validate({"clusters": {f"cluster-{number:02}": PROFILE for number in range(50)}})
     who = parsed(worker_identity("node1", many))
-    assert 10 < len(who.profiles) < 50
-    assert all(len(name) == len("cluster-00") for name in who.profiles)
+    *names, last = who.profiles
+    assert 10 < len(names) < 50
+    assert all(len(name) == len("cluster-00") for name in names)
+    assert last == MORE
+    assert len(",".join(who.profiles)) <= MOST_CHARACTERS
+    assert all(who.may_have(name) for name in many.clusters), "also one that is not named"
+    assert not parsed(worker_identity("node1", CONFIG)).may_have("cluster-00")
+    one = Config.model_validate(
+        {"clusters": {"c" * 63: PROFILE, "d" * 63: PROFILE, "e" * 63: PROFILE, "f" * 63: PROFILE}}
+    )
+    assert parsed(worker_identity("node1", one)).profiles[-1] == MORE
 
 
 def test_identity_tells_when_certificates_end() -> None:
