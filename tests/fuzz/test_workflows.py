@@ -184,7 +184,7 @@ async def listeners(target: Target) -> AsyncIterator[dict[str, WorkflowHandle[An
     entry = {**ENTRY, "workflow_id": removal.id, "chain_id": removal.first_execution_run_id}
     queue = await start(target, "ChangeQueue", "fuzz/listens/queue", Sent((as_json({**QUEUE, "entries": [entry]}),)))
     yield {"removal": removal, "watcher": watcher, "queue": queue}
-    for handle in (removal, watcher, queue):
+    for handle in (queue, removal, watcher):  # a queue ends by itself once the removal in it has ended
         await handle.terminate()
 
 
