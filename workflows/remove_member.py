@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BOUND_MEMO: Final = "etcd-handoff-bound"
 """Key in the memo: the cluster of the order, as far as the watcher had seen it."""
-ORDER_RESOURCE_MEMO: Final = "etcd-handoff-order-resource"
+ETCDMEMBER_MEMO: Final = "etcd-handoff-etcdmember"
 """Key in the memo: the EtcdMember that asks for the removal."""
 
 
@@ -52,6 +52,6 @@ def _beginning(request: RemovalRequest | None) -> OperationState:
     if request is None:
         raise invalid_input('input: missing; give {"cluster": "<profile>", "member": "<name or hex ID>"}')
     bound = workflow.memo_value(BOUND_MEMO, Binding(), type_hint=Binding)
-    order_resource = workflow.memo_value(ORDER_RESOURCE_MEMO, "", type_hint=str)
+    etcdmember = workflow.memo_value(ETCDMEMBER_MEMO, "", type_hint=str)
     requester = workflow.memo_value(REQUESTER_MEMO, "", type_hint=str)
-    return continuation.beginning(request, binding=bound, order_resource=order_resource, requester=requester)
+    return continuation.beginning(request, binding=bound, etcdmember=etcdmember, requester=requester)

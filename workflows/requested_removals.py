@@ -37,7 +37,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.unawaited import may_be_left
     from workflows import retries
     from workflows.progress_notes import note_progress
-    from workflows.remove_member import BOUND_MEMO, ORDER_RESOURCE_MEMO, RemoveMember
+    from workflows.remove_member import BOUND_MEMO, ETCDMEMBER_MEMO, RemoveMember
     from workflows.waiting_orders import WaitingOrders
 
 
@@ -135,7 +135,7 @@ class RequestedRemovals:
         )
         memo = {
             BOUND_MEMO: self._state.binding,
-            ORDER_RESOURCE_MEMO: removal.resource,
+            ETCDMEMBER_MEMO: removal.resource,
             REQUESTER_MEMO: removal.requester,
         }
         self._starting.add(removal.uid)

@@ -161,14 +161,12 @@ async def by_workflow_id(client: Client, workflow_id: str) -> FoundOperation:
         lists = with_cluster("`etcd-handoff history` lists them", names_of(workflow_id)[0])
         raise CommandError(EXIT_FAILED, f"{text}; IDs look like {kinds}, and {lists}")
     if isinstance(operation, str):
-        text = f"{workflow_id} is a {operation} and no operation on a member"
-        if operation == RECORD_STATUS:  # its ID names the cluster
-            shows = "`etcd-handoff status` shows what it waits for"
-        else:
-            shows = "`etcd-handoff status` lists operations"
         from etcd_handoff.contract import names_in
 
-        raise CommandError(EXIT_USAGE, f"{text}; {with_cluster(shows, names_in(workflow_id)[0])}")
+        text = f"{workflow_id} is a {operation} and no operation on a member"
+        shows = "shows what it waits for" if operation == RECORD_STATUS else "lists operations"
+        shows = with_cluster(f"`etcd-handoff status` {shows}", names_in(workflow_id)[0])
+        raise CommandError(EXIT_USAGE, f"{text}; {shows}")
     return operation
 
 

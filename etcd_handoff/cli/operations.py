@@ -109,7 +109,7 @@ async def _run(
             print_progress([f"  to see where it stands: etcd-handoff describe {shlex.quote(operation.id)}"])
             return EXIT_DONE
         try:
-            result = await follow(operation, ProgressLines(operation.id), print_progress, on_progress, output.show)
+            result = await follow(operation, ProgressLines(operation.id), print_progress, on_progress, show=output.show)
         finally:
             output.close()  # before anything goes to standard error, which knows nothing of this line
     except OperationError as failure:

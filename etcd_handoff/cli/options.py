@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 FORMATS: Final = ("table", "json")
 FORMATS_OF: Final = {
     "report": ("md", "html", "json"),
-    **dict.fromkeys(("demo", "worker", "install-service", "completion", "man"), ("text",)),
+    **dict.fromkeys(("demo", "worker", "install-service", "completion", "man"), ()),
 }
-"""The formats of the commands that do not have both."""
+"""The formats of the commands that do not have both; none where the option means nothing."""
 WATCH_VERBS: Final = ("start", "stop", "status", "resync")
 
 
@@ -88,8 +88,9 @@ def _add_common(
     options.add_argument("-c", "--cluster", default=unset, metavar="NAME", help=text)
     text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
     options.add_argument("--config", default=unset, metavar="FILE", help=text)
-    text = f"format of the output (default: {formats[0]})"
-    options.add_argument("-o", "--output", default=output, choices=formats, help=text)
+    if formats:
+        text = f"format of the output (default: {formats[0]})"
+        options.add_argument("-o", "--output", default=output, choices=formats, help=text)
     presets = options.add_argument_group("on a controller, instead of a configuration file")
     one = presets.add_mutually_exclusive_group()
     for name in PRESETS:

@@ -58,7 +58,7 @@ class HandedOn(WireModel):
         joining: The progress of the member that joins.
         whole: The larger change that it is a part of; None for a removal or an addition that was started alone.
         lasting: Its state, and since when it lasts.
-        order_resource: The EtcdMember whose flag or annotation a watcher has started it for; empty where not known.
+        etcdmember: The EtcdMember whose flag or annotation a watcher has started it for; empty where not known.
         requester: Who set those, as the EtcdMember's API server shows it; empty where it is not known.
         last_note: The last sentence that was written on that EtcdMember.
         note_again: It is not known to have arrived.
@@ -104,7 +104,7 @@ class HandedOn(WireModel):
     whole: Whole | None = None
     noticed: Noticed = Noticed()
     lasting: Lasting = Lasting()
-    order_resource: str = ""
+    etcdmember: str = ""
     requester: str = ""
     last_note: str = ""
     note_again: bool = False

@@ -39,18 +39,18 @@ class WriteProgress(Activity):
 def first(decided: Decided) -> Decided:
     """Return the command, or the one that writes a sentence on the EtcdMember before it."""
     state, command = decided
-    message = _message(state, command) if state.order_resource and not state.queue_knows else ""
+    message = _message(state, command) if state.etcdmember and not state.queue_knows else ""
     if message in ("", state.last_note):
         return decided
     note = NoteProgressInput(
         cluster=state.request.cluster,
-        resource=state.order_resource,
+        resource=state.etcdmember,
         member_id=canonical_id(state.request.subject),
         message=message,
         failed=isinstance(command, Fail),
     )
     limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
-    summary = cut(f"tell EtcdMember {state.order_resource}: {message}", LONGEST_SUMMARY)
+    summary = cut(f"tell EtcdMember {state.etcdmember}: {message}", LONGEST_SUMMARY)
     write = WriteProgress(ask=note, most_seconds=limit, summary=summary)
     return Decided(state.changed(last_note=message, note_again=True), write)
 

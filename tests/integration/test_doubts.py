@@ -15,7 +15,7 @@ from etcd_handoff.lab.resources import write_joined
 from etcd_handoff.temporal.updates import execute_update
 from tests.chaos import checks
 from tests.integration.conftest import KubectlUser, ends, in_state, start_watcher
-from workflows.remove_member import ORDER_RESOURCE_MEMO
+from workflows.remove_member import ETCDMEMBER_MEMO
 
 if TYPE_CHECKING:
     from etcd_handoff.lab import Lab
@@ -301,7 +301,7 @@ async def test_whoever_asks_by_etcdmember_reads_there_why_nothing_happens(live_c
         flagged, begun = b.others(await b.lab.leader())
         await user.flag(flagged, via="node0")
         request = RemovalRequest(cluster=b.lab.cluster, member=await b.lab.member_id(begun))
-        name, memo = workflow_id(b.lab.cluster, begun), {ORDER_RESOURCE_MEMO: begun}
+        name, memo = workflow_id(b.lab.cluster, begun), {ETCDMEMBER_MEMO: begun}
         await b.client.start_workflow("RemoveMember", request, id=name, task_queue=TASK_QUEUE, memo=memo)
         await user.says(flagged, "Not started: MixedClusters: ", via="node0")
         await user.says(begun, "Blocked: MixedClusters: ", "what unblocks it: ", via="node0")

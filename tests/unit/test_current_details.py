@@ -155,8 +155,8 @@ def test_page_of_a_wait_has_the_commands_and_updates_that_end_it() -> None:
     assert "etcd-handoff cancel" not in final, "past the point of no return it would be refused"
     joined = details(state(handoff_state=HandoffState.BLOCKED, joining=Joining(has_vote=True)))
     assert "etcd-handoff cancel" not in joined, "a member that has its vote stays"
-    asked = details(state(handoff_state=HandoffState.BLOCKED, leave_asked=True))
-    assert "etcd-handoff cancel" in asked, "a cancellation takes the flag back that k0s waits for"
+    by_k0s = details(state(handoff_state=HandoffState.BLOCKED, leave_asked=True))
+    assert "etcd-handoff cancel" in by_k0s, "a cancellation takes the flag back that k0s waits for"
     stuck = details(state(handoff_state=HandoffState.RECORDING, waiting_for="an API server takes the status"))
     assert "- find what keeps it: `etcd-handoff doctor -c prod`" in stuck
     assert "What you can do" not in details(state(handoff_state=HandoffState.RECORDING))

@@ -10,7 +10,7 @@ from etcd_handoff.operation.state import OperationState
 PER_PART: Final = frozenset(
     {
         "absent",
-        "order_resource",
+        "etcdmember",
         "avoid",
         "blocked",
         "election",

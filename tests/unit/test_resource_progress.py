@@ -30,9 +30,7 @@ def asked_for(member: str = A) -> Drive:
     """A removal that the flag of EtcdMember node0 has started."""
     request = RemovalRequest(cluster="prod", member=member)
     return Drive(
-        OperationState(
-            run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600, order_resource="node0"
-        )
+        OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600, etcdmember="node0")
     )
 
 
@@ -108,4 +106,4 @@ def test_what_was_told_is_carried_by_the_next_run() -> None:
     """A removal that waits for days does not repeat itself."""
     state = asked_for().do(to.Observe, UNSEEN).do(WriteProgress, "").state
     carried = OperationState.model_validate_json(state.model_dump_json())
-    assert (carried.order_resource, carried.last_note, carried.note_again) == ("node0", state.last_note, False)
+    assert (carried.etcdmember, carried.last_note, carried.note_again) == ("node0", state.last_note, False)
