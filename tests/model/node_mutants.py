@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.commands import StepFailure
+    from etcd_handoff.operation.commands import Observe, StepFailure
 
 COMPLETED: Final = merged_view.completed
-NODES_TO_ASK: Final = node_looks.nodes_to_ask
+LOOKED: Final = node_looks.looked
 AFTER_STEP: Final = observation.after_step
 
 
@@ -58,10 +58,11 @@ def looks_without_an_entry(_state: object) -> bool:
     return False
 
 
-def asks_whom_the_list_shows(report: StepResult, *others: Any) -> tuple[str, ...]:
-    """Asks nobody else, whoever is known."""
+def asks_whom_the_list_shows(state: OperationState, command: Observe, report: StepResult, now: float) -> OperationState:
+    """Asks nobody else and counts nobody else, whoever is known."""
     listed = {m.name for m in report.view.members} if report.view else set()
-    return tuple(node for node in NODES_TO_ASK(report, *others) if report.view is None or node in listed)
+    lone = report.view is not None and len(listed) == 1
+    return observation.observed(state, command, report) if lone else LOOKED(state, command, report, now)
 
 
 def believes_its_own_list(state: OperationState, view: ClusterView | None, **_: object) -> OperationState:
@@ -120,7 +121,7 @@ NODE_MUTANTS: Final[dict[Callable[..., Any], Shown]] = {
     holds_no_list_against_another: Shown(merged_view, "_against", THERE, LONE),
     goes_by_what_was_seen_long_ago: Shown(SeenBefore, "view", QUORUM, (Fault.TAKEN_LATE, Fault.OTHER_DIES)),
     looks_without_an_entry: Shown(observation, "wants_entry_first", QUORUM, (Fault.OTHER_WOULD_HANG,)),
-    asks_whom_the_list_shows: Shown(node_looks, "nodes_to_ask", THERE, LONE),
+    asks_whom_the_list_shows: Shown(node_looks, "looked", THERE, LONE),
     believes_its_own_list: Shown(removal, "after_step", THERE, LONE),
     forgets_an_attempt_before: Shown(proposal, "failed", PENDING, (Fault.NODE_IDLE, Fault.LATE, Fault.CRASH), voters=2),
     hears_of_no_worker: Shown(

@@ -16,7 +16,7 @@ from tests.model import looks
 from tests.model.cluster import Cluster
 from tests.model.fault_kinds import Fault
 from tests.model.invariants import Invariants
-from tests.model.members import resource
+from tests.model.members import resource, status_saying
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -189,8 +189,12 @@ class NodeCluster(Cluster):
         self._note_names()
 
     def heal(self) -> None:
-        """Everybody is well, and each node has a worker."""
+        """Everybody is well, each node has a worker, and those that others have removed are recorded as out."""
         super().heal()
+        for name in [name for name in self.resources if name != self.target]:
+            if (member_id := member_id_of(self.resources[name])) not in self.members:
+                self.touch(name)
+                self.resources[name]["status"] = status_saying(member_id, "False")
         self.idle.clear()
         self.foreign_on.clear()
         self.late = False

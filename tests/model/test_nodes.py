@@ -126,6 +126,10 @@ HARD: Final[dict[str, Rolled]] = {
         Scenario(3, "follower", ((5, Fault.LISTS_DIFFER), (13, Fault.TARGET_IDLE), (15, Fault.NO_EFFECT))),
         3350,
     ),
+    "somebody removes the only other voter": (
+        Scenario(2, "learner", ((5, Fault.OTHER_REMOVED), (9, Fault.CONFLICT), (12, Fault.OTHER_DIES)), learner=True),
+        159,
+    ),
 }
 """What once went wrong."""
 
