@@ -85,15 +85,15 @@ def _confirmed(state: OperationState, report: StepResult, agreeing: Collection[s
         report: The look.
         agreeing: Nodes whose workers gave its list.
     """
-    last, target = state.view, state.pinned
-    if report.view is None or target is None or not (report.alone or state.own_member_alone):
+    last, target, view = state.view, state.pinned, report.view
+    if view is None or target is None or not (report.alone or state.own_member_alone):
         return report
     counts = {"endpoints": len({*state.far_nodes, *agreeing}), "answering": len(agreeing)}
-    report = report.model_copy(update={"view": report.view.model_copy(update=counts)})
-    if last is None or report.view is None or state.request.adds or state.absent:
+    report = report.model_copy(update={"view": view.model_copy(update=counts)})
+    if last is None or state.request.adds or state.absent:
         return report
     doubt = doubts.contradiction(last, doubts.Binding())
-    if report.view.member(target.member_id) is not None or doubt is None or doubt.kind != doubts.LISTS_DIFFER:
+    if view.member(target.member_id) is not None or doubt is None or doubt.kind != doubts.LISTS_DIFFER:
         return report
     leave = {target.member_name, *(t.member_name for t in (state.whole.leaves if state.whole else ()))}
     known = set(state.far_nodes) - {node_of(name, _table(state)) for name in leave}

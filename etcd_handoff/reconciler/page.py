@@ -32,6 +32,5 @@ def _line(status: ReconcilerStatus, resource: MemberResource) -> str:
     if whom is not None and whom != resource.member_id:
         request = f", an old request for {whom or 'nobody'}"
     elif whom is not None:
-        by = status.requester(resource)
-        request = f", asked to leave by {by}" if by else ", asked to leave"
+        request = f", {status.request_text(resource)}"
     return f"- **{resource.name}** `{resource.member_id or 'no ID'}` Joined={resource.joined}{request}"

@@ -192,10 +192,11 @@ class ReconcilerStatus(WireModel):
     trouble: str = ""
     repaired: tuple[str, ...] = ()
 
-    def requester(self, resource: MemberResource) -> str:
-        """Return who asks an EtcdMember's member to leave, as far as that is known; both if two requests stand."""
+    def request_text(self, resource: MemberResource) -> str:
+        """Return that an EtcdMember's member is asked to leave, and by whom; by both if two requests stand."""
         by = [order.asked_by for order in self.orders if order.uid == resource.uid and order.member_id]
-        return " and ".join(dict.fromkeys(name for name in by if name))
+        names = " and ".join(dict.fromkeys(name for name in by if name))
+        return f"asked to leave by {names}" if names else "asked to leave"
 
     def about(self, resource: MemberResource) -> str | None:
         """Return the member that an EtcdMember asks to leave; None when it asks for none, empty when it means none.

@@ -240,13 +240,19 @@ def test_cancelled_part_says_what_is_half_done() -> None:
     assert "stopped at part 1 of 2: adding node3" in change.state.doing
 
 
-def before_its_last_look() -> Drive:
-    """Both members are as they are to be, and recorded; the look that shows it is under way."""
+def recorded() -> Drive:
+    """Both members are as they are to be, and recorded; only a look has to show it."""
     change = looks(replacement(), THREE).turn()
     records(adds(change, THREE, 3), 3, joined=True)
     looks(change, FOUR)
     removes_leader(change)
     records(change, 0, joined=False)
+    return change
+
+
+def before_its_last_look() -> Drive:
+    """The look that shows it is under way, and somebody cancels it."""
+    change = recorded()
     change.next(to.Observe)
     change.state = ending.cancelled(change.state.changed(cancel_requested=True))
     return change
@@ -260,12 +266,8 @@ def test_replacement_that_is_complete_is_not_cancelled_in_its_last_look() -> Non
 
 def test_replacement_that_is_found_complete_after_a_look_without_a_list_ends_at_once() -> None:
     """It was blocked for want of a list when it was cancelled; what it waited for then is over."""
-    change = looks(replacement(), THREE).turn()
-    records(adds(change, THREE, 3), 3, joined=True)
-    looks(change, FOUR)
-    removes_leader(change)
-    records(change, 0, joined=False)
-    looks(change, None).next(to.AskQueue)
+    change = looks(recorded(), None)
+    change.next(to.AskQueue)
     assert change.state.blocked is not None
     change.state = ending.cancelled(change.state.changed(cancel_requested=True))
     looks(change, nodes(1, 2, 3, leader=B, term=8))

@@ -53,7 +53,4 @@ def _request(status: ReconcilerStatus, resource: MemberResource) -> str:
     about = status.about(resource)
     if about is None:
         return ""
-    if about != resource.member_id:
-        return f"old request for {about or 'nobody'}"
-    by = status.requester(resource)
-    return f"asked to leave by {by}" if by else "asked to leave"
+    return status.request_text(resource) if about == resource.member_id else f"old request for {about or 'nobody'}"
