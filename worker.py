@@ -21,6 +21,7 @@ from activities.attempts import Attempts
 from activities.change_queue import ChangeQueueActivities
 from activities.etcd import EtcdActivities
 from activities.interceptor import ActivityInterceptor
+from activities.node_data import NodeData
 from activities.node_workers import NodeWorkers
 from activities.record_ahead import RecordAhead
 from activities.registry import all_activities, node_activities
@@ -126,6 +127,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         worker_info=own.worker_info,
         claims=gateways.claims,
         workers=NodeWorkers(client, config.task_queue),
+        data=NodeData(config).cluster_id,
         why_void=Attempts(client).why_void,
         take_turn=queue.take_turn_soon,
     )

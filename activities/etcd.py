@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from activities.attempts import WhyVoid
-    from activities.leader_check import ReadClaims
+    from activities.leader_check import DataCluster, ReadClaims
     from activities.node_workers import NodeWorkers
     from activities.record_ahead import RecordAhead
     from etcd_handoff.config import Config, EtcdProfile
@@ -61,6 +61,7 @@ class EtcdActivities:
         worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
+        data: Gives the cluster of the etcd data on this node, by profile; None if that is not read.
         why_void: Gives why the running attempt must change nothing any more; None if Temporal is not asked.
         take_turn: Takes the turn in a cluster's queue; it returns None if the queue does not answer soon.
     """
@@ -75,6 +76,7 @@ class EtcdActivities:
         worker_info: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
         workers: NodeWorkers | None = None,
+        data: DataCluster | None = None,
         why_void: WhyVoid | None = None,
         take_turn: TakeTurn = _no_turn,
     ) -> None:
@@ -82,7 +84,7 @@ class EtcdActivities:
         self._node = node
         self._ahead = ahead
         self._make = gateway
-        self._sources = Sources(config, node, worker_info, claims, workers)
+        self._sources = Sources(config, node, worker_info, claims, workers, data)
         self._why_void = why_void
         self._take_turn = take_turn
         self._clusters: dict[str, Looks] = {}

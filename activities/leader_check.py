@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Claims = tuple[ResourceClaim, ...] | None
     ReadClaims = Callable[[str], Awaitable[Claims]]
+    DataCluster = Callable[[str], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class Sources:
         worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
+        data: Gives the cluster of the etcd data on this node, by profile; None if that is not read.
     """
 
     config: Config
@@ -45,6 +47,7 @@ class Sources:
     worker_info: Callable[[str], WorkerInfo] | None
     claims: ReadClaims | None
     workers: NodeWorkers | None
+    data: DataCluster | None = None
 
 
 class LeaderCheck:
@@ -105,16 +108,18 @@ class LeaderCheck:
         Raises:
             ApplicationError: Another worker has to look.
         """
-        looks, look = self._looks, self._look
+        looks, look, data = self._looks, self._look, self._sources.data
         count_etcd_error(look.cluster, error)
         if not look.for_node:
             leave_to_another(looks, str(error))
-        reports = await looks.self_reports() if look.for_node or looks.own_member_alone else ()
+        own = look.for_node or looks.own_member_alone
+        reports = await looks.self_reports() if own else ()
         step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
         return StepResult(
             step=step,
             worker_info=self._worker_info,
             self_reports=reports,
+            data_cluster_id=await data(look.cluster) if own and data else "",
             worker_nodes=nodes or (),
             workers_unlisted=nodes is None,
         )

@@ -20,7 +20,7 @@ from etcd_handoff.config_policies import Policies, WindowProfile
 from etcd_handoff.config_servers import EtcdProfile, KubernetesProfile
 from etcd_handoff.contract import TASK_QUEUE, Remover
 from etcd_handoff.errors import ConfigError, UnknownClusterError
-from etcd_handoff.presets import PresetName, with_preset
+from etcd_handoff.presets import PresetName, etcd_data_dir, with_preset
 from etcd_handoff.wire import ClusterName, MemberName, describe, in_words
 
 if TYPE_CHECKING:
@@ -98,6 +98,13 @@ class ClusterProfile(Policies):
     def member_on(self, node: str) -> str:
         """Return the name of the member on a node; where this profile names none, it is that of the node."""
         return next((member for member, its_node in self.nodes.items() if its_node == node), node)
+
+    @property
+    def etcd_data_dir(self) -> Path | None:
+        """The data directory of etcd on this node; None where the profile does not tell it."""
+        if self.member is not None and self.member.data_dir is not None:
+            return self.member.data_dir
+        return etcd_data_dir(self.preset, self.data_dir) if self.preset else None
 
     @property
     def manages_resources(self) -> bool:

@@ -31,6 +31,7 @@ class Preset:
 
     Attributes:
         data_dir: Its data directory as it comes.
+        etcd_data: Data directory of etcd.
         ca_file: Authority of the members' certificates.
         client: Client certificate and key, without `.crt` and `.key`.
         kubeconfig: The administrator's kubeconfig.
@@ -41,6 +42,7 @@ class Preset:
     """
 
     data_dir: Path
+    etcd_data: str
     ca_file: str
     client: str
     kubeconfig: str
@@ -67,10 +69,12 @@ def _rancher(name: str) -> Preset:
     """Return the preset of k3s, or of RKE2, which is made from it.
 
     Sources: k3s `pkg/daemons/control/deps/deps.go` (CreateRuntimeCertFiles), `pkg/datadir/datadir.go` (GlobalConfig),
-    `pkg/etcd/etcd.go` (setName: node name, hyphen, eight random digits); RKE2 `pkg/cli/cmds/server.go` (rke2Path).
+    `pkg/etcd/etcd.go` (setName: node name, hyphen, eight random digits; dbDir); RKE2 `pkg/cli/cmds/server.go`
+    (rke2Path).
     """
     return Preset(
         data_dir=Path("/var/lib/rancher") / name,
+        etcd_data="server/db/etcd",
         ca_file="server/tls/etcd/server-ca.crt",
         client="server/tls/etcd/client",
         kubeconfig=f"/etc/rancher/{name}/{name}.yaml",
@@ -81,11 +85,12 @@ def _rancher(name: str) -> Preset:
 
 PRESETS: Final[Mapping[PresetName, Preset]] = MappingProxyType(
     {
-        # Sources: k0s `pkg/config/cfgvars.go`, `pkg/apis/k0s/v1beta1/storage.go` (GetCertFilePath),
+        # Sources: k0s `pkg/config/cfgvars.go` (EtcdDataDir), `pkg/apis/k0s/v1beta1/storage.go` (GetCertFilePath),
         # `pkg/component/controller/etcd.go` (Start: the name is the host name, in whatever case). Its API servers
         # certify all addresses of their host (`cmd/controller/certificates.go`, generateSANList).
         "k0s": Preset(
             data_dir=Path("/var/lib/k0s"),
+            etcd_data="etcd",
             ca_file="pki/etcd/ca.crt",
             client="pki/apiserver-etcd-client",
             kubeconfig="pki/admin.conf",
@@ -98,6 +103,7 @@ PRESETS: Final[Mapping[PresetName, Preset]] = MappingProxyType(
         # load balancer with another port.
         "kubeadm": Preset(
             data_dir=Path("/etc/kubernetes"),
+            etcd_data="/var/lib/etcd",
             ca_file="pki/etcd/ca.crt",
             client="pki/etcd/healthcheck-client",
             kubeconfig="admin.conf",
@@ -129,6 +135,17 @@ def with_preset(own: Mapping[str, Any]) -> Table:
             given["kubernetes"].pop(key, None)
     tables = {key: {**given[key], **own[key]} for key in ("etcd", "kubernetes") if isinstance(own.get(key), Mapping)}
     return {**given, **own, **tables}
+
+
+def etcd_data_dir(name: PresetName, data_dir: Path | None = None) -> Path:
+    """Return the data directory of etcd on this machine.
+
+    Args:
+        name: The distribution.
+        data_dir: Its data directory; None for the distribution's default.
+    """
+    preset = PRESETS[name]
+    return (data_dir or preset.data_dir) / preset.etcd_data
 
 
 def member_name(name: PresetName, data_dir: Path | None = None) -> str:

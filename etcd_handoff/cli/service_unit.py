@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 UNIT_NAME: Final = "etcd-handoff-worker.service"
 ENVIRONMENT_FILE: Final = "/etc/etcd-handoff/worker.env"
 HOMES: Final = ("/home/", "/root/")
-CAPABILITIES: Final[dict[str, str]] = {"rke2": "CAP_DAC_READ_SEARCH"}
-"""With RKE2's profile `cis` etcd's files belong to the user etcd (RKE2 `pkg/executor/staticpod/staticpod.go`, chownr).
-Files of the other distributions can be read by their owner root, or by its group."""
+CAPABILITIES: Final[dict[str, str]] = {"k0s": "CAP_DAC_READ_SEARCH", "rke2": "CAP_DAC_READ_SEARCH"}
+"""On k0s the data directory of etcd belongs to the user etcd (k0s `pkg/component/controller/etcd.go`, Init), and with
+RKE2's profile `cis` all of etcd's files do (RKE2 `pkg/executor/staticpod/staticpod.go`, chownr). Files of the other
+distributions can be read by their owner root, or by its group."""
 
 ENVIRONMENT: Final = """\
 # Where Temporal is: https://docs.temporal.io/develop/environment-configuration lists all variables.

@@ -40,11 +40,13 @@ class _ByNode(NamedTuple):
         views: The views of those that saw a member list.
         why: Why the others saw none.
         self_reports: What members said of themselves to workers that saw no list.
+        data_of: Cluster of the etcd data there, where a worker that saw no list could read them.
     """
 
     views: dict[str, ClusterView]
     why: dict[str, str]
     self_reports: dict[str, tuple[MemberSelfReport, ...]]
+    data_of: dict[str, str]
 
 
 def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
@@ -73,16 +75,25 @@ def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
 
 def _by_node(report: StepResult, answered: Mapping[str, StepResult | StepFailure]) -> _ByNode:
     """Sort the answers. The worker of the look counts too if it saw no list."""
-    found = _ByNode({}, {}, {} if report.view else {report.step.node: report.self_reports})
+    found = _ByNode({}, {}, {}, {})
+    if report.view is None:
+        _note_data(found, report.step.node, report)
     for node, result in answered.items():
         if isinstance(result, StepFailure):
             found.why[node] = result.text
         elif result.view is None:
             found.why[node] = f"the worker on {node}: {result.step.note}"
-            found.self_reports[node] = result.self_reports
+            _note_data(found, node, result)
         else:
             found.views[node] = result.view
     return found
+
+
+def _note_data(found: _ByNode, node: str, blind: StepResult) -> None:
+    """Note what a worker without a list knows of its node."""
+    found.self_reports[node] = blind.self_reports
+    if blind.data_cluster_id:
+        found.data_of[node] = blind.data_cluster_id
 
 
 def _silent(
@@ -103,8 +114,9 @@ def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> tup
         return report, frozenset({first_node} if first else ())
     view = merged(first, first_node, others, found.why, table, found.self_reports)
     agree = frozenset({first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)})
-    unheard = set(report.worker_nodes) - {*found.views, *found.self_reports}
-    view = node_doubts.confirmed_by_most(view, agree, unheard, unlisted=report.workers_unlisted)
+    if report.worker_nodes or report.workers_unlisted:  # it is still to be found out which cluster is meant
+        unheard = set(report.worker_nodes) - {*found.views, *found.self_reports}
+        view = node_doubts.confirmed_by_most(view, agree, unheard, found.data_of, unlisted=report.workers_unlisted)
     also = f"; also seen from {', '.join(sorted(found.views))}" if found.views else ""
     step = report.step.model_copy(update={"note": f"{view.who_leads}{also}", "outcome": StepOutcome.OBSERVED})
     return report.model_copy(update={"view": view, "step": step}), agree

@@ -19,30 +19,44 @@ UNSETTLED: Final = "start workers on the others, or start the operation again if
 
 
 def confirmed_by_most(
-    view: ClusterView, agreeing: Collection[str], unheard: Collection[str], *, unlisted: bool = False
+    view: ClusterView,
+    agreeing: Collection[str],
+    unheard: Collection[str],
+    data_of: Mapping[str, str] | None = None,
+    *,
+    unlisted: bool = False,
 ) -> ClusterView:
-    """Return the view, in doubt where too few workers confirm its cluster.
+    """Return the view, in doubt where too few nodes confirm its cluster.
 
     This is for a look that has to find out which cluster is meant. A node that was set up anew has its own API server,
-    so its EtcdMembers agree with its list.
+    so its EtcdMembers agree with its list. The members of other nodes may be down or have left: their data still tell
+    of which cluster they were.
 
     Args:
         view: The list.
         agreeing: Nodes whose workers gave it.
         unheard: Nodes whose workers Temporal lists and that gave no answer, whether or not they were asked.
+        data_of: Cluster of the etcd data, by nodes whose workers saw no list.
         unlisted: Temporal did not say which workers there are.
     """
-    silent = sorted(set(unheard) - set(agreeing))
-    if not unlisted and (not silent or len(silent) < len(agreeing)):
+    data_of = data_of or {}
+    same = sorted(node for node, cluster_id in data_of.items() if cluster_id == view.cluster_id)
+    silent, otherwise = sorted(set(unheard) - {*agreeing, *same}), sorted(data_of.keys() - {*agreeing, *same})
+    if not unlisted and (not (silent or otherwise) or len(silent) + len(otherwise) < len({*agreeing, *same})):
         return view
-    only = f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}"
+    why, remedies = [], []
     if unlisted:
-        why, remedy = "Temporal did not say in time which other workers there are", "wait for the next look"
-    else:
-        why = f"those on {', '.join(silent)} gave no answer, though Temporal lists them"
-        remedy = "start these workers; Temporal lists one that has ended for about a minute"
-    sets = f'When this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile'
-    doubt = Doubt(kind=doubts.WRONG_CLUSTER, text=f"{only}, and {why}", remedy=f"{remedy}. {sets}")
+        why, remedies = ["Temporal did not say in time which other workers there are"], ["wait for the next look"]
+    elif silent:
+        why.append(f"those on {', '.join(silent)} gave no answer, though Temporal lists them")
+        remedies.append("start these workers; Temporal lists one that has ended for about a minute")
+    why += [f"the etcd data on {node} are of cluster {data_of[node]}" for node in otherwise]
+    if otherwise:
+        remedies.append("start etcd there, and stop the worker of a node that is not of this cluster any more")
+    only = f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}"
+    only += f", as the etcd data on {', '.join(same)} do" if same else ""
+    remedies.append(f'When this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile')
+    doubt = Doubt(kind=doubts.WRONG_CLUSTER, text=f"{only}, and {', and '.join(why)}", remedy=". ".join(remedies))
     return view.model_copy(update={"doubts": (*view.doubts, doubt)})
 
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff.annotations import LEAVE_ANNOTATION
-from etcd_handoff.lab import Lab, LabOptions, wait_until
+from etcd_handoff.data_directory import identity
+from etcd_handoff.lab import Lab, LabOptions, Role, disasters, wait_until
 from etcd_handoff.lab.binaries.lookup import locate_binaries
+from etcd_handoff.lab.data_folders import data_folder
 from etcd_handoff.lab.nodes import ROOT
 from tests.integration.conftest import lead
 from tests.integration.isolation import require_isolation
@@ -139,6 +141,25 @@ async def test_commands_of_the_page_on_k0s_remove_a_leader_with_kubectl_alone(tm
         await wait_until(followed, "spec.leave is set and the annotation is gone", 30)
         rows = (await follow(Block(listed, ""), environment, tmp_path)).splitlines()[1:]
         assert {row.split()[0]: "True" in row.split() for row in rows} == {"node0": True, "node1": True, "node2": False}
+
+
+async def test_controller_that_was_set_up_anew_is_not_the_cluster_while_all_others_are_down(tmp_path: Path) -> None:
+    """It is the only one that gives a list, and its API server agrees with it; the others' data speak against it."""
+    async with (
+        Lab(LabOptions(nodes=2, isolated=True, directory=tmp_path / "lab")) as lab,
+        worker(lab, "node0", tmp_path),
+        worker(lab, "node1", tmp_path),
+    ):
+        original = identity(data_folder(lab, "node1"))
+        assert original is not None
+        await lab.kill(Role.ETCD, "node1")
+        await disasters.become_foreign(lab, "node0")
+        words = ("remove", "node0", "--dry-run", "-o", "json", *on_controller(lab, "node0"))
+        status, shown, errors = await lab.handoff(*words, node="node0")
+        planned = json.loads(shown)
+        assert (status, planned["outcome"]) == (3, "planned"), errors
+        assert planned["blocked_by"].startswith("WrongCluster: only the worker on node0 speaks of cluster ")
+        assert f"the etcd data on node1 are of cluster {original.cluster_id}" in planned["blocked_by"]
 
 
 async def test_one_option_on_each_controller_is_enough(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.model.gateways import ModelEtcd, ModelKubernetes, who
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 
-    from activities.leader_check import ReadClaims
+    from activities.leader_check import DataCluster, ReadClaims
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
@@ -161,6 +161,16 @@ def claims_on(node: str, cluster: NodeCluster) -> ReadClaims:
         if node in cluster.foreign_on:
             return tuple(claim_of(resource) for resource in cluster.foreign_resources())
         return cluster.claims()
+
+    return read
+
+
+def data_on(node: str, cluster: NodeCluster) -> DataCluster:
+    """Reads of which cluster the data on a node are; they stay when the member ends or leaves."""
+
+    async def read(_: str) -> str:
+        await asyncio.sleep(0)
+        return looks.FOREIGN if node in cluster.foreign_on else cluster.cluster_id
 
     return read
 

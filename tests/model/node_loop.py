@@ -24,7 +24,7 @@ from etcd_handoff.operation.commands import (
 from etcd_handoff.operation.node_doubts import UNSETTLED
 from tests.model.cluster import CrashError
 from tests.model.loop import Loop
-from tests.model.node_gateway import ModelWorkers, NodeGateways, claims_on, gateway_on
+from tests.model.node_gateway import ModelWorkers, NodeGateways, claims_on, data_on, gateway_on
 from workflows import retries
 from workflows.activity_calls import CALLS
 
@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 STARTED: Final = ActivityEnvironment().info.started_time
 LATE: Final = timedelta(seconds=10)
 PENDING: Final = "the removal may still take place"
-STEPS_TO_END: Final = 120
-"""More than any removal needs once nothing happens any more: a look takes two steps, and not every node can make it."""
+STEPS_TO_END: Final = 300
+"""More than any removal needs once nothing happens any more. A look takes two steps. Where half of the workers cannot
+make it, the dice may give it to them fifteen times in a row, and that several times."""
 
 
 class NodeLoop(Loop):
@@ -127,6 +128,7 @@ class NodeLoop(Loop):
                 gateway_on(node, self._cluster),
                 claims=claims_on(node, self._cluster),
                 workers=ModelWorkers(self._cluster),
+                data=data_on(node, self._cluster),
             )
 
             def elsewhere(cluster: str, cluster_id: str) -> Awaitable[None]:

@@ -8,7 +8,7 @@ import activities.etcd_looks
 from activities.etcd_looks import SeenBefore
 from activities.leader_check import LeaderCheck
 from etcd_handoff import merged_view
-from etcd_handoff.operation import node_looks, observation, proposal, removal
+from etcd_handoff.operation import node_answers, node_looks, observation, proposal, removal
 from etcd_handoff.operation.state import OperationState
 from tests.model.fault_kinds import Fault
 from tests.model.mutants import QUORUM, THERE
@@ -76,6 +76,11 @@ async def hears_of_no_worker(_self: object) -> tuple[str, ...]:
     return ()
 
 
+def counts_no_data(found: Any, node: str, blind: StepResult) -> None:
+    """Passes over the data on nodes whose workers saw no list."""
+    found.self_reports[node] = blind.self_reports
+
+
 def sends_steps_elsewhere(self: OperationState, member_id: str) -> str:
     """Sends steps to a node whose worker does not reach the member."""
     others = self.view.members if self.view else ()
@@ -126,6 +131,9 @@ NODE_MUTANTS: Final[dict[Callable[..., Any], Shown]] = {
     forgets_an_attempt_before: Shown(proposal, "failed", PENDING, (Fault.NODE_IDLE, Fault.LATE, Fault.CRASH), voters=2),
     hears_of_no_worker: Shown(
         LeaderCheck, "_worker_nodes", "was pinned", (Fault.FOREIGN_LIST,), first=Fault.TARGET_DIES
+    ),
+    counts_no_data: Shown(
+        node_answers, "_note_data", "was pinned", (Fault.FOREIGN_LIST,), voters=2, first=Fault.TARGET_DIES
     ),
     sends_steps_elsewhere: Shown(OperationState, "node_for", "it does not end"),
 }

@@ -37,7 +37,7 @@ class NodeInvariants(Invariants):
         set_back: The cluster was restored since then.
         alone: A node's look has shown one voter alone.
         unwitnessed: Another cluster alone has answered the first look, and no EtcdMember spoke against it.
-        everywhere: Another cluster's member answered on all nodes with a worker when it was seen last.
+        foreign_nodes: Nodes on which another cluster's member answered in the last look through all nodes.
     """
 
     well: dict[str, bool] = field(default_factory=dict)
@@ -47,11 +47,12 @@ class NodeInvariants(Invariants):
     set_back: bool = False
     alone: bool = False
     unwitnessed: bool = False
-    everywhere: bool = False
+    foreign_nodes: set[str] = field(default_factory=set)
 
     def begin_look(self) -> None:
         """Nodes look from now on, one after the other."""
         self.well.clear()
+        self.foreign_nodes.clear()
         self.entry = False
 
     def note_part(self, cluster: Cluster, who: str, own: Member) -> None:
@@ -139,7 +140,7 @@ class NodeCluster(Cluster):
         self.crash_at(fault)
         if node in self.foreign_on:
             self.invariants.misled = True
-            self.invariants.everywhere = self.foreign_on >= set(self.nodes)
+            self.invariants.foreign_nodes.add(node)
             view = looks.foreign_look(self, alone=True)
             return _seen_alone(view, looks.FOREIGN_IDS[0])
         own = self.member_on(node)
@@ -163,7 +164,8 @@ class NodeCluster(Cluster):
         """The removal knows whom it means from now on; one that is to be out already may have joined meanwhile."""
         if self.target_ids is None and (present or member_id not in self.members):
             known = self.bore | self._described()
-            no_witness = member_id in looks.FOREIGN_IDS and (self.invariants.everywhere or not self._described())
+            most = 2 * len(self.invariants.foreign_nodes) > len(self.names)
+            no_witness = member_id in looks.FOREIGN_IDS and (most or not self._described())
             self.invariants.unwitnessed = no_witness
             if member_id not in known and not no_witness:
                 self.wrong.append(f"identity: {member_id} was pinned, and {sorted(known)} have had the name")

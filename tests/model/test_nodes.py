@@ -130,6 +130,18 @@ HARD: Final[dict[str, Rolled]] = {
         Scenario(2, "learner", ((5, Fault.OTHER_REMOVED), (9, Fault.CONFLICT), (12, Fault.OTHER_DIES)), learner=True),
         159,
     ),
+    "new cluster is the only one that answers": (
+        Scenario(2, "follower", ((0, Fault.FOREIGN_LIST), (12, Fault.TARGET_REMOVED), (17, Fault.TARGET_HANGS))),
+        14834,
+    ),
+    "new cluster is the only one whose member is left": (
+        Scenario(
+            2,
+            "follower",
+            ((0, Fault.FOREIGN_LIST), (2, Fault.TARGET_REMOVED), (3, Fault.CRASH), (7, Fault.OTHER_REMOVED)),
+        ),
+        17794,
+    ),
 }
 """What once went wrong."""
 

@@ -18,8 +18,8 @@ TEMPORAL: Final = frozenset(
     }
 )
 """They speak to Temporal alone."""
-NODE: Final = frozenset({"activities.departed", "activities.member_process"})
-"""They reach the etcd process on this worker's own node."""
+NODE: Final = frozenset({"activities.departed", "activities.member_process", "activities.node_data"})
+"""They reach the etcd process, or its data, on this worker's own node."""
 NEITHER: Final = TEMPORAL | NODE | {"activities.notices", "activities.worker_info"}
 """A webhook, and the worker itself."""
 ALL: Final = frozenset({"activities.interceptor", "activities.registry"})

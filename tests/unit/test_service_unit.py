@@ -105,7 +105,7 @@ def test_command_of_the_unit_starts_a_worker(unit: Path) -> None:
     longest = time_limits.WORKER.probe_pause_seconds + time_limits.WORKER.probe_timeout.total_seconds()
     assert float(keys["WatchdogSec"]) > 3 * longest
     assert keys["User"] == ("root" if given.preset else "etcd-handoff")
-    assert keys["CapabilityBoundingSet"] == ("CAP_DAC_READ_SEARCH" if given.preset == "rke2" else "")
+    assert keys["CapabilityBoundingSet"] == ("CAP_DAC_READ_SEARCH" if given.preset in ("k0s", "rke2") else "")
 
 
 @pytest.mark.parametrize("home", ["/home/me/.venv/bin/etcd-handoff", "/root/.local/bin/etcd-handoff"])
