@@ -52,7 +52,7 @@ def confirmed_by_most(
         remedies.append("start these workers; Temporal lists one that has ended for about a minute")
     why += [f"the etcd data on {node} are of cluster {data_of[node]}" for node in otherwise]
     if otherwise:
-        remedies.append("start etcd there, and stop the worker of a node that is not of this cluster any more")
+        remedies.append("start etcd on the nodes of the right cluster, and stop the workers on those of another one")
     only = f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}"
     only += f", as the etcd data on {', '.join(same)} do" if same else ""
     remedies.append(f'When this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile')

@@ -19,9 +19,14 @@ member accepts writes."""
 
 def lag(view: ClusterView, member: MemberView) -> int:
     """Return how many raft log entries `member` is behind the furthest healthy voter of `view`."""
-    return max((m.raft_index for m in view.healthy_voters), default=0) - member.raft_index
+    return _furthest(view) - member.raft_index
 
 
 def caught_up(view: ClusterView, members: Iterable[MemberView]) -> tuple[MemberView, ...]:
     """Return those of `members` that are at most `CAUGHT_UP_ENTRIES` behind."""
-    return tuple(m for m in members if lag(view, m) <= CAUGHT_UP_ENTRIES)
+    furthest = _furthest(view)
+    return tuple(m for m in members if furthest - m.raft_index <= CAUGHT_UP_ENTRIES)
+
+
+def _furthest(view: ClusterView) -> int:
+    return max((m.raft_index for m in view.healthy_voters), default=0)

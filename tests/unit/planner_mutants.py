@@ -122,7 +122,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     "a learner takes over": (removal, "_decision", learner_as_transferee),
     "a silent leader is asked": (removal, "_decision", silent_leader_asked),
     "the largest lag wins": (leadership, "lag", lambda view, m: -REAL_LAG(view, m)),
-    "lag is overlooked": (lagging, "lag", lambda *_: 0),
+    "lag is overlooked": (lagging, "_furthest", lambda *_: 0),
     "the largest ID wins a tie": (leadership, "int", lambda text, base: -int(text, base)),
     "failed transferees are asked again": (
         planning,

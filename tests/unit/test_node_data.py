@@ -165,7 +165,7 @@ def test_worker_that_looks_first_and_sees_no_list_counts_too() -> None:
         f" {ELSEWHERE}"
     )
     remedy = removal.state.waiting_for
-    assert "start etcd there, and stop the worker of a node that is not of this cluster any more" in remedy
+    assert "start etcd on the nodes of the right cluster, and stop the workers on those of another one" in remedy
     assert f'cluster_id = "{HERE}"' in remedy
 
 
