@@ -127,7 +127,7 @@ async def _work(config: Config, options: Options, ready: Readiness) -> None:
         worker_info=own.worker_info,
         claims=gateways.claims,
         workers=NodeWorkers(client, config.task_queue),
-        data=NodeData(config).cluster_id,
+        data=NodeData(config).owner,
         why_void=Attempts(client).why_void,
         take_turn=queue.take_turn_soon,
     )

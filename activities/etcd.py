@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from activities.attempts import WhyVoid
-    from activities.leader_check import DataCluster, ReadClaims
+    from activities.leader_check import ReadClaims, ReadData
     from activities.node_workers import NodeWorkers
     from activities.record_ahead import RecordAhead
     from etcd_handoff.config import Config, EtcdProfile
@@ -61,7 +61,8 @@ class EtcdActivities:
         worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
-        data: Gives the cluster of the etcd data on this node, by profile; None if that is not read.
+        data: Gives the owner of the etcd data on this node, and why it is not known, by profile; None if that is not
+            read.
         why_void: Gives why the running attempt must change nothing any more; None if Temporal is not asked.
         take_turn: Takes the turn in a cluster's queue; it returns None if the queue does not answer soon.
     """
@@ -76,7 +77,7 @@ class EtcdActivities:
         worker_info: Callable[[str], WorkerInfo] | None = None,
         claims: ReadClaims | None = None,
         workers: NodeWorkers | None = None,
-        data: DataCluster | None = None,
+        data: ReadData | None = None,
         why_void: WhyVoid | None = None,
         take_turn: TakeTurn = _no_turn,
     ) -> None:

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from activities.etcd_looks import Looks
     from activities.interceptor import StepClock
     from activities.node_workers import NodeWorkers
-    from etcd_handoff.activity_io import CheckLeaderInput, WorkerInfo
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.activity_io import CheckLeaderInput, DataOwner, WorkerInfo
+    from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
     from etcd_handoff.config import Config
     from etcd_handoff.doubts import ResourceClaim
 
     Claims = tuple[ResourceClaim, ...] | None
     ReadClaims = Callable[[str], Awaitable[Claims]]
-    DataCluster = Callable[[str], Awaitable[str]]
+    ReadData = Callable[[str], Awaitable[tuple[DataOwner | None, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,8 @@ class Sources:
         worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
-        data: Gives the cluster of the etcd data on this node, by profile; None if that is not read.
+        data: Gives the owner of the etcd data on this node, and why it is not known, by profile; None if that is not
+            read.
     """
 
     config: Config
@@ -47,7 +48,7 @@ class Sources:
     worker_info: Callable[[str], WorkerInfo] | None
     claims: ReadClaims | None
     workers: NodeWorkers | None
-    data: DataCluster | None = None
+    data: ReadData | None = None
 
 
 class LeaderCheck:
@@ -108,21 +109,31 @@ class LeaderCheck:
         Raises:
             ApplicationError: Another worker has to look.
         """
-        looks, look, data = self._looks, self._look, self._sources.data
+        looks, look = self._looks, self._look
         count_etcd_error(look.cluster, error)
         if not look.for_node:
             leave_to_another(looks, str(error))
-        own = look.for_node or looks.own_member_alone
-        reports = await looks.self_reports() if own else ()
-        step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
+        (owner, why), reports = await asyncio.gather(self._data_owner(), self._self_reports())
+        note = "; ".join(text for text in (str(error), why) if text)
+        step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, note), await listing
         return StepResult(
             step=step,
             worker_info=self._worker_info,
             self_reports=reports,
-            data_cluster_id=await data(look.cluster) if own and data else "",
+            data_owner=owner,
             worker_nodes=nodes or (),
             workers_unlisted=nodes is None,
         )
+
+    async def _self_reports(self) -> tuple[MemberSelfReport, ...]:
+        """Return what members say of themselves; none where other workers reach the same members."""
+        return await self._looks.self_reports() if self._look.for_node or self._looks.own_member_alone else ()
+
+    async def _data_owner(self) -> tuple[DataOwner | None, str]:
+        """Return whose etcd data lie on this node and why that is not known, as long as the cluster is not known."""
+        look, read = self._look, self._sources.data
+        named = look.cluster_id or self._sources.config.cluster(look.cluster).cluster_id
+        return (None, "") if read is None or named or not self._looks.own_member_alone else await read(look.cluster)
 
     def _require_asked_cluster(self, view: ClusterView) -> None:
         """Check that the view is of the cluster that the operation means.

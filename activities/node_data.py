@@ -1,17 +1,24 @@
-"""Which cluster the etcd data on a node are of."""
+"""Whose etcd data lie on a node."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from typing import TYPE_CHECKING
 
 from etcd_handoff import time_limits
+from etcd_handoff.activity_io import DataOwner
 from etcd_handoff.data_directory import DataDirectoryError, identity
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.config import Config
+
+    Found = tuple[DataOwner | None, str]
+
+NOT_IN_TIME = "the disk did not answer in time"
 
 
 class NodeData:
@@ -23,13 +30,13 @@ class NodeData:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._reading: dict[str, asyncio.Task[str]] = {}
+        self._reading: dict[str, asyncio.Future[Found]] = {}
 
-    async def cluster_id(self, cluster: str) -> str:
-        """Return the ID of the cluster that the data are of, in hex.
+    async def owner(self, cluster: str) -> tuple[DataOwner | None, str]:
+        """Return whose data they are, and why that is not known.
 
-        It is empty if the profile names no directory, there are no data, this user may not read them, or the disk does
-        not answer in time. A read that hangs is not begun again.
+        Both are empty if the profile names no directory, or if it holds no data. A read that hangs is not begun again
+        before it ends.
 
         Args:
             cluster: Name of the profile.
@@ -39,19 +46,31 @@ class NodeData:
         """
         folder = self._config.cluster(cluster).etcd_data_dir
         if folder is None:
-            return ""
-        reading = self._reading.get(cluster) or asyncio.ensure_future(asyncio.to_thread(_cluster_id, folder))
-        self._reading[cluster] = reading
-        done, _ = await asyncio.wait({reading}, timeout=time_limits.STEPS.data_directory_seconds)
-        if not done:
-            return ""
-        self._reading.pop(cluster, None)
-        return reading.result()
+            return None, ""
+        if cluster not in self._reading:
+            self._reading[cluster] = _started(folder)
+            self._reading[cluster].add_done_callback(lambda _: self._reading.pop(cluster, None))
+        done, _ = await asyncio.wait({self._reading[cluster]}, timeout=time_limits.STEPS.data_directory_seconds)
+        return done.pop().result() if done else (None, f"{folder} cannot be read: {NOT_IN_TIME}")
 
 
-def _cluster_id(folder: Path) -> str:
+def _started(folder: Path) -> asyncio.Future[Found]:
+    """Start to read. Nobody waits for the thread when the worker ends: a disk may hang for ever."""
+    loop = asyncio.get_running_loop()
+    reading: asyncio.Future[Found] = loop.create_future()
+
+    def read() -> None:
+        found = _read(folder)
+        with contextlib.suppress(RuntimeError):  # the worker has ended meanwhile
+            loop.call_soon_threadsafe(reading.set_result, found)
+
+    threading.Thread(target=read, name="etcd-data", daemon=True).start()
+    return reading
+
+
+def _read(folder: Path) -> Found:
     try:
         found = identity(folder)
-    except (DataDirectoryError, OSError):
-        return ""
-    return found.cluster_id if found else ""
+    except (DataDirectoryError, OSError) as error:
+        return None, str(error)
+    return (DataOwner(cluster_id=found.cluster_id, member_id=found.member_id) if found else None), ""

@@ -29,7 +29,7 @@ from etcd_handoff.activity_io.member_process import (
     StartMemberInput,
     StopMemberInput,
 )
-from etcd_handoff.activity_io.step_result import StepResult
+from etcd_handoff.activity_io.step_result import DataOwner, StepResult
 from etcd_handoff.activity_io.target import Target
 from etcd_handoff.activity_io.worker_info import APPROVAL_LAPSES_AFTER_SECONDS, WorkerInfo, known_worker_info
 
@@ -41,6 +41,7 @@ __all__ = [
     "ChangeInput",
     "CheckHashInput",
     "CheckLeaderInput",
+    "DataOwner",
     "FindResourceInput",
     "FindResourceResult",
     "LeaveInput",

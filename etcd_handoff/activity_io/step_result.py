@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from etcd_handoff.activity_io.etcd_steps import MemberHash
 from etcd_handoff.activity_io.worker_info import WorkerInfo
 from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
 from etcd_handoff.contract import Step
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.wire import MemberId, WireModel
+
+
+class DataOwner(WireModel):
+    """The member whose etcd data lie on a node, whether or not it runs.
+
+    Attributes:
+        cluster_id: Its cluster.
+        member_id: Its ID.
+    """
+
+    cluster_id: MemberId
+    member_id: MemberId
 
 
 class StepResult(WireModel):
@@ -24,8 +34,8 @@ class StepResult(WireModel):
         worker_info: What `check_leader`'s worker knows.
         claims: What EtcdMembers say about membership; None when they were not requested or could not be read.
         self_reports: What members of that worker say of themselves, if no member gave it a member list.
-        data_cluster_id: Cluster of the etcd data on that worker's node, if no member gave it a member list; empty where
-            that is not known.
+        data_owner: Owner of the etcd data on that worker's node, if no member gave it a member list; None where that is
+            not known.
         alone: Whether the profile of `check_leader`'s worker names only its own node's member.
         idle_nodes: Nodes of members that `check_leader`'s worker does not reach and for which Temporal lists no worker.
         worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` returns them if
@@ -44,7 +54,7 @@ class StepResult(WireModel):
     worker_info: WorkerInfo | None = None
     claims: tuple[ResourceClaim, ...] | None = None
     self_reports: tuple[MemberSelfReport, ...] = ()
-    data_cluster_id: MemberId | Literal[""] = ""
+    data_owner: DataOwner | None = None
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
     worker_nodes: tuple[str, ...] = ()

@@ -84,7 +84,7 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 AS_ROOT: Final = """\
-# The files of {preset} are open to root alone. It keeps none of root's rights but to read what root owns{more}.
+# The files of {preset} are open to root alone. Of root's rights it keeps only to read {readable}.
 User=root"""
 AS_ITSELF: Final = """\
 # The files that the configuration names belong to this user.
@@ -114,11 +114,11 @@ class Service:
         words = (*self.program, "worker", *chosen, *self.options, "--ready-file", "/run/etcd-handoff/ready")
         preset = self.preset or self.reads
         capabilities = CAPABILITIES.get(preset or "", "")
-        more = ", and to read what others own" if capabilities else ""
+        readable = "all files" if capabilities else "what root owns"
         at_home = any(word.startswith(HOMES) for word in words)
         return UNIT.format(
             origin="Written by: etcd-handoff install-service",
-            user=AS_ROOT.format(preset=preset, more=more) if preset else AS_ITSELF,
+            user=AS_ROOT.format(preset=preset, readable=readable) if preset else AS_ITSELF,
             environment_file=ENVIRONMENT_FILE,
             command=" ".join(map(quoted, words)),
             capabilities=capabilities,

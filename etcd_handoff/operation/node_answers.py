@@ -15,7 +15,7 @@ from etcd_handoff.operation.commands import StepFailure
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.activity_io import DataOwner, StepResult
     from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
 
 
@@ -40,13 +40,13 @@ class _ByNode(NamedTuple):
         views: The views of those that saw a member list.
         why: Why the others saw none.
         self_reports: What members said of themselves to workers that saw no list.
-        data_of: Cluster of the etcd data there, where a worker that saw no list could read them.
+        owners: Owners of the etcd data there, where a worker that saw no list could read them.
     """
 
     views: dict[str, ClusterView]
     why: dict[str, str]
     self_reports: dict[str, tuple[MemberSelfReport, ...]]
-    data_of: dict[str, str]
+    owners: dict[str, DataOwner]
 
 
 def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
@@ -92,8 +92,8 @@ def _by_node(report: StepResult, answered: Mapping[str, StepResult | StepFailure
 def _note_data(found: _ByNode, node: str, blind: StepResult) -> None:
     """Note what a worker without a list knows of its node."""
     found.self_reports[node] = blind.self_reports
-    if blind.data_cluster_id:
-        found.data_of[node] = blind.data_cluster_id
+    if blind.data_owner is not None:
+        found.owners[node] = blind.data_owner
 
 
 def _silent(
@@ -116,7 +116,7 @@ def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> tup
     agree = frozenset({first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)})
     if report.worker_nodes or report.workers_unlisted:  # it is still to be found out which cluster is meant
         unheard = set(report.worker_nodes) - {*found.views, *found.self_reports}
-        view = node_doubts.confirmed_by_most(view, agree, unheard, found.data_of, unlisted=report.workers_unlisted)
+        view = node_doubts.confirmed_by_most(view, agree, unheard, found.owners, unlisted=report.workers_unlisted)
     also = f"; also seen from {', '.join(sorted(found.views))}" if found.views else ""
     step = report.step.model_copy(update={"note": f"{view.who_leads}{also}", "outcome": StepOutcome.OBSERVED})
     return report.model_copy(update={"view": view, "step": step}), agree

@@ -11,7 +11,7 @@ from etcd_handoff.merged_view import node_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from etcd_handoff.activity_io import StepResult
+    from etcd_handoff.activity_io import DataOwner, StepResult
     from etcd_handoff.cluster_view import ClusterView
 
 UNSETTLED: Final = "start workers on the others, or start the operation again if these have left"
@@ -22,7 +22,7 @@ def confirmed_by_most(
     view: ClusterView,
     agreeing: Collection[str],
     unheard: Collection[str],
-    data_of: Mapping[str, str] | None = None,
+    owners: Mapping[str, DataOwner] | None = None,
     *,
     unlisted: bool = False,
 ) -> ClusterView:
@@ -30,33 +30,38 @@ def confirmed_by_most(
 
     This is for a look that has to find out which cluster is meant. A node that was set up anew has its own API server,
     so its EtcdMembers agree with its list. The members of other nodes may be down or have left: their data still tell
-    of which cluster they were.
+    of which cluster they were. The first member of a cluster that is set up anew may give it the old ID (etcd
+    `server/etcdserver/api/membership/cluster.go`, genID). So data count for a list only if it has their member.
 
     Args:
         view: The list.
-        agreeing: Nodes whose workers gave it.
+        agreeing: Nodes whose workers gave it, at least one.
         unheard: Nodes whose workers Temporal lists and that gave no answer, whether or not they were asked.
-        data_of: Cluster of the etcd data, by nodes whose workers saw no list.
+        owners: Owners of the etcd data, by nodes whose workers saw no list.
         unlisted: Temporal did not say which workers there are.
     """
-    data_of = data_of or {}
-    same = sorted(node for node, cluster_id in data_of.items() if cluster_id == view.cluster_id)
-    silent, otherwise = sorted(set(unheard) - {*agreeing, *same}), sorted(data_of.keys() - {*agreeing, *same})
-    if not unlisted and (not (silent or otherwise) or len(silent) + len(otherwise) < len({*agreeing, *same})):
+    owners = owners or {}
+    same = sorted(n for n, of in owners.items() if of.cluster_id == view.cluster_id and view.member(of.member_id))
+    silent = sorted(set(unheard) - set(agreeing))
+    otherwise = sorted(node for node, of in owners.items() if of.cluster_id != view.cluster_id)
+    if not unlisted and len(silent) + len(otherwise) < len(agreeing) + len(same):
         return view
-    why, remedies = [], []
+    workers = ", ".join(sorted(agreeing))
+    facts = [f"only the worker on {workers} speaks of cluster {view.cluster_id}"]
+    remedies = [f'if this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile']
+    if same:
+        facts.append(f"the etcd data on {', '.join(same)} belong to it")
     if unlisted:
-        why, remedies = ["Temporal did not say in time which other workers there are"], ["wait for the next look"]
+        facts.append("Temporal did not say in time which other workers there are")
+        remedies = ["wait for the next look", *remedies]
     elif silent:
-        why.append(f"those on {', '.join(silent)} gave no answer, though Temporal lists them")
-        remedies.append("start these workers; Temporal lists one that has ended for about a minute")
-    why += [f"the etcd data on {node} are of cluster {data_of[node]}" for node in otherwise]
+        facts.append(f"the workers on {', '.join(silent)} gave no answer, though Temporal lists them")
+        remedies = ["start these workers; Temporal lists one that has ended for about a minute", *remedies]
+    facts += [f"the etcd data on {node} belong to cluster {owners[node].cluster_id}" for node in otherwise]
     if otherwise:
-        remedies.append("start etcd on the nodes of the right cluster, and stop the workers on those of another one")
-    only = f"only the worker on {', '.join(sorted(agreeing))} speaks of cluster {view.cluster_id}"
-    only += f", as the etcd data on {', '.join(same)} do" if same else ""
-    remedies.append(f'When this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile')
-    doubt = Doubt(kind=doubts.WRONG_CLUSTER, text=f"{only}, and {', and '.join(why)}", remedy=". ".join(remedies))
+        remedies.append(f"or move the etcd data on {', '.join(otherwise)} away")
+        remedies.append(f"if it is not, stop the worker on {workers} and start etcd on {', '.join(otherwise)}")
+    doubt = Doubt(kind=doubts.WRONG_CLUSTER, text=", and ".join(facts), remedy="; ".join(remedies))
     return view.model_copy(update={"doubts": (*view.doubts, doubt)})
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from etcd_handoff.errors import (
     MemberNotFoundError,
@@ -37,8 +37,6 @@ CALMS_AFTER: Final = 4
 """Calls after the script's last entry until everything is healed."""
 LATE_CALLS: Final = 3
 """Calls until a removal takes place that gave no answer."""
-LAST_CALL: Final = 400
-"""More calls than any removal needs: a loop that makes them goes round in circles."""
 REVISION: Final = 100
 FIRST_TERM: Final = 7
 FIRST_INDEX: Final = 100_000
@@ -98,6 +96,8 @@ class Cluster(Resources):
         invariants: Say what is wrong.
     """
 
+    last_call: ClassVar[int] = 400
+    """More calls than any removal needs: a loop that makes them goes round in circles."""
     number: int
     members: dict[str, Member]
     leader: str
@@ -329,7 +329,7 @@ class Cluster(Resources):
     def call(self) -> Fault | None:
         """One more call; what happens at it has happened."""
         number, self.calls = self.calls, self.calls + 1
-        if number > LAST_CALL:
+        if number > self.last_call:
             self.wrong.append("the loop goes round in circles")
         if self.heals and self.calm:
             self.heal()

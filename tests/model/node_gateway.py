@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from activities.node_workers import NodeWorkers
+from etcd_handoff.activity_io import DataOwner
 from etcd_handoff.cluster_view import MemberSelfReport
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcdmember_matching import claim_of
@@ -16,7 +17,7 @@ from tests.model.gateways import ModelEtcd, ModelKubernetes, who
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 
-    from activities.leader_check import DataCluster, ReadClaims
+    from activities.leader_check import ReadClaims, ReadData
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.config import Config, EtcdProfile
     from etcd_handoff.doubts import ResourceClaim
@@ -165,12 +166,15 @@ def claims_on(node: str, cluster: NodeCluster) -> ReadClaims:
     return read
 
 
-def data_on(node: str, cluster: NodeCluster) -> DataCluster:
-    """Reads of which cluster the data on a node are; they stay when the member ends or leaves."""
+def data_on(node: str, cluster: NodeCluster) -> ReadData:
+    """Reads whose data lie on a node; they stay when the member ends or leaves."""
 
-    async def read(_: str) -> str:
+    async def read(_: str) -> tuple[DataOwner | None, str]:
         await asyncio.sleep(0)
-        return looks.FOREIGN if node in cluster.foreign_on else cluster.cluster_id
+        if node in cluster.foreign_on:
+            return DataOwner(cluster_id=looks.FOREIGN, member_id=looks.FOREIGN_IDS[0]), ""
+        own = cluster.member_on(node)
+        return DataOwner(cluster_id=cluster.cluster_id, member_id=own.id if own else "fade"), ""
 
     return read
 

@@ -7,7 +7,7 @@ step only what the looks have shown that it stands on.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.etcdmember import member_id_of
@@ -37,7 +37,7 @@ class NodeInvariants(Invariants):
         set_back: The cluster was restored since then.
         alone: A node's look has shown one voter alone.
         unwitnessed: Another cluster alone has answered the first look, and no EtcdMember spoke against it.
-        foreign_nodes: Nodes on which another cluster's member answered in the last look through all nodes.
+        foreign_nodes: Nodes that were another cluster's when their workers looked, in the last look through all nodes.
     """
 
     well: dict[str, bool] = field(default_factory=dict)
@@ -103,6 +103,8 @@ class NodeCluster(Cluster):
         invariants: Say what is wrong.
     """
 
+    last_call: ClassVar[int] = 1_500
+    """A look through nodes is one call for each of them."""
     idle: set[str] = field(default_factory=set)
     late: bool = False
     foreign_on: set[str] = field(default_factory=set)
@@ -134,13 +136,14 @@ class NodeCluster(Cluster):
             UnreachableError: The node's own member gives no list.
         """
         fault = self.call()
+        if node in self.foreign_on:
+            self.invariants.foreign_nodes.add(node)
         if fault in (Fault.NO_EFFECT, Fault.ANSWER_LOST):
             self.invariants.lock_left = True
             raise UnreachableError(fault)
         self.crash_at(fault)
         if node in self.foreign_on:
             self.invariants.misled = True
-            self.invariants.foreign_nodes.add(node)
             view = looks.foreign_look(self, alone=True)
             return _seen_alone(view, looks.FOREIGN_IDS[0])
         own = self.member_on(node)
@@ -205,7 +208,7 @@ class NodeCluster(Cluster):
     def restore(self, term: int, index: int) -> None:
         """The log begins anew."""
         super().restore(term, index)
-        self.invariants.set_back = self.invariants.set_back or self.invariants.shown
+        self.invariants.set_back = self.invariants.set_back or self.invariants.shown or self.invariants.led
 
     def commit(self) -> None:
         """An entry is written."""
