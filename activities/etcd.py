@@ -61,8 +61,8 @@ class EtcdActivities:
         worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
-        data: Gives the owner of the etcd data on this node, and why it is not known, by profile; None if that is not
-            read.
+        data: Gives the owner of the etcd data on this node, and why they cannot be read, by profile; None if nobody
+            reads them.
         why_void: Gives why the running attempt must change nothing any more; None if Temporal is not asked.
         take_turn: Takes the turn in a cluster's queue; it returns None if the queue does not answer soon.
     """

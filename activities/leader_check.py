@@ -39,8 +39,8 @@ class Sources:
         worker_info: Gives what the worker knows of a profile.
         claims: Reads what the EtcdMembers of a profile say about membership; None if there are none.
         workers: Gives which nodes have a worker, as far as Temporal knows; None if that is not asked.
-        data: Gives the owner of the etcd data on this node, and why it is not known, by profile; None if that is not
-            read.
+        data: Gives the owner of the etcd data on this node, and why they cannot be read, by profile; None if nobody
+            reads them.
     """
 
     config: Config
@@ -113,14 +113,14 @@ class LeaderCheck:
         count_etcd_error(look.cluster, error)
         if not look.for_node:
             leave_to_another(looks, str(error))
-        (owner, why), reports = await asyncio.gather(self._data_owner(), self._self_reports())
-        note = "; ".join(text for text in (str(error), why) if text)
-        step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, note), await listing
+        (owner, data_error), reports = await asyncio.gather(self._data_owner(), self._self_reports())
+        step, nodes = self._clock.step(StepOutcome.UNAVAILABLE, str(error)), await listing
         return StepResult(
             step=step,
             worker_info=self._worker_info,
             self_reports=reports,
             data_owner=owner,
+            data_error=data_error,
             worker_nodes=nodes or (),
             workers_unlisted=nodes is None,
         )
@@ -130,7 +130,7 @@ class LeaderCheck:
         return await self._looks.self_reports() if self._look.for_node or self._looks.own_member_alone else ()
 
     async def _data_owner(self) -> tuple[DataOwner | None, str]:
-        """Return whose etcd data lie on this node and why that is not known, as long as the cluster is not known."""
+        """Return whose etcd data lie on this node and why they cannot be read, as long as the cluster is not known."""
         look, read = self._look, self._sources.data
         named = look.cluster_id or self._sources.config.cluster(look.cluster).cluster_id
         return (None, "") if read is None or named or not self._looks.own_member_alone else await read(look.cluster)

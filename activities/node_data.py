@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import DataOwner
@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 NOT_IN_TIME = "the disk did not answer in time"
 
 
+class _Reading(NamedTuple):
+    """A read of a data directory.
+
+    Attributes:
+        found: What it brings.
+        ends: Until when that counts, in seconds of the loop's clock.
+    """
+
+    found: asyncio.Future[Found]
+    ends: float
+
+
 class NodeData:
     """The data directories that the profiles name on this node.
 
@@ -30,13 +42,13 @@ class NodeData:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._reading: dict[str, asyncio.Future[Found]] = {}
+        self._reading: dict[str, _Reading] = {}
 
     async def owner(self, cluster: str) -> tuple[DataOwner | None, str]:
-        """Return whose data they are, and why that is not known.
+        """Return whose data they are, or None and why they cannot be read.
 
-        Both are empty if the profile names no directory, or if it holds no data. A read that hangs is not begun again
-        before it ends.
+        It is None and "" if the profile names no directory, or if that holds no data. A read that hangs is not begun
+        again before it ends, and does not count any more: the data may be others by then.
 
         Args:
             cluster: Name of the profile.
@@ -47,16 +59,20 @@ class NodeData:
         folder = self._config.cluster(cluster).etcd_data_dir
         if folder is None:
             return None, ""
+        loop = asyncio.get_running_loop()
         if cluster not in self._reading:
-            self._reading[cluster] = _started(folder)
-            self._reading[cluster].add_done_callback(lambda _: self._reading.pop(cluster, None))
-        done, _ = await asyncio.wait({self._reading[cluster]}, timeout=time_limits.STEPS.data_directory_seconds)
-        return done.pop().result() if done else (None, f"{folder} cannot be read: {NOT_IN_TIME}")
+            ends = loop.time() + time_limits.STEPS.data_directory_seconds
+            self._reading[cluster] = _Reading(_started(folder, loop), ends)
+            self._reading[cluster].found.add_done_callback(lambda _: self._reading.pop(cluster, None))
+        found, ends = self._reading[cluster]
+        if loop.time() < ends:
+            await asyncio.wait({found}, timeout=ends - loop.time())
+        in_time = found.done() and loop.time() < ends
+        return found.result() if in_time else (None, f"{folder} cannot be read: {NOT_IN_TIME}")
 
 
-def _started(folder: Path) -> asyncio.Future[Found]:
+def _started(folder: Path, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Found]:
     """Start to read. Nobody waits for the thread when the worker ends: a disk may hang for ever."""
-    loop = asyncio.get_running_loop()
     reading: asyncio.Future[Found] = loop.create_future()
 
     def read() -> None:

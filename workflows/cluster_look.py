@@ -56,7 +56,7 @@ class ClusterLook:
         nodes = node_looks.nodes_to_ask(report, table, self._silent_nodes, now, known=known)
         if not nodes:
             return node_doubts.confirmed_by_its_worker(report)
-        asking = node_looks.looks_through(cluster, report, nodes, table)
+        asking = node_looks.looks_through(cluster, cluster_id, report, nodes, table)
         results = await activity_calls.look_through_nodes(asking)
         report, _, self._silent_nodes = merge_looks(report, nodes, results, table, self._silent_nodes, now)
         self.far_nodes = node_doubts.far_nodes(report) or self.far_nodes

@@ -36,6 +36,7 @@ class StepResult(WireModel):
         self_reports: What members of that worker say of themselves, if no member gave it a member list.
         data_owner: Owner of the etcd data on that worker's node, if no member gave it a member list; None where that is
             not known.
+        data_error: Why the data there could not be read; empty where they were, or were not needed.
         alone: Whether the profile of `check_leader`'s worker names only its own node's member.
         idle_nodes: Nodes of members that `check_leader`'s worker does not reach and for which Temporal lists no worker.
         worker_nodes: Nodes of all workers that have the profile, as Temporal lists them. `check_leader` returns them if
@@ -55,6 +56,7 @@ class StepResult(WireModel):
     claims: tuple[ResourceClaim, ...] | None = None
     self_reports: tuple[MemberSelfReport, ...] = ()
     data_owner: DataOwner | None = None
+    data_error: str = ""
     alone: bool = False
     idle_nodes: tuple[str, ...] = ()
     worker_nodes: tuple[str, ...] = ()

@@ -84,7 +84,7 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 AS_ROOT: Final = """\
-# The files of {preset} are open to root alone. Of root's rights it keeps only to read {readable}.
+# The files of {preset} are open to root alone. Of root's rights it keeps only the one to read {readable}.
 User=root"""
 AS_ITSELF: Final = """\
 # The files that the configuration names belong to this user.

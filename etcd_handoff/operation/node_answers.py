@@ -11,11 +11,12 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.merged_view import merged
 from etcd_handoff.operation import node_doubts
 from etcd_handoff.operation.commands import StepFailure
+from etcd_handoff.operation.node_doubts import DataOnNodes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from etcd_handoff.activity_io import DataOwner, StepResult
+    from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, MemberSelfReport
 
 
@@ -40,13 +41,13 @@ class _ByNode(NamedTuple):
         views: The views of those that saw a member list.
         why: Why the others saw none.
         self_reports: What members said of themselves to workers that saw no list.
-        owners: Owners of the etcd data there, where a worker that saw no list could read them.
+        data: What is known of the etcd data there, where a worker saw no list.
     """
 
     views: dict[str, ClusterView]
     why: dict[str, str]
     self_reports: dict[str, tuple[MemberSelfReport, ...]]
-    owners: dict[str, DataOwner]
+    data: DataOnNodes
 
 
 def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
@@ -75,7 +76,7 @@ def merge_looks(  # noqa: PLR0913, PLR0917  # all that it follows from
 
 def _by_node(report: StepResult, answered: Mapping[str, StepResult | StepFailure]) -> _ByNode:
     """Sort the answers. The worker of the look counts too if it saw no list."""
-    found = _ByNode({}, {}, {}, {})
+    found = _ByNode({}, {}, {}, DataOnNodes({}, {}))
     if report.view is None:
         _note_data(found, report.step.node, report)
     for node, result in answered.items():
@@ -93,7 +94,9 @@ def _note_data(found: _ByNode, node: str, blind: StepResult) -> None:
     """Note what a worker without a list knows of its node."""
     found.self_reports[node] = blind.self_reports
     if blind.data_owner is not None:
-        found.owners[node] = blind.data_owner
+        found.data.owners[node] = blind.data_owner
+    if blind.data_error:
+        found.data.unread[node] = blind.data_error
 
 
 def _silent(
@@ -116,7 +119,8 @@ def _merged(report: StepResult, found: _ByNode, table: Mapping[str, str]) -> tup
     agree = frozenset({first_node, *(node for node, other in others.items() if other.cluster_id == first.cluster_id)})
     if report.worker_nodes or report.workers_unlisted:  # it is still to be found out which cluster is meant
         unheard = set(report.worker_nodes) - {*found.views, *found.self_reports}
-        view = node_doubts.confirmed_by_most(view, agree, unheard, found.owners, unlisted=report.workers_unlisted)
+        view = node_doubts.confirmed_by_most(view, agree, unheard, found.data, unlisted=report.workers_unlisted)
     also = f"; also seen from {', '.join(sorted(found.views))}" if found.views else ""
-    step = report.step.model_copy(update={"note": f"{view.who_leads}{also}", "outcome": StepOutcome.OBSERVED})
+    note = f"{view.who_leads}{also}{''.join(f'; {text}' for text in found.data.not_read)}"
+    step = report.step.model_copy(update={"note": note, "outcome": StepOutcome.OBSERVED})
     return report.model_copy(update={"view": view, "step": step}), agree

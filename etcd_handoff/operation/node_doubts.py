@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff import doubts
 from etcd_handoff.cluster_view import Doubt
@@ -18,11 +18,28 @@ UNSETTLED: Final = "start workers on the others, or start the operation again if
 """Remedy for lists that contradicted each other, when no worker is left to settle which is right."""
 
 
+class DataOnNodes(NamedTuple):
+    """What is known of the etcd data on nodes whose workers saw no member list.
+
+    Attributes:
+        owners: Whose data they are, by node.
+        unread: Why they could not be read, by node.
+    """
+
+    owners: dict[str, DataOwner]
+    unread: dict[str, str]
+
+    @property
+    def not_read(self) -> list[str]:
+        """Which data could not be read, one sentence each."""
+        return [f"the etcd data on {node} do not count: {why}" for node, why in sorted(self.unread.items())]
+
+
 def confirmed_by_most(
     view: ClusterView,
     agreeing: Collection[str],
     unheard: Collection[str],
-    owners: Mapping[str, DataOwner] | None = None,
+    data: DataOnNodes | None = None,
     *,
     unlisted: bool = False,
 ) -> ClusterView:
@@ -37,31 +54,37 @@ def confirmed_by_most(
         view: The list.
         agreeing: Nodes whose workers gave it, at least one.
         unheard: Nodes whose workers Temporal lists and that gave no answer, whether or not they were asked.
-        owners: Owners of the etcd data, by nodes whose workers saw no list.
+        data: The etcd data on nodes whose workers saw no list.
         unlisted: Temporal did not say which workers there are.
     """
-    owners = owners or {}
-    same = sorted(n for n, of in owners.items() if of.cluster_id == view.cluster_id and view.member(of.member_id))
-    silent = sorted(set(unheard) - set(agreeing))
-    otherwise = sorted(node for node, of in owners.items() if of.cluster_id != view.cluster_id)
+    owners, unread = (data.owners, data.not_read) if data else ({}, [])
+    own = {node: owner.member_id for node, owner in sorted(owners.items()) if owner.cluster_id == view.cluster_id}
+    same = [node for node, member_id in own.items() if view.member(member_id)]
+    silent, otherwise = sorted(set(unheard) - set(agreeing)), sorted(owners.keys() - own.keys())
     if not unlisted and len(silent) + len(otherwise) < len(agreeing) + len(same):
         return view
-    workers = ", ".join(sorted(agreeing))
-    facts = [f"only the worker on {workers} speaks of cluster {view.cluster_id}"]
-    remedies = [f'if this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile']
+    seen_from = ", ".join(sorted(agreeing))
+    speak = f"the worker on {seen_from} speaks" if len(agreeing) == 1 else f"the workers on {seen_from} speak"
+    facts = [f"only {speak} of cluster {view.cluster_id}"]
+    right = f'if this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile'
+    remedies = []
     if same:
         facts.append(f"the etcd data on {', '.join(same)} belong to it")
     if unlisted:
         facts.append("Temporal did not say in time which other workers there are")
-        remedies = ["wait for the next look", *remedies]
+        remedies.append("wait for the next look")
     elif silent:
         facts.append(f"the workers on {', '.join(silent)} gave no answer, though Temporal lists them")
-        remedies = ["start these workers; Temporal lists one that has ended for about a minute", *remedies]
+        remedies.append("start these workers; Temporal lists one that has ended for about a minute")
     facts += [f"the etcd data on {node} belong to cluster {owners[node].cluster_id}" for node in otherwise]
+    facts += [f"those on {n} belong to member {m}, which is not listed" for n, m in own.items() if n not in same]
     if otherwise:
-        remedies.append(f"or move the etcd data on {', '.join(otherwise)} away")
-        remedies.append(f"if it is not, stop the worker on {workers} and start etcd on {', '.join(otherwise)}")
-    doubt = Doubt(kind=doubts.WRONG_CLUSTER, text=", and ".join(facts), remedy="; ".join(remedies))
+        there = ", ".join(otherwise)
+        right = f"{right} or move the etcd data on {there} away"
+        right = f"{right}; if it is not, stop the worker on {seen_from} and start etcd on {there}"
+    doubt = Doubt(
+        kind=doubts.WRONG_CLUSTER, text=", and ".join([*facts, *unread]), remedy="; ".join([*remedies, right])
+    )
     return view.model_copy(update={"doubts": (*view.doubts, doubt)})
 
 

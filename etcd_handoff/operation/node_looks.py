@@ -51,7 +51,9 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
 def decide(state: OperationState, half: HalfLook) -> Decided:
     """Ask the nodes."""
     claims = half.command.ask.claims and half.report.view is None  # a worker that saw no list has read none
-    return Decided(state, looks_through(state.request.cluster, half.report, half.nodes, _table(state), claims=claims))
+    ask = half.command.ask
+    look = looks_through(ask.cluster, ask.cluster_id, half.report, half.nodes, _table(state), claims=claims)
+    return Decided(state, look)
 
 
 def answered(state: OperationState, results: Sequence[StepResult | StepFailure], now: float) -> OperationState:
@@ -175,13 +177,20 @@ def nodes_to_ask(  # noqa: PLR0913, PLR0917  # all that it follows from
     return tuple(dict.fromkeys(node for node in nodes if _rested(silent, node, now) and node != report.step.node))
 
 
-def looks_through(
-    cluster: str, report: StepResult, nodes: Iterable[str], table: Mapping[str, str], *, claims: bool = False
+def looks_through(  # noqa: PLR0913  # all that it follows from
+    cluster: str,
+    cluster_id: str,
+    report: StepResult,
+    nodes: Iterable[str],
+    table: Mapping[str, str],
+    *,
+    claims: bool = False,
 ) -> LookThroughNodes:
     """Return the command that asks the nodes, each for its own member.
 
     Args:
         cluster: Cluster profile.
+        cluster_id: The etcd cluster that is meant; empty when that is not known yet.
         report: What the worker of the look saw.
         nodes: The nodes.
         table: Nodes of members that are named otherwise.
@@ -191,10 +200,7 @@ def looks_through(
 
     def look(node: str) -> Observe:
         others = tuple(m.id for m in members if node_of(m.name, table) != node)  # these are not waited for
-        return Observe(
-            ask=CheckLeaderInput(cluster=cluster, doubtful=others, claims=claims, for_node=True),
-            node=node,
-            summary=f"look at the members as {node} sees them",
-        )
+        ask = CheckLeaderInput(cluster=cluster, cluster_id=cluster_id, doubtful=others, claims=claims, for_node=True)
+        return Observe(ask=ask, node=node, summary=f"look at the members as {node} sees them")
 
     return LookThroughNodes(looks=tuple(look(node) for node in nodes))
