@@ -91,7 +91,7 @@ class Invariants:
         """Leadership is offered to somebody who can take it."""
         transferee = cluster.members.get(transferee_id)
         able = transferee is not None and transferee.voter and transferee.writes
-        if who in self.fresh and not able and self.knew(transferee):
+        if who in self.fresh and not able and self.knew_unable(transferee):
             self.wrong.append("leadership was offered to somebody who cannot take it")
         if transferee_id == leader_id:
             self.wrong.append("leadership was offered to the target")
@@ -132,6 +132,10 @@ class Invariants:
     def knew(self, member: Member | None) -> bool:  # noqa: ARG002  # one look shows everybody
         """Whether a look must have shown that this member, who is not well, was not well."""
         return True
+
+    def knew_unable(self, member: Member | None) -> bool:
+        """Whether a look must have shown that this member, who cannot take leadership, could not."""
+        return self.knew(member)
 
     # --- effects on EtcdMembers -----------------------------------------------------------------------------------
 

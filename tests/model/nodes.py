@@ -31,6 +31,7 @@ class NodeInvariants(Invariants):
 
     Attributes:
         well: Whether a member was well when its node looked, in the last look through all nodes.
+        able: Whether it acknowledged entries then; a disk that is gone shows once something is to be written.
         entry: An entry was committed since that look began: who was well then has taken it in.
         stale: The step that runs is not to count what others saw before it.
         shown: A node's look has shown a leader, whether or not the removal knows of it yet.
@@ -41,6 +42,7 @@ class NodeInvariants(Invariants):
     """
 
     well: dict[str, bool] = field(default_factory=dict)
+    able: dict[str, bool] = field(default_factory=dict)
     entry: bool = False
     stale: bool = False
     shown: bool = False
@@ -52,6 +54,7 @@ class NodeInvariants(Invariants):
     def begin_look(self) -> None:
         """Nodes look from now on, one after the other."""
         self.well.clear()
+        self.able.clear()
         self.foreign_nodes.clear()
         self.entry = False
 
@@ -59,11 +62,12 @@ class NodeInvariants(Invariants):
         """An activity knows what its own member says."""
         if self.stale:
             self.well.clear()
+            self.able.clear()
         led = self.led
         self.note_look(cluster, who)
         self.led, self.shown = led, self.shown or bool(cluster.leader)
         self.alone = self.alone or len([m for m in cluster.members.values() if m.voter]) == 1
-        self.well[own.id] = own.writes if self.entry else own.works
+        self.well[own.id], self.able[own.id] = own.writes if self.entry else own.works, own.writes
 
     def same_hashes(self, who: str, member_id: str, found: int) -> bool:
         """Whether it is known by now that all voters that answered hold the same data, whoever has hashed them."""
@@ -73,6 +77,10 @@ class NodeInvariants(Invariants):
     def knew(self, member: Member | None) -> bool:
         """Whether no look has shown the member as one that is well."""
         return member is None or not self.well.get(member.id, False)
+
+    def knew_unable(self, member: Member | None) -> bool:
+        """Whether no look has shown the member as one that can take leadership."""
+        return member is None or not self.able.get(member.id, False)
 
     def may_remain(self, left: Collection[Member], who: str) -> bool:  # noqa: ARG002  # others have looked, too
         """Whether most of these voters are well, or have fallen ill where nobody looked."""
