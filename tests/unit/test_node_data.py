@@ -31,7 +31,7 @@ from tests.unit.test_removal_loop import begin
 from tests.unit.wal import written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.cluster_view import ClusterView, Doubt
@@ -73,8 +73,16 @@ def test_preset_tells_where_the_data_of_etcd_are(preset: PresetName, folder: str
     assert own.etcd_data_dir == Path(expected)
 
 
-async def test_data_tell_their_owner(tmp_path: Path) -> None:
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets reads take as long as they do on a machine with much to do."""
+    longer = replace(time_limits.STEPS, data_directory_seconds=60.0)
+    return lambda: monkeypatch.setattr(time_limits, "STEPS", longer)
+
+
+async def test_data_tell_their_owner(tmp_path: Path, patient: Callable[[], None]) -> None:
     """Without data or a directory nothing is known, and nothing is wrong."""
+    patient()
     reads = NodeData(with_directory(tmp_path / "etcd"))
     assert await reads.owner("demo") == (None, "")
     written(tmp_path / "etcd", Identity("cafe", "1"))
@@ -82,8 +90,9 @@ async def test_data_tell_their_owner(tmp_path: Path) -> None:
     assert await NodeData(config_of()).owner("demo") == (None, "")
 
 
-async def test_data_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+async def test_data_that_cannot_be_read_are_named(tmp_path: Path, patient: Callable[[], None]) -> None:
     """An operator would not learn otherwise that they do not count."""
+    patient()
     (tmp_path / "member" / "wal").mkdir(parents=True)
     (tmp_path / "member" / "wal" / f"{0:016x}-{0:016x}.wal").write_bytes(b"nothing of etcd")
     owner, why = await NodeData(with_directory(tmp_path)).owner("demo")
@@ -113,7 +122,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     hangs.released.set()
 
 
-async def test_disk_that_hangs_is_read_once_and_holds_up_no_look(disk: Disk) -> None:
+async def test_disk_that_hangs_is_read_once_and_holds_up_no_look(disk: Disk, patient: Callable[[], None]) -> None:
     """A thread waits for it. What it brings late does not count: the data may be others by then."""
     data, hung = NodeData(with_directory(Path("/srv/etcd"))), (None, "/srv/etcd cannot be read: " + NOT_IN_TIME)
     assert list(await asyncio.gather(data.owner("demo"), data.owner("demo"))) == [hung, hung]
@@ -122,6 +131,7 @@ async def test_disk_that_hangs_is_read_once_and_holds_up_no_look(disk: Disk) -> 
     disk.found = Identity("beef", "2")
     disk.released.set()
     assert (await first)[0] == CAFE
+    patient()
     assert await data.owner("demo") == (DataOwner(cluster_id="beef", member_id="2"), "")
     assert disk.reads == 2
 
