@@ -69,9 +69,9 @@ class StepTiming:
     workers_seconds: float = 3.0
     """How long Temporal may take to list the workers that have a profile. A look waits for it as long as it is not
     known which cluster is meant."""
-    data_directory_seconds: float = 0.5
-    """How long the node's disk may take to tell of which cluster the etcd data there are. It is asked only if etcd does
-    not answer, and may be why."""
+    data_directory_seconds: float = 3.0
+    """How long the node's disk may take to tell whose etcd data lie there. It is asked only as long as it is not known
+    which cluster is meant, and only if etcd gives no list; a disk that hangs may be why."""
     pollers_known_seconds: float = 10.0
     """How long a node that had a worker counts as one with a worker. Its tasks have a start time-out too."""
     hash_again_seconds: float = 0.1

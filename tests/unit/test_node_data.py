@@ -74,15 +74,18 @@ def test_preset_tells_where_the_data_of_etcd_are(preset: PresetName, folder: str
 
 
 @pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Lets reads take as long as they do on a machine with much to do."""
-    longer = replace(time_limits.STEPS, data_directory_seconds=60.0)
-    return lambda: monkeypatch.setattr(time_limits, "STEPS", longer)
+def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets how long a read may take, in seconds: long on a machine with much to do, short for a disk that hangs."""
+
+    def set_to(seconds: float) -> None:
+        monkeypatch.setattr(time_limits, "STEPS", replace(time_limits.STEPS, data_directory_seconds=seconds))
+
+    return set_to
 
 
-async def test_data_tell_their_owner(tmp_path: Path, patient: Callable[[], None]) -> None:
+async def test_data_tell_their_owner(tmp_path: Path, limit: Callable[[float], None]) -> None:
     """Without data or a directory nothing is known, and nothing is wrong."""
-    patient()
+    limit(60.0)
     reads = NodeData(with_directory(tmp_path / "etcd"))
     assert await reads.owner("demo") == (None, "")
     written(tmp_path / "etcd", Identity("cafe", "1"))
@@ -90,9 +93,9 @@ async def test_data_tell_their_owner(tmp_path: Path, patient: Callable[[], None]
     assert await NodeData(config_of()).owner("demo") == (None, "")
 
 
-async def test_data_that_cannot_be_read_are_named(tmp_path: Path, patient: Callable[[], None]) -> None:
+async def test_data_that_cannot_be_read_are_named(tmp_path: Path, limit: Callable[[float], None]) -> None:
     """An operator would not learn otherwise that they do not count."""
-    patient()
+    limit(60.0)
     (tmp_path / "member" / "wal").mkdir(parents=True)
     (tmp_path / "member" / "wal" / f"{0:016x}-{0:016x}.wal").write_bytes(b"nothing of etcd")
     owner, why = await NodeData(with_directory(tmp_path)).owner("demo")
@@ -114,15 +117,16 @@ class Disk:
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+def disk(monkeypatch: pytest.MonkeyPatch, limit: Callable[[float], None]) -> Iterator[Disk]:
     """The disk with the data directory."""
+    limit(0.1)
     hangs = Disk()
     monkeypatch.setattr(activities.node_data, "identity", hangs.identity)
     yield hangs
     hangs.released.set()
 
 
-async def test_disk_that_hangs_is_read_once_and_holds_up_no_look(disk: Disk, patient: Callable[[], None]) -> None:
+async def test_disk_that_hangs_is_read_once_and_holds_up_no_look(disk: Disk, limit: Callable[[float], None]) -> None:
     """A thread waits for it. What it brings late does not count: the data may be others by then."""
     data, hung = NodeData(with_directory(Path("/srv/etcd"))), (None, "/srv/etcd cannot be read: " + NOT_IN_TIME)
     assert list(await asyncio.gather(data.owner("demo"), data.owner("demo"))) == [hung, hung]
@@ -131,7 +135,7 @@ async def test_disk_that_hangs_is_read_once_and_holds_up_no_look(disk: Disk, pat
     disk.found = Identity("beef", "2")
     disk.released.set()
     assert (await first)[0] == CAFE
-    patient()
+    limit(60.0)
     assert await data.owner("demo") == (DataOwner(cluster_id="beef", member_id="2"), "")
     assert disk.reads == 2
 
