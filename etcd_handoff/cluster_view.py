@@ -143,7 +143,7 @@ class ClusterView(WireModel):
         doubts: Contradictions between the answers; see `etcd_handoff.doubts`.
         alarms: All alarms that members report, those of the whole cluster and of members that have left included.
         endpoints: How many endpoints of the profile were asked; 0 when that is not known.
-        answering: How many of these answered for this cluster.
+        answering: How many of these led to a listed member of this cluster.
     """
 
     cluster_id: MemberId

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import MIXED_CLUSTERS, ClusterView, Doubt, MemberSelfReport, MemberView
 from etcd_handoff.doubts import LISTS_DIFFER
-from etcd_handoff.doubts.one_look import TWO_LISTS
+from etcd_handoff.doubts.one_look import TWO_LISTS, TWO_ROLES, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -109,7 +109,8 @@ def _roles(view: ClusterView) -> dict[str, bool]:
 
 
 def _listed(view: ClusterView) -> str:
-    return ", ".join(f"{m.id}{' (learner)' if m.is_learner else ''}" for m in view.members)
+    roles = _roles(view)
+    return in_words(roles, [member_id for member_id, is_learner in roles.items() if is_learner])
 
 
 def _index(view: ClusterView, member_id: str) -> int:
@@ -203,6 +204,6 @@ def _against(first: ClusterView, first_node: str, view: ClusterView, node: str) 
         Doubt(
             kind=LISTS_DIFFER,
             text=f"workers see different member lists: {first_node} {_listed(first)}; {node} {_listed(view)}",
-            remedy=TWO_LISTS,
+            remedy=TWO_LISTS if _roles(first).keys() != _roles(view).keys() else TWO_ROLES,
         )
     ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.cli.etcdmembers import claim_for, doubt_of, name_conflict
 from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.command_lines import with_cluster
+from etcd_handoff.doubts import lone_list
 from etcd_handoff.etcd.classify import permission_remedy
 from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
@@ -172,6 +173,8 @@ def _plan_without_target(
     if doubt := doubt_of(view, facts.cluster_id, facts.claims, departed, only_witness=facts.has_kubernetes):
         return _decided(facts, claim.member_id if claim else "", member, doubted(doubt), warnings)
     if claim is not None and claim.member_id and view.member(claim.member_id) is None:
+        if lone := lone_list(view, facts.claims, departed, alone=bool(facts.dry_run)):
+            return _decided(facts, claim.member_id, member, doubted(lone), warnings)
         return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
     text = _not_found(facts, request, target)
     return RemovalPlan("", member, None, warnings=tuple(warnings), text=text)
@@ -188,7 +191,7 @@ def _decided(
 def _not_found(facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous) -> str:
     """Return which members exist, in the workflow's words."""
     if isinstance(target, Ambiguous):
-        return f"{ambiguous(request.member, target).text}, or the host and port of its peer URL"
+        return ambiguous(request.member, target).text
     because = "no EtcdMember describes it"
     if not facts.has_kubernetes:
         because = "the cluster profile has no kubernetes with EtcdMembers to look it up in"

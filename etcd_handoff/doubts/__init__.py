@@ -7,7 +7,7 @@ EtcdMembers and the command line ask `contradiction` before they conclude anythi
 """
 
 from etcd_handoff.cluster_view import MIXED_CLUSTERS
-from etcd_handoff.doubts.etcdmember_claims import ResourceClaim, found_elsewhere, resources_doubt
+from etcd_handoff.doubts.etcdmember_claims import ResourceClaim, found_elsewhere, lone_list, resources_doubt
 from etcd_handoff.doubts.kinds import (
     CLUSTER_CHANGED,
     CLUSTER_RESTORED,
@@ -40,6 +40,7 @@ __all__ = [
     "expected",
     "found_elsewhere",
     "listed_again",
+    "lone_list",
     "resources_doubt",
     "shorter_list",
     "silent_outsiders",

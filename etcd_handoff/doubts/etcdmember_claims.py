@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.cluster_view import Doubt
-from etcd_handoff.doubts.kinds import RESOURCES_DISAGREE, WRONG_CLUSTER
+from etcd_handoff.doubts.kinds import LISTS_DIFFER, RESOURCES_DISAGREE, WRONG_CLUSTER
 from etcd_handoff.wire import WireModel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from etcd_handoff.cluster_view import ClusterView
 
@@ -73,6 +73,37 @@ def found_elsewhere(name: str, claims: Iterable[ResourceClaim] | None) -> Doubt 
         " reach another cluster than the others",
         remedy="wait for the next look if the EtcdMember is new; else stop the worker on the node that has become a"
         " cluster of its own",
+    )
+
+
+def lone_list(
+    view: ClusterView, claims: Iterable[ResourceClaim] | None, leaving: Container[str], *, alone: bool = False
+) -> Doubt | None:
+    """Return the doubt that a list of one voter is that of a member which was forced into a cluster of its own.
+
+    Few endpoints give it, and it lacks members whose EtcdMembers say Joined=True. This is for a list that is to show
+    that a member has left (see `etcd_handoff.doubts.known_before.shorter_list`).
+
+    Args:
+        view: The view.
+        claims: What EtcdMembers say; None where they could not be read.
+        leaving: IDs of members that may be missing.
+        alone: Each worker sees its own member alone: nobody else has given this list.
+    """
+    if len(view.voters) > 1 or not (alone or view.few_answer):
+        return None
+    joined = [claim for claim in claims or () if claim.joined == "True" and claim.member_id]
+    absent = [claim for claim in joined if view.member(claim.member_id) is None and claim.member_id not in leaving]
+    missing = sorted(claim.name for claim in absent)
+    if claims is not None and not missing:
+        return None
+    against = f"EtcdMembers {', '.join(missing)} say Joined=True" if missing else "the EtcdMembers could not be read"
+    return Doubt(
+        kind=LISTS_DIFFER,
+        text=f"the member list has {_members(view)} alone, few endpoints confirm it, and {against}: it may be that of a"
+        " member which was forced into a cluster of its own",
+        remedy="make more of the endpoints reachable, or start the workers on their nodes; if these members have left,"
+        " run `etcd-handoff watch resync --confirm`, or take their endpoints out of the cluster profile",
     )
 
 

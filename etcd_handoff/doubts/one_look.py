@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff.cluster_view import MIXED_CLUSTERS, Doubt
 from etcd_handoff.doubts.kinds import LISTS_DIFFER, UNLISTED_MEMBER, ZERO_ID
@@ -18,6 +18,11 @@ TWO_LISTS: Final = (
     " restored: stop the side that clients do not use"
 )
 """Remedy for member lists that differ."""
+TWO_ROLES: Final = (
+    "wait, as a promotion may be under way; if this lasts, a member may have forgotten a promotion, as etcd below"
+    " 3.5.24 and 3.6 below 3.6.4 can: upgrade all members to the newest etcd of their release"
+)
+"""Remedy for member lists that have the same members, and not the same voters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +34,33 @@ class Answer:
         cluster_id: Cluster ID in the header.
         member_id: Member that answered, by the header.
         listed: IDs of its own linearizable member list; None when it gave none.
+        learners: Those of them without a vote.
     """
 
     endpoint: str
     cluster_id: str
     member_id: str
     listed: frozenset[str] | None = None
+    learners: frozenset[str] = frozenset()
 
 
-def contradictions(cluster_id: str, listed: Collection[str], answers: Sequence[Answer]) -> tuple[Doubt, ...]:
+class _List(NamedTuple):
+    """A member list; one that takes a learner for a voter miscounts the quorum."""
+
+    ids: frozenset[str]
+    learners: frozenset[str]
+
+
+def contradictions(
+    cluster_id: str, listed: Collection[str], answers: Sequence[Answer], learners: Collection[str] = ()
+) -> tuple[Doubt, ...]:
     """Return the doubts about a list, from all answers of its look.
 
     Args:
         cluster_id: Cluster ID of that list.
         listed: Its member IDs.
         answers: All answers; the one with that list need not be among them.
+        learners: Members of that list without a vote.
     """
     doubts = [*_zero_ids(cluster_id, listed, answers)]
     for answer in answers:
@@ -51,10 +68,10 @@ def contradictions(cluster_id: str, listed: Collection[str], answers: Sequence[A
             doubts.append(_foreign(cluster_id, answer))
         elif answer.member_id not in listed:
             doubts.append(_unlisted(answer))
-    givers = {frozenset(listed): list[str]()}
+    givers = {_List(frozenset(listed), frozenset(learners)): list[str]()}
     for answer in answers:
         if answer.listed is not None and answer.cluster_id == cluster_id:
-            givers.setdefault(answer.listed, []).append(answer.member_id)
+            givers.setdefault(_List(answer.listed, answer.learners), []).append(answer.member_id)
     if len(givers) > 1:
         doubts.append(_differ(givers))
     return tuple(doubts)
@@ -107,16 +124,22 @@ def _unlisted(answer: Answer) -> Doubt:
     )
 
 
-def _differ(givers: dict[frozenset[str], list[str]]) -> Doubt:
+def _differ(givers: dict[_List, list[str]]) -> Doubt:
     """Return the doubt about linearizable lists that differ, each with the members that gave it."""
     sides = "; ".join(
-        f"{f'member {_ids(by)} lists' if by else 'the member list is'} {_ids(listed)}" for listed, by in givers.items()
+        f"{f'member {_ids(by)} lists' if by else 'the member list is'} {in_words(one.ids, one.learners)}"
+        for one, by in givers.items()
     )
     return Doubt(
         kind=LISTS_DIFFER,
         text=f"members give different linearizable member lists: {sides}",
-        remedy=TWO_LISTS,
+        remedy=TWO_LISTS if len({one.ids for one in givers}) > 1 else TWO_ROLES,
     )
+
+
+def in_words(member_ids: Iterable[str], learners: Collection[str]) -> str:
+    """`a1, a2 (learner)`."""
+    return _ids(f"{i} (learner)" if i in learners else i for i in member_ids)
 
 
 def _ids(member_ids: Iterable[str]) -> str:

@@ -28,8 +28,8 @@ def choose_list(replies: Sequence[Reply], cluster_id: str, remembered: Mapping[s
     """
     expected_cluster_id = expected_cluster(replies, cluster_id, remembered)
     lists = [reply.listed for reply in replies if reply.listed and reply.listed.cluster_id == expected_cluster_id]
-    givers = Counter({one.member_id: one.ids for one in lists}.values())
-    return max(lists, key=lambda one: givers[one.ids], default=None)
+    givers = Counter({one.member_id: (one.ids, one.learners) for one in lists}.values())
+    return max(lists, key=lambda one: givers[one.ids, one.learners], default=None)
 
 
 def expected_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapping[str, str]) -> str:
@@ -84,10 +84,10 @@ def view_of(
     return ClusterView(
         cluster_id=chosen.cluster_id,
         members=tuple(sorted(members, key=lambda m: int(m.id, 16))),
-        doubts=contradictions(chosen.cluster_id, chosen.ids, answers_of(replies, chosen.cluster_id)),
+        doubts=contradictions(chosen.cluster_id, chosen.ids, answers_of(replies, chosen.cluster_id), chosen.learners),
         alarms=tuple(alarms),
         endpoints=len(queried),
-        answering=sum(reply.cluster_id == chosen.cluster_id for reply in queried),
+        answering=sum(reply.cluster_id == chosen.cluster_id and reply.member_id in chosen.ids for reply in queried),
     )
 
 
@@ -105,10 +105,10 @@ def answers_of(replies: Iterable[Reply], cluster_id: str) -> list[Answer]:
             continue
         together = status and listed and (status.cluster_id, status.member_id) == (listed.cluster_id, listed.member_id)
         if status:
-            ids = listed.ids if listed and together else None
-            answers.append(Answer(reply.endpoint, status.cluster_id, status.member_id, ids))
+            own = (listed.ids, listed.learners) if listed and together else (None, frozenset[str]())
+            answers.append(Answer(reply.endpoint, status.cluster_id, status.member_id, *own))
         if listed and not together:  # a load balancer may ask two members
-            answers.append(Answer(reply.endpoint, listed.cluster_id, listed.member_id, listed.ids))
+            answers.append(Answer(reply.endpoint, listed.cluster_id, listed.member_id, listed.ids, listed.learners))
     return answers
 
 

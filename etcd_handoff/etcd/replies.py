@@ -66,6 +66,11 @@ class MemberList:
         """IDs of the members."""
         return frozenset(m.id for m in self.members)
 
+    @property
+    def learners(self) -> frozenset[str]:
+        """IDs of those without a vote."""
+        return frozenset(m.id for m in self.members if m.is_learner)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:

@@ -93,7 +93,10 @@ def ended(failure: Failure, *, pending: bool, unwritten: str) -> Failure:
 
 def ambiguous(name_or_id: str, found: Ambiguous) -> Failure:
     """Return the contract's failure for a name or ID that fits more than one member."""
-    text = f"member: {name_or_id!r} fits more than one member: {', '.join(found.fits)}; give the ID of the one meant"
+    text = (
+        f"member: {name_or_id!r} fits more than one member: {', '.join(found.fits)}; give the ID of one, or the host"
+        " and port of its peer URL"
+    )
     return Failure(FailureType.UNKNOWN_MEMBER, text)
 
 

@@ -57,7 +57,7 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
             departed = (target.member_id,)
     if found := doubt(state, view, departed):
         return found
-    if isinstance(target, Target) and (found := found_elsewhere(state, target)):
+    if isinstance(target, Target) and (found := absence_doubt(state, view, target)):
         return found
     if isinstance(fit, MemberView) and has_joined_since(state, view):
         target = failures.joined_since(state.request, fit.id)
@@ -160,11 +160,16 @@ def _claims_that_count(state: OperationState, view: ClusterView) -> tuple[Resour
     return None if state.claims is None else tuple(claim for claim in state.claims if claim.member_id not in left)
 
 
-def found_elsewhere(state: OperationState, target: Target) -> Blocked | Refused | None:
-    """Return the doubt about an unlisted member whose EtcdMember was not read together with the list."""
+def absence_doubt(state: OperationState, view: ClusterView, target: Target) -> Blocked | Refused | None:
+    """Return the doubt about an unlisted member.
+
+    Its EtcdMember was not read together with the list, or the list may be that of a member which was forced apart.
+    """
     if target.present or state.resource is None:
         return None
+    leaving = (target.member_id, *view_doubts.leaving(state))
     found = doubts.found_elsewhere(state.resource.name, state.claims)
+    found = found or doubts.lone_list(view, state.claims, leaving, alone=state.own_member_alone)
     return doubted(found) if found else None
 
 

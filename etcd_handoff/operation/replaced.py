@@ -49,7 +49,7 @@ def find(
     departed = doubts.silent_outsiders(view) if isinstance(fit, MemberView) else _ids(target)
     if doubt := identity.doubt(state, view, departed):
         return doubt
-    if isinstance(target, Target) and target.member_id and (doubt := identity.found_elsewhere(state, target)):
+    if isinstance(target, Target) and target.member_id and (doubt := identity.absence_doubt(state, view, target)):
         return doubt
     if isinstance(fit, MemberView) and identity.has_joined_since(state, view):
         target = failures.joined_since(request, fit.id)

@@ -10,7 +10,7 @@ from etcd_handoff.planning.decisions import Blocked, Refused
 from etcd_handoff.planning.lagging import CAUGHT_UP_ENTRIES
 from etcd_handoff.planning.projection import after
 from etcd_handoff.planning.reasons import Reason
-from etcd_handoff.planning.wording import ailments, lags, names, removals, way_back
+from etcd_handoff.planning.wording import ailments, lags, may_be_down, names, removals, way_back
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -132,12 +132,14 @@ def successor_fails(view: ClusterView, target: MemberView, successors: Container
 def _too_few_healthy(view: ClusterView, there: Projection, change: str) -> Blocked:
     sick = [m for m in there.staying if m not in there.healthy]
     hanging = any(m.reachable and not m.serves_reads for m in sick)
+    dead = [m for m in sick if may_be_down(m)]
+    which = "it" if len(sick) == 1 else "one of them"
+    removal = f"; if {which} is down for good, remove that one first: {removals(dead)}" if dead else ""
     return Blocked(
         Reason.VOTER_HANGS if hanging else Reason.QUORUM_AT_RISK,
         f"{change} only {len(there.healthy)} of {there.voters} voters would be healthy"
         f"{ailments(view, there.staying, there.healthy)}, and {there.quorum} are needed",
-        f"{way_back(sick)}; if {'it' if len(sick) == 1 else 'one of them'} is down for good, remove that one first:"
-        f" {removals(sick)}",
+        f"{way_back(sick)}{removal}",
     )
 
 

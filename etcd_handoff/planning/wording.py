@@ -18,6 +18,8 @@ FREE_SPACE: Final = (
 )
 """The commands that end the alarm NOSPACE, in this order."""
 NOT_FOLLOWING: Final = "does not follow the agreed leader"
+SIGNS_OF_LIFE: Final = ("TLS ", "URL leads to")
+"""Parts of notes on members where something has answered (`etcd_handoff.etcd.classify`, `etcd_handoff.etcd.look`)."""
 
 
 def takes_no_writes(whose: str) -> str:
@@ -61,6 +63,11 @@ def way_back(sick: Sequence[MemberView]) -> str:
             f" until {they} linearizable reads again"
         )
     return "; ".join(ways)
+
+
+def may_be_down(member: MemberView) -> bool:
+    """Whether nothing shows that the member, or something in its place, runs and only this worker cannot use it."""
+    return not any(sign in member.note for sign in SIGNS_OF_LIFE)
 
 
 def removals(members: Iterable[MemberView]) -> str:

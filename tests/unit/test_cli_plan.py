@@ -121,7 +121,7 @@ def test_unknown_and_ambiguous_members_are_answered_with_those_there_are() -> No
     assert (status, "h3:2380" in lines[0], "host and port of its peer URL" in lines[0]) == (2, True, True)
     same = [member(n, name="default", peer_urls=(f"http://h{n}:2380",)) for n in (1, 2)]
     status, lines, _ = shown(cluster(*same, down(3)), "default")
-    assert (status, "give the ID of the one meant" in lines[0]) == (2, True)
+    assert (status, "give the ID of one, or the host" in lines[0]) == (2, True)
     assert "h1:2380" in lines[0]
 
 
@@ -204,6 +204,19 @@ def test_plan_of_a_member_that_has_left_says_how_a_removal_would_end() -> None:
         assert "would end as already-absent" in lines[0]
     others = claims_of([etcdmember("n1", "1"), etcdmember("n9", "2")])
     assert shown(cluster(), "n9", claims=others)[0] == 2
+
+
+def test_plan_does_not_believe_a_member_alone_that_others_have_left() -> None:
+    """It may have been forced into a cluster of its own; on k0s each node sees its own member alone."""
+    claims = claims_of([etcdmember(f"n{number}", str(number)) for number in (1, 2, 3)])
+    alone = cluster(member(1))
+    for view, more in (
+        (alone.model_copy(update={"endpoints": 3, "answering": 1}), {}),
+        (alone.model_copy(update={"endpoints": 1, "answering": 1}), {"dry_run": "etcd-handoff remove n2 --dry-run"}),
+    ):
+        status, lines, found = shown(view, "n2", claims=claims, **more)
+        assert (status, found["decision"], found["reason"]) == (3, "blocked", "ListsDiffer"), lines
+    assert shown(alone, "n2", claims=claims)[0] == 0
 
 
 @pytest.mark.parametrize(

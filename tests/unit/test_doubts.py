@@ -21,6 +21,7 @@ from etcd_handoff.doubts import (
     resources_doubt,
 )
 from etcd_handoff.doubts.known_before import INDEX_SLACK
+from etcd_handoff.doubts.one_look import TWO_LISTS, TWO_ROLES
 from tests.unit.builders import CLUSTER, INDEX, A, B, C, D, claim, cluster, doubt, down, member
 
 OTHER: Final = "1"
@@ -49,6 +50,18 @@ def test_answers_that_agree_raise_no_doubt() -> None:
     assert contradictions(CLUSTER, ALL, [answered(A), answered(B), answered(C, listed=None)]) == ()
     assert contradictions(CLUSTER, ALL, [answered(A)]) == ()
     assert contradictions(CLUSTER, ALL, []) == ()
+
+
+def test_lists_that_call_a_member_voter_and_learner_differ() -> None:
+    """Whoever counts it as a learner counts the quorum without it; etcd may forget a promotion on some members."""
+    answers = [answered(A, BOTH), Answer("endpoint 2 of the profile", CLUSTER, B, BOTH, learners=frozenset({A}))]
+    found = the_one(contradictions(CLUSTER, BOTH, answers), doubts.LISTS_DIFFER)
+    assert f"member {B} lists {A} (learner), {B}" in found.text
+    assert found.remedy == TWO_ROLES
+    assert contradictions(CLUSTER, BOTH, answers[1:], {A}) == ()
+    assert the_one(contradictions(CLUSTER, BOTH, answers, {A}), doubts.LISTS_DIFFER).remedy == TWO_ROLES
+    shorter = answered(A, frozenset({A}))
+    assert contradictions(CLUSTER, BOTH, [shorter, answers[1]])[0].remedy == TWO_LISTS
 
 
 def test_endpoint_of_another_cluster_is_named_with_both_clusters() -> None:

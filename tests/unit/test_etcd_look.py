@@ -107,6 +107,22 @@ def test_list_that_most_members_gave_counts() -> None:
     assert [doubt.kind for doubt in tie.doubts] == ["UnlistedMember", "ListsDiffer"]
 
 
+def test_list_with_other_voters_is_another_list() -> None:
+    """One member has forgotten that node3 was promoted: it is outvoted, and the difference is said."""
+    forgot = (*MEMBERS[:2], ListedMember("3", "node3", MEMBERS[2].peer_urls, MEMBERS[2].client_urls, is_learner=True))
+    assert seen(*(reply(n, members=forgot) for n in (1, 2, 3))).doubts == ()
+    view = seen(reply(1, members=forgot), reply(2), reply(3))
+    assert len(view.voters) == 3
+    assert [doubt.kind for doubt in view.doubts] == ["ListsDiffer"]
+
+
+def test_only_listed_members_confirm_a_list() -> None:
+    """One that has left and runs on says nothing about those that are not reached."""
+    view = seen(reply(1, members=MEMBERS[:1]), reply(2, members=None), silent(3))
+    assert (view.endpoints, view.answering) == (3, 1)
+    assert view.few_answer
+
+
 def test_member_that_answers_and_is_not_listed_is_a_doubt() -> None:
     """A removed member that still runs gives no list of its own; one that gives another list is worse."""
     listed = MEMBERS[:2]

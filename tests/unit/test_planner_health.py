@@ -32,6 +32,19 @@ def test_member_stays_while_another_answers_and_commits_nothing(target: str) -> 
     assert "stands 1 log entry behind" in one.seen
 
 
+@pytest.mark.parametrize(
+    "note", ["TLS handshake failed (the certificate is for another name)", "its URL leads to node2"]
+)
+def test_nobody_is_told_to_remove_a_voter_that_only_we_cannot_use(note: str) -> None:
+    """Something answers there; it may well count for the quorum."""
+    decision = blocked(leave(A, member(A), down(B, note=note), member(C)), Reason.QUORUM_AT_RISK)
+    assert decision.unblocks == "bring node1 back and make sure that workers reach it"
+    decision = blocked(leave(A, member(A), down(B, note=note), down(C), member(D), member(E)), Reason.QUORUM_AT_RISK)
+    assert decision.unblocks.endswith(
+        "if one of them is down for good, remove that one first: `etcd-handoff remove node2`"
+    )
+
+
 def test_one_that_hangs_and_one_that_is_down_need_different_things() -> None:
     """The remedy speaks of each."""
     decision = blocked(leave(A, member(A), hangs(B), down(C), member(D), member(E)), Reason.VOTER_HANGS)

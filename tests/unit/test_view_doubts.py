@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff import time_limits
+from etcd_handoff.activity_io import FindResourceResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.doubts import ResourceClaim, shorter_list
 from etcd_handoff.operation import commands as to
 from etcd_handoff.planning import Reason
-from tests.unit.builders import A, B, C, cluster, down, member
+from tests.unit.builders import A, B, C, cluster, down, member, step
 from tests.unit.test_node_looks import pauses, upcoming
 from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.operation.commands import Command
 
 ALONE = cluster(member(B, B, term=8)).model_copy(update={"endpoints": 3, "answering": 1})
 """node1, forced into a cluster of its own; nobody reaches the others."""
@@ -75,6 +77,72 @@ def test_list_that_most_endpoints_give_is_believed() -> None:
     """Somebody else has taken node2 out meanwhile."""
     most = cluster(member(B, B)).model_copy(update={"endpoints": 3, "answering": 2})
     blocked().do(to.Observe, sees(most)).next(to.WriteStatus)
+
+
+def says(joined: str, **ids: str) -> tuple[ResourceClaim, ...]:
+    """EtcdMembers of these names, with these IDs."""
+    return tuple(ResourceClaim(name=name, member_id=member_id, joined=joined) for name, member_id in ids.items())
+
+
+EVERYBODY = says("True", node0=A, node1=B, node2=C)
+
+
+def first_look(view: ClusterView, claims: tuple[ResourceClaim, ...] | None, *, alone: bool = False) -> Drive:
+    """A removal of node0 whose first look shows this, and whose EtcdMember is there."""
+    found = FindResourceResult(
+        step=step("find_resource", StepOutcome.OBSERVED), name="node0", member_id=A, joined="True"
+    )
+    answers: dict[type[Command], object] = {
+        to.Observe: report(StepOutcome.OBSERVED, view, claims=claims, alone=alone),
+        to.LookThroughNodes: (),
+        to.FindResource: found,
+    }
+    removal = begin()
+    while (kind := type(upcoming(removal))) in answers:
+        removal.do(kind, answers[kind])
+    return removal
+
+
+OUT_OF_ALL = ALONE.model_copy(update={"answering": 3})
+HERE_ALONE = ALONE.model_copy(update={"endpoints": 1, "answering": 1})
+
+
+@pytest.mark.parametrize(
+    ("view", "claims", "alone", "believed"),
+    [
+        (ALONE, EVERYBODY, False, False),
+        (HERE_ALONE, EVERYBODY, True, False),
+        (HERE_ALONE, EVERYBODY, False, True),
+        (OUT_OF_ALL, EVERYBODY, False, True),
+        (ALONE, says("True", node0=A, node1=B), False, True),
+        (ALONE, (*says("True", node0=A, node1=B), *says("False", node2=C)), False, True),
+        (WITHOUT_A.model_copy(update={"endpoints": 3, "answering": 1}), EVERYBODY, False, True),
+    ],
+)
+def test_first_list_of_one_member_alone_shows_nobody_out_who_says_otherwise(
+    view: ClusterView, claims: tuple[ResourceClaim, ...], *, alone: bool, believed: bool
+) -> None:
+    """The member may have been forced apart before anybody looked; whoever acts on `already-absent` stops another."""
+    removal = first_look(view, claims, alone=alone)
+    if believed:
+        assert not removal.next(to.WriteStatus).ask.joined
+        return
+    waits(removal)
+    assert removal.state.pinned is None
+    assert removal.state.doing.startswith(
+        f"ListsDiffer: the member list has node1 ({B}) alone, few endpoints confirm it, and EtcdMembers node2 say"
+    )
+    assert "watch resync --confirm" in removal.state.waiting_for
+
+
+def test_first_list_of_one_member_alone_needs_the_word_of_etcdmembers() -> None:
+    """The profile names the cluster, so that nobody waits for them otherwise."""
+    removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, ALONE, worker_info={"cluster_id": ALONE.cluster_id}))
+    found = step("find_resource", StepOutcome.OBSERVED)
+    removal.do(to.FindResource, FindResourceResult(step=found, name="node0", member_id=A, joined="True"))
+    waits(removal)
+    assert removal.state.pinned is None
+    assert "and the EtcdMembers could not be read" in removal.state.doing
 
 
 @pytest.mark.parametrize(
