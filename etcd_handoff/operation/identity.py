@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from etcd_handoff.activity_io import FindResourceResult
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.operation.state import OperationState
 
@@ -112,7 +112,9 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     """
     cluster, member = state.request.cluster, state.request.subject
     has_kubernetes = state.worker_info is not None and state.worker_info.kubernetes
-    if doubt(state, view, doubts.silent_outsiders(view)) is None:
+    claim = resource_asked_for(member, canonical_id(member), state.claims or ())
+    lone = _lone_list(state, view, claim.member_id if claim else "")
+    if lone is None and doubt(state, view, doubts.silent_outsiders(view)) is None:
         state = state.changed(unlisted_in=view.cluster_id)
     return Decided(
         state,
@@ -167,10 +169,15 @@ def absence_doubt(state: OperationState, view: ClusterView, target: Target) -> B
     """
     if target.present or state.resource is None:
         return None
-    leaving = (target.member_id, *view_doubts.leaving(state))
-    found = doubts.found_elsewhere(state.resource.name, state.claims)
-    found = found or doubts.lone_list(view, state.claims, leaving, alone=state.own_member_alone)
+    found = doubts.found_elsewhere(state.resource.name, state.claims) or _lone_list(state, view, target.member_id)
     return doubted(found) if found else None
+
+
+def _lone_list(state: OperationState, view: ClusterView, target_id: str) -> Doubt | None:
+    """Return the doubt that the list may be that of a member which was forced apart; it may lack the target."""
+    leaving = (target_id, *view_doubts.leaving(state))
+    has_kubernetes = state.worker_info is not None and state.worker_info.kubernetes
+    return doubts.lone_list(view, state.claims, leaving, alone=state.own_member_alone) if has_kubernetes else None
 
 
 def needs_witness(state: OperationState) -> bool:

@@ -32,6 +32,8 @@ class Fault(StrEnum):
     FOREIGN_LIST = "another cluster's member gives the list, and the members answer too"
     FOREIGN_ALONE = "another cluster's member is the only one that answers"
     LISTS_DIFFER = "another voter was forced into a cluster of its own, and gives the list"
+    LONE_LIST = "another voter was forced into a cluster of its own, and is the only one that answers"
+    ROLES_DIFFER = "another voter takes one more for a learner, as it has forgotten a promotion, and gives the list"
     RESTORED = "somebody restores the cluster: its members stay, term and index go back"
     LOCK_HELD = "somebody else takes the lock in etcd"
     API_GONE = "no API server answers"
@@ -51,8 +53,8 @@ TO_API_CALLS: Final = (Fault.API_GONE, Fault.API_REFUSES, Fault.CONFLICT)
 """What a call to API servers runs into."""
 TO_NODES: Final = (Fault.NODE_IDLE, Fault.TARGET_IDLE, Fault.TAKEN_LATE)
 """What happens to workers that reach their own node's member alone, where that is so."""
-TO_CLUSTERS: Final = tuple(fault for fault in Fault if fault not in TO_NODES)
-TO_REMOVALS: Final = tuple(fault for fault in TO_CLUSTERS if fault not in (Fault.LIE, Fault.DIVERGES))
+TO_CLUSTERS: Final = tuple(fault for fault in Fault if fault not in (*TO_NODES, Fault.LONE_LIST))
+TO_REMOVALS: Final = tuple(f for f in (*TO_CLUSTERS, Fault.LONE_LIST) if f not in (Fault.LIE, Fault.DIVERGES))
 """What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
 TO_GATES: Final = (*TO_REMOVALS, Fault.DIVERGES)
 """What a removal must bear that is to make sure of the data first."""

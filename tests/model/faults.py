@@ -150,6 +150,16 @@ def _lists_differ(cluster: Cluster, other: Member) -> None:
     cluster.invariants.fresh.clear()
 
 
+def _lone_list(cluster: Cluster, other: Member) -> None:
+    cluster.lists, cluster.lone = Fault.LONE_LIST, other.id
+    cluster.invariants.fresh.clear()
+
+
+def _roles_differ(cluster: Cluster, other: Member) -> None:
+    cluster.lists, cluster.lone = Fault.ROLES_DIFFER, other.id
+    cluster.invariants.fresh.clear()
+
+
 ON_OTHERS: Final[dict[Fault, Callable[[Cluster, Member], None]]] = {
     Fault.LEFT_BEHIND: _left_behind,
     Fault.OTHER_DIES: _dies,
@@ -158,6 +168,8 @@ ON_OTHERS: Final[dict[Fault, Callable[[Cluster, Member], None]]] = {
     Fault.OTHER_LAGS: _lags,
     Fault.DIVERGES: _diverges,
     Fault.LISTS_DIFFER: _lists_differ,
+    Fault.LONE_LIST: _lone_list,
+    Fault.ROLES_DIFFER: _roles_differ,
 }
 
 

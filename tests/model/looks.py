@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from etcd_handoff.cluster_view import ClusterView, MemberView
@@ -50,12 +51,33 @@ def lone_look(cluster: Cluster, lone: Member, others: Iterable[Answer] = ()) -> 
     return _view(cluster.cluster_id, [alone], [mine, *others])
 
 
+def one_answer(cluster: Cluster, lone: Member) -> ClusterView:
+    """What it says itself, and the endpoints of all others are silent."""
+    return lone_look(cluster, lone).model_copy(update={"endpoints": len(cluster.members), "answering": 1})
+
+
+def forgetful_look(cluster: Cluster, forgetful: Member) -> ClusterView:
+    """The list of a voter that takes another one for a learner, and what the others answer beside it."""
+    others = [m for m in cluster.members.values() if m.voter and m not in (forgetful, cluster.leaving)]
+    victim = min(others, key=lambda m: m.well).id if others else ""
+    members = [_seen(cluster, m) for m in cluster.members.values()]
+    listed = [
+        m.model_copy(update={"is_learner": True, "serves_reads": False}) if m.id == victim else m for m in members
+    ]
+    learners = frozenset(m.id for m in listed if m.is_learner)
+    given = [
+        replace(answer, learners=learners) if answer.member_id == forgetful.id else answer
+        for answer in answers(cluster)
+    ]
+    return _view(cluster.cluster_id, listed, given)
+
+
 def answers(cluster: Cluster) -> list[Answer]:
     """What each process answers that runs; who has left and does not know it gives no list."""
-    listed = frozenset(cluster.members)
+    listed, learners = frozenset(cluster.members), frozenset(m.id for m in cluster.members.values() if not m.voter)
     return [
         *(
-            Answer(f"endpoint of {m.id}", cluster.cluster_id, m.id, listed if m.well and m.voter else None)
+            Answer(f"endpoint of {m.id}", cluster.cluster_id, m.id, listed if m.well and m.voter else None, learners)
             for m in cluster.members.values()
             if m.alive
         ),
@@ -65,7 +87,8 @@ def answers(cluster: Cluster) -> list[Answer]:
 
 def _view(cluster_id: str, members: Iterable[MemberView], given: list[Answer]) -> ClusterView:
     sorted_members = tuple(sorted(members, key=lambda m: int(m.id, 16)))
-    doubts = contradictions(cluster_id, [m.id for m in sorted_members], given)
+    learners = [m.id for m in sorted_members if m.is_learner]
+    doubts = contradictions(cluster_id, [m.id for m in sorted_members], given, learners)
     return ClusterView(cluster_id=cluster_id, members=sorted_members, doubts=doubts)
 
 

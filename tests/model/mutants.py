@@ -14,16 +14,18 @@ from etcd_handoff import doubts, planning
 from etcd_handoff.errors import UnknownOutcomeError
 from etcd_handoff.operation import gates, loop, observation
 from etcd_handoff.planning import Blocked, Done, MemberAbsent, Reason, Refused, Remove, Transfer
+from tests.model import looks
 from tests.model.fault_kinds import Fault
 from tests.model.gateways import ModelEtcd, who
 from tests.model.runner import Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import pytest
 
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, Doubt
+    from etcd_handoff.doubts import Answer
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import Decision
 
@@ -152,6 +154,18 @@ async def proposes_blindly(self: ModelEtcd, member_id: str, via_id: str) -> froz
         return await PROPOSE(self, member_id, via_id)
 
 
+def believes_one_alone(*_: object, **_named: object) -> None:
+    """Takes the list of one voter alone for proof that a member has left."""
+
+
+def takes_learners_for_voters(
+    cluster_id: str, listed: Collection[str], answers: Sequence[Answer], _learners: Collection[str]
+) -> tuple[Doubt, ...]:
+    """Compares lists by their members alone."""
+    alike = [replace(answer, learners=frozenset()) for answer in answers]
+    return doubts.contradictions(cluster_id, listed, alike)
+
+
 def skips_the_gates(_state: OperationState) -> None:
     """Makes sure of nothing."""
 
@@ -176,6 +190,8 @@ PLAN: Final[tuple[tuple[object, str], ...]] = tuple(
 PLACES: Final[dict[Callable[..., Any], tuple[tuple[object, str], ...]]] = {
     means_whoever_has_the_name: ((observation, "intent"),),
     asks_no_witness: ((doubts, "resources_doubt"),),
+    believes_one_alone: ((doubts, "lone_list"),),
+    takes_learners_for_voters: ((looks, "contradictions"),),
     commits_nothing_before_it_looks: ((ModelEtcd, "acquire_lock"),),
     heeds_no_lock: ((ModelEtcd, "acquire_lock"),),
     keeps_the_lock: ((Removal, "_acknowledge"),),
@@ -205,6 +221,11 @@ MUTANTS: Final[dict[Callable[..., Any], tuple[str, Scenario]]] = {
     counts_who_lags: (QUORUM, Scenario(3, "follower", ((0, Fault.OTHER_LAGS),))),
     believes_whoever_lists: (THERE, Scenario(3, "follower", ((2, Fault.FOREIGN_LIST),))),
     believes_one_half: (THERE, Scenario(3, "follower", ((2, Fault.LISTS_DIFFER),))),
+    believes_one_alone: (THERE, Scenario(3, "follower", ((0, Fault.LONE_LIST),))),
+    takes_learners_for_voters: (
+        QUORUM,
+        Scenario(3, "follower", ((0, Fault.OTHER_DIES), (1, Fault.ROLES_DIFFER), (9, Fault.CONFLICT))),
+    ),
     asks_no_witness: ("dead", Scenario(3, "follower", ((0, Fault.FOREIGN_ALONE),))),
     forgets_how_far_it_was: ("order: it was given before", Scenario(3, "follower", ((1, Fault.RESTORED),))),
     heeds_no_lock: ("lock: a removal was proposed", Scenario(3, "follower", ((0, Fault.LOCK_HELD),))),

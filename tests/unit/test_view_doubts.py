@@ -135,6 +135,13 @@ def test_first_list_of_one_member_alone_shows_nobody_out_who_says_otherwise(
     assert "watch resync --confirm" in removal.state.waiting_for
 
 
+def test_member_that_one_member_alone_did_not_list_has_not_joined_since() -> None:
+    """The list was not that of the cluster; once others answer, the member is the one that is meant."""
+    removal = waits(first_look(ALONE, EVERYBODY))
+    removal.do(to.Observe, sees(LED_BY_B, *EVERYBODY)).next(to.AskQueue)
+    assert removal.state.target.member_id == A
+
+
 def test_first_list_of_one_member_alone_needs_the_word_of_etcdmembers() -> None:
     """The profile names the cluster, so that nobody waits for them otherwise."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, ALONE, worker_info={"cluster_id": ALONE.cluster_id}))
