@@ -64,6 +64,11 @@ def member_of(name: str, member_id: str, members: Sequence[MemberView]) -> Membe
     return only_namesake(name, members) or next((m for m in members if m.id == member_id), None)
 
 
+def names_of_resources(members: Iterable[MemberView]) -> frozenset[str]:
+    """Return the names of the EtcdMembers of these members, without those that have not started."""
+    return frozenset(resource_name(m.name) for m in members if m.name)
+
+
 def only_namesake(name: str, members: Sequence[MemberView]) -> MemberView | None:
     """Return the listed member of an EtcdMember's name, if there is exactly one."""
     namesakes = [m for m in members if m.name and resource_name(m.name) == name]

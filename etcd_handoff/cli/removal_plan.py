@@ -10,6 +10,7 @@ from etcd_handoff.cli.render.members import cluster_warnings
 from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.doubts import lone_list
 from etcd_handoff.etcd.classify import permission_remedy
+from etcd_handoff.etcdmember_matching import names_of_resources
 from etcd_handoff.exit_status import exit_of_decision
 from etcd_handoff.operation.failures import ambiguous, unknown
 from etcd_handoff.operation.texts import afterwards, plan_lines, removal_record
@@ -27,7 +28,7 @@ from etcd_handoff.planning import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from etcd_handoff.cluster_view import ClusterView, MemberView
+    from etcd_handoff.cluster_view import ClusterView, Doubt, MemberView
     from etcd_handoff.contract import RemovalRequest
     from etcd_handoff.doubts import ResourceClaim
     from etcd_handoff.planning import Decision
@@ -163,6 +164,11 @@ def _unseen(facts: PlanFacts) -> Unseen | None:
     return Unseen(seen, f"`{facts.dry_run}` asks the workers there and changes nothing")
 
 
+def _unseen_elsewhere(facts: PlanFacts, lone: Doubt) -> Unseen:
+    """Return that this node's list alone does not show who has left."""
+    return Unseen(lone.text, f"`{facts.dry_run}` asks the workers on all nodes and changes nothing")
+
+
 def _plan_without_target(
     facts: PlanFacts, request: RemovalRequest, target: NotFound | Ambiguous, warnings: Sequence[str]
 ) -> RemovalPlan:
@@ -173,8 +179,9 @@ def _plan_without_target(
     if doubt := doubt_of(view, facts.cluster_id, facts.claims, departed, only_witness=facts.has_kubernetes):
         return _decided(facts, claim.member_id if claim else "", member, doubted(doubt), warnings)
     if claim is not None and claim.member_id and view.member(claim.member_id) is None:
-        if lone := lone_list(view, facts.claims, departed, alone=bool(facts.dry_run)):
-            return _decided(facts, claim.member_id, member, doubted(lone), warnings)
+        if lone := lone_list(view, facts.claims, departed, names_of_resources(view.members), alone=bool(facts.dry_run)):
+            unseen = _unseen_elsewhere(facts, lone) if facts.dry_run else doubted(lone)
+            return _decided(facts, claim.member_id, member, unseen, warnings)
         return RemovalPlan(claim.member_id, member, None, warnings=tuple(warnings), text=_absent(member, claim))
     text = _not_found(facts, request, target)
     return RemovalPlan("", member, None, warnings=tuple(warnings), text=text)

@@ -77,7 +77,12 @@ def found_elsewhere(name: str, claims: Iterable[ResourceClaim] | None) -> Doubt 
 
 
 def lone_list(
-    view: ClusterView, claims: Iterable[ResourceClaim] | None, leaving: Container[str], *, alone: bool = False
+    view: ClusterView,
+    claims: Iterable[ResourceClaim] | None,
+    leaving: Container[str],
+    described: Container[str] = (),
+    *,
+    alone: bool = False,
 ) -> Doubt | None:
     """Return the doubt that a list of one voter is that of a member which was forced into a cluster of its own.
 
@@ -88,22 +93,31 @@ def lone_list(
         view: The view.
         claims: What EtcdMembers say; None where they could not be read.
         leaving: IDs of members that may be missing.
+        described: Names of the EtcdMembers of listed members; one of them may have an old ID.
         alone: Each worker sees its own member alone: nobody else has given this list.
     """
     if len(view.voters) > 1 or not (alone or view.few_answer):
         return None
-    joined = [claim for claim in claims or () if claim.joined == "True" and claim.member_id]
-    absent = [claim for claim in joined if view.member(claim.member_id) is None and claim.member_id not in leaving]
-    missing = sorted(claim.name for claim in absent)
+    joined = [claim for claim in claims or () if claim.joined == "True" and claim.name not in described]
+    absent = [claim for claim in joined if claim.member_id and view.member(claim.member_id) is None]
+    missing = sorted(claim.name for claim in absent if claim.member_id not in leaving)
     if claims is not None and not missing:
         return None
-    against = f"EtcdMembers {', '.join(missing)} say Joined=True" if missing else "the EtcdMembers could not be read"
+    give = "nobody else confirms it" if alone else f"{view.answering} of {view.endpoints} endpoints confirm it"
+    if missing:
+        against = f"EtcdMembers {', '.join(missing)} say Joined=True"
+        way_out = (
+            "if these members have left, run `etcd-handoff watch start`, then `etcd-handoff watch resync`, and confirm"
+        )
+        way_out += " what it holds back"
+    else:
+        against, way_out = "the EtcdMembers could not be read", "make an API server reachable"
+    nearer = "start the workers on other nodes" if alone else "make more of the endpoints reachable"
     return Doubt(
         kind=LISTS_DIFFER,
-        text=f"the member list has {_members(view)} alone, few endpoints confirm it, and {against}: it may be that of a"
-        " member which was forced into a cluster of its own",
-        remedy="make more of the endpoints reachable, or start the workers on their nodes; if these members have left,"
-        " run `etcd-handoff watch resync --confirm`, or take their endpoints out of the cluster profile",
+        text=f"the member list has {_members(view)} alone, {give}, and {against}: it may be that of a member which was"
+        " forced into a cluster of its own",
+        remedy=f"{nearer}; {way_out}" if missing else f"{way_out}, or {nearer}",
     )
 
 

@@ -26,6 +26,8 @@ class HandedOn(WireModel):
         pinned: The member that leaves or joins.
         unlisted_in: Cluster with a believed list that lacked the requested name; empty when there was none. A member
             that has the name there later has joined since.
+        described_id: ID that the EtcdMember of the requested name described while a list without that name could not be
+            believed; empty when there was none. A member with the name and another ID joined later.
         binding: The cluster that is meant, and how far it has been seen.
         voters_seen: IDs of the voters in the last list that was believed.
         steps: First and last activities that have ended.
@@ -71,6 +73,7 @@ class HandedOn(WireModel):
     worker_info: WorkerInfo | None = None
     pinned: Target | None = None
     unlisted_in: str = ""
+    described_id: str = ""
     binding: Binding = Binding()
     voters_seen: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()

@@ -9,7 +9,7 @@ from etcd_handoff.activity_io import FindResourceInput, Target
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.doubts import Binding
 from etcd_handoff.etcdmember import resource_name
-from etcd_handoff.etcdmember_matching import resource_asked_for
+from etcd_handoff.etcdmember_matching import names_of_resources, resource_asked_for
 from etcd_handoff.operation import failures, view_doubts
 from etcd_handoff.operation.commands import Failure, FindResource
 from etcd_handoff.operation.phases import LookDue
@@ -59,7 +59,7 @@ def decide(state: OperationState, view: ClusterView) -> Decided | OperationState
         return found
     if isinstance(target, Target) and (found := absence_doubt(state, view, target)):
         return found
-    if isinstance(fit, MemberView) and has_joined_since(state, view):
+    if isinstance(fit, MemberView) and has_joined_since(state, view, fit.id):
         target = failures.joined_since(state.request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else pin(state, view, target)
 
@@ -75,6 +75,8 @@ def resource_found(state: OperationState, resource: FindResourceResult) -> Opera
     if claim is not None and claim.member_id not in ("", resource.member_id):
         former = {"name": claim.name, "member_id": claim.member_id, "peer_address": ""}
         resource = resource.model_copy(update=former)
+    if state.view is not None and state.unlisted_in != state.view.cluster_id:
+        state = state.changed(described_id=canonical_id(resource.member_id))
     return state.with_step(resource.step).changed(resource=resource)
 
 
@@ -99,9 +101,11 @@ def pinned_as(
     )
 
 
-def has_joined_since(state: OperationState, view: ClusterView) -> bool:
+def has_joined_since(state: OperationState, view: ClusterView, member_id: str) -> bool:
     """Whether the member with this name joined after the request was made."""
-    return bool(state.unlisted_in) and state.unlisted_in == view.cluster_id
+    if state.unlisted_in and state.unlisted_in == view.cluster_id:
+        return True
+    return is_member_id(state.described_id) and state.described_id != member_id
 
 
 def find(state: OperationState, view: ClusterView) -> Decided:
@@ -113,7 +117,7 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     cluster, member = state.request.cluster, state.request.subject
     has_kubernetes = state.worker_info is not None and state.worker_info.kubernetes
     claim = resource_asked_for(member, canonical_id(member), state.claims or ())
-    lone = _lone_list(state, view, claim.member_id if claim else "")
+    lone = lone_list(state, view, claim.member_id if claim else "")
     if lone is None and doubt(state, view, doubts.silent_outsiders(view)) is None:
         state = state.changed(unlisted_in=view.cluster_id)
     return Decided(
@@ -169,15 +173,16 @@ def absence_doubt(state: OperationState, view: ClusterView, target: Target) -> B
     """
     if target.present or state.resource is None:
         return None
-    found = doubts.found_elsewhere(state.resource.name, state.claims) or _lone_list(state, view, target.member_id)
+    found = doubts.found_elsewhere(state.resource.name, state.claims) or lone_list(state, view, target.member_id)
     return doubted(found) if found else None
 
 
-def _lone_list(state: OperationState, view: ClusterView, target_id: str) -> Doubt | None:
+def lone_list(state: OperationState, view: ClusterView, target_id: str = "") -> Doubt | None:
     """Return the doubt that the list may be that of a member which was forced apart; it may lack the target."""
-    leaving = (target_id, *view_doubts.leaving(state))
-    has_kubernetes = state.worker_info is not None and state.worker_info.kubernetes
-    return doubts.lone_list(view, state.claims, leaving, alone=state.own_member_alone) if has_kubernetes else None
+    if state.worker_info is None or not state.worker_info.kubernetes:
+        return None
+    leaving, described = (target_id, *view_doubts.leaving(state)), names_of_resources(view.members)
+    return doubts.lone_list(view, state.claims, leaving, described, alone=state.own_member_alone)
 
 
 def needs_witness(state: OperationState) -> bool:
@@ -187,9 +192,10 @@ def needs_witness(state: OperationState) -> bool:
     return info is not None and info.kubernetes and not bound
 
 
-def lacks_witness(state: OperationState) -> bool:
-    """Whether EtcdMembers are needed as the only witness, and could not be read."""
-    return state.claims is None and needs_witness(state)
+def lacks_witness(state: OperationState, view: ClusterView) -> bool:
+    """Whether EtcdMembers are needed as the only witness of this list, and could not be read."""
+    only = needs_witness(state) and view.few_answer
+    return state.claims is None and (only or lone_list(state, view) is not None)
 
 
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:

@@ -184,7 +184,7 @@ def _blocked(state: OperationState, decision: Blocked, now: float) -> Decided | 
 
 def _may_look_twice(state: OperationState) -> bool:
     """Whether a longer look may show that nothing blocks: a dry run waits for nothing, and EtcdMembers may be slow."""
-    lacks_witness = state.view is not None and state.view.few_answer and identity.lacks_witness(state)
+    lacks_witness = state.view is not None and identity.lacks_witness(state, state.view)
     return not state.looked_twice and (lacks_witness or (state.request.dry_run and observation.may_be_late(state)))
 
 

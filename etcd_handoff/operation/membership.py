@@ -26,7 +26,16 @@ from etcd_handoff.operation.membership_goal import joins, members_changed
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import Decided
 from etcd_handoff.operation.whole import Part
-from etcd_handoff.planning import Blocked, Done, MembersChanged, Refused, StartAddition, StartRemoval, plan
+from etcd_handoff.planning import (
+    Blocked,
+    Done,
+    MembersChanged,
+    Refused,
+    StartAddition,
+    StartRemoval,
+    doubted,
+    plan,
+)
 from etcd_handoff.planning.outline import outline, warnings
 from etcd_handoff.planning.part_order import voters_at_the_end
 
@@ -51,6 +60,8 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
         return pinned(state, view, found) if isinstance(found, Target) else found
     if doubt := identity.doubt(state, view, doubts.silent_outsiders(view)):
         return doubt
+    if lone := identity.lone_list(state, view):
+        return doubted(lone)
     return pinned(state, view, identity.pinned_as(view, "", state.request.subject, ()))
 
 

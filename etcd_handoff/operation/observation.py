@@ -39,7 +39,7 @@ def look(
         cluster=cluster,
         doubtful=() if patient else doubtful(state),
         claims=state.pinned is None or view_doubts.shorter_list(state) is not None,
-        patient_claims=patient and state.pinned is None and state.view is not None and state.view.few_answer,
+        patient_claims=patient and state.pinned is None and _few_confirm(state),
         probe=probe or before_change or proposal.wants_probe(state, now),
         rights=state.request.dry_run,
         cluster_id=state.binding.cluster_id,
@@ -49,6 +49,11 @@ def look(
     summary = f"look at members, leader and health of {cluster}"
     command = Observe(ask=ask, patient=patient, before_change=before_change, summary=summary)
     return Decided(state.changed(look_due=LookDue.NO, looked_at=now), command)
+
+
+def _few_confirm(state: OperationState) -> bool:
+    """Whether EtcdMembers may be needed as a witness of the last list."""
+    return state.view is not None and (state.view.few_answer or state.own_member_alone)
 
 
 def observed(state: OperationState, command: Observe, report: StepResult) -> OperationState:

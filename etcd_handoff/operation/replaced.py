@@ -51,7 +51,7 @@ def find(
         return doubt
     if isinstance(target, Target) and target.member_id and (doubt := identity.absence_doubt(state, view, target)):
         return doubt
-    if isinstance(fit, MemberView) and identity.has_joined_since(state, view):
+    if isinstance(fit, MemberView) and identity.has_joined_since(state, view, fit.id):
         target = failures.joined_since(request, fit.id)
     return state.failing(target) if isinstance(target, Failure) else target
 

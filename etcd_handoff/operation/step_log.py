@@ -17,7 +17,7 @@ LAST: Final = 50
 payload (2 MB) within a day."""
 LONGEST_NOTE: Final = 500
 """Characters of a step's note."""
-MEMO_BYTES: Final = 7_000
+MEMO_BYTES: Final = 7_200
 """What a removal may hand on to its next run. Temporal's limit for a memo can be as low as 8 KB. A run that hands on
 more could neither continue nor end."""
 FIRST_HANDED_ON: Final = 5

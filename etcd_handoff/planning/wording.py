@@ -18,8 +18,8 @@ FREE_SPACE: Final = (
 )
 """The commands that end the alarm NOSPACE, in this order."""
 NOT_FOLLOWING: Final = "does not follow the agreed leader"
-SIGNS_OF_LIFE: Final = ("TLS ", "URL leads to")
-"""Parts of notes on members where something has answered (`etcd_handoff.etcd.classify`, `etcd_handoff.etcd.look`)."""
+SIGN_OF_LIFE: Final = "TLS "
+"""Part of the notes on members that have answered, and that this worker cannot use (`etcd_handoff.etcd.classify`)."""
 
 
 def takes_no_writes(whose: str) -> str:
@@ -66,8 +66,8 @@ def way_back(sick: Sequence[MemberView]) -> str:
 
 
 def may_be_down(member: MemberView) -> bool:
-    """Whether nothing shows that the member, or something in its place, runs and only this worker cannot use it."""
-    return not any(sign in member.note for sign in SIGNS_OF_LIFE)
+    """Whether nothing shows that the member runs and only this worker cannot use it."""
+    return SIGN_OF_LIFE not in member.note
 
 
 def removals(members: Iterable[MemberView]) -> str:

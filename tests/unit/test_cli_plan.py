@@ -210,12 +210,13 @@ def test_plan_does_not_believe_a_member_alone_that_others_have_left() -> None:
     """It may have been forced into a cluster of its own; on k0s each node sees its own member alone."""
     claims = claims_of([etcdmember(f"n{number}", str(number)) for number in (1, 2, 3)])
     alone = cluster(member(1))
-    for view, more in (
-        (alone.model_copy(update={"endpoints": 3, "answering": 1}), {}),
-        (alone.model_copy(update={"endpoints": 1, "answering": 1}), {"dry_run": "etcd-handoff remove n2 --dry-run"}),
-    ):
-        status, lines, found = shown(view, "n2", claims=claims, **more)
-        assert (status, found["decision"], found["reason"]) == (3, "blocked", "ListsDiffer"), lines
+    few = alone.model_copy(update={"endpoints": 3, "answering": 1})
+    status, lines, found = shown(few, "n2", claims=claims)
+    assert (status, found["decision"], found["reason"]) == (3, "blocked", "ListsDiffer"), lines
+    own = alone.model_copy(update={"endpoints": 1, "answering": 1})
+    status, lines, found = shown(own, "n2", claims=claims, dry_run="etcd-handoff remove n2 --dry-run")
+    assert (status, found["decision"]) == (4, "unseen"), lines
+    assert found["remedy"].startswith("`etcd-handoff remove n2 --dry-run` asks the workers on all nodes")
     assert shown(alone, "n2", claims=claims)[0] == 0
 
 

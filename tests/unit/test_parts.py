@@ -45,6 +45,7 @@ PER_PART: Final = frozenset(
         "steps_since_pause",
         "to_approve",
         "turn_news",
+        "described_id",
         "unlisted_in",
         "view",
         "waiting_for",

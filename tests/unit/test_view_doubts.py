@@ -9,9 +9,10 @@ import pytest
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import FindResourceResult
 from etcd_handoff.contract import StepOutcome
-from etcd_handoff.doubts import ResourceClaim, shorter_list
+from etcd_handoff.doubts import ResourceClaim, lone_list, shorter_list
 from etcd_handoff.operation import commands as to
 from etcd_handoff.planning import Reason
+from tests.unit import changes
 from tests.unit.builders import A, B, C, cluster, down, member, step
 from tests.unit.test_node_looks import pauses, upcoming
 from tests.unit.test_removal_loop import LED_BY_B, WITHOUT_A, Drive, begin, report
@@ -87,8 +88,10 @@ def says(joined: str, **ids: str) -> tuple[ResourceClaim, ...]:
 EVERYBODY = says("True", node0=A, node1=B, node2=C)
 
 
-def first_look(view: ClusterView, claims: tuple[ResourceClaim, ...] | None, *, alone: bool = False) -> Drive:
-    """A removal of node0 whose first look shows this, and whose EtcdMember is there."""
+def first_look(
+    view: ClusterView, claims: tuple[ResourceClaim, ...] | None, change: Drive | None = None, *, alone: bool = False
+) -> Drive:
+    """A removal of node0, or this change, whose first look shows this, and whose EtcdMember is there."""
     found = FindResourceResult(
         step=step("find_resource", StepOutcome.OBSERVED), name="node0", member_id=A, joined="True"
     )
@@ -97,7 +100,7 @@ def first_look(view: ClusterView, claims: tuple[ResourceClaim, ...] | None, *, a
         to.LookThroughNodes: (),
         to.FindResource: found,
     }
-    removal = begin()
+    removal = change or begin()
     while (kind := type(upcoming(removal))) in answers:
         removal.do(kind, answers[kind])
     return removal
@@ -130,9 +133,10 @@ def test_first_list_of_one_member_alone_shows_nobody_out_who_says_otherwise(
     waits(removal)
     assert removal.state.pinned is None
     assert removal.state.doing.startswith(
-        f"ListsDiffer: the member list has node1 ({B}) alone, few endpoints confirm it, and EtcdMembers node2 say"
+        f"ListsDiffer: the member list has node1 ({B}) alone, {'nobody else' if alone else '1 of 3 endpoints'} confirm"
     )
-    assert "watch resync --confirm" in removal.state.waiting_for
+    assert "and EtcdMembers node2 say Joined=True" in removal.state.doing
+    assert "`etcd-handoff watch resync -c prod`, and confirm what it holds back" in removal.state.waiting_for
 
 
 def test_member_that_one_member_alone_did_not_list_has_not_joined_since() -> None:
@@ -142,14 +146,46 @@ def test_member_that_one_member_alone_did_not_list_has_not_joined_since() -> Non
     assert removal.state.target.member_id == A
 
 
+def test_etcdmember_of_a_listed_member_with_an_old_id_is_no_witness_against_the_list() -> None:
+    """It is described late, as after a restore."""
+    late = says("True", node0=A, node1="1d")
+    assert lone_list(ALONE, late, (A,), {"node1"}) is None
+    assert lone_list(ALONE, late, (A,)) is not None
+
+
+REJOINED = cluster(member("d", B, name="node0"), member(B, B), member(C, B))
+
+
+def test_member_that_joined_while_one_member_alone_was_asked_is_not_meant() -> None:
+    """The request was about the one that the EtcdMember described then; the waiting removal must not take another."""
+    removal = waits(first_look(ALONE, EVERYBODY))
+    now = says("True", node0="d", node1=B, node2=C)
+    text = removal.do(to.Observe, sees(REJOINED, *now)).next(to.Fail).failure.text
+    assert "has joined under that name since" in text
+    replacement = waits(first_look(ALONE, EVERYBODY, changes.replacement())).do(to.Observe, sees(REJOINED, *now))
+    assert "has joined under that name since" in replacement.next(to.Fail).failure.text
+
+
+def test_membership_is_not_called_complete_by_one_member_alone() -> None:
+    """Whoever acts on `already-applied` stops the others, which may be a quorum."""
+    change = waits(first_look(ALONE, EVERYBODY, changes.membership(1)))
+    assert change.state.pinned is None
+    assert change.state.doing.startswith("ListsDiffer: the member list has node1")
+
+
 def test_first_list_of_one_member_alone_needs_the_word_of_etcdmembers() -> None:
     """The profile names the cluster, so that nobody waits for them otherwise."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, ALONE, worker_info={"cluster_id": ALONE.cluster_id}))
     found = step("find_resource", StepOutcome.OBSERVED)
     removal.do(to.FindResource, FindResourceResult(step=found, name="node0", member_id=A, joined="True"))
+    second = removal.next(to.Observe)
+    assert second.ask.patient_claims
+    removal.result(report(StepOutcome.OBSERVED, ALONE))
+    removal.do(to.FindResource, FindResourceResult(step=found, name="node0", member_id=A, joined="True"))
     waits(removal)
     assert removal.state.pinned is None
     assert "and the EtcdMembers could not be read" in removal.state.doing
+    assert removal.state.waiting_for.startswith("make an API server reachable")
 
 
 @pytest.mark.parametrize(
