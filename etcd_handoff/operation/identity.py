@@ -195,7 +195,7 @@ def needs_witness(state: OperationState) -> bool:
 def lacks_witness(state: OperationState, view: ClusterView) -> bool:
     """Whether EtcdMembers are needed as the only witness of this list, and could not be read."""
     only = needs_witness(state) and view.few_answer
-    return state.claims is None and (only or lone_list(state, view) is not None)
+    return state.claims is None and state.pinned is None and (only or lone_list(state, view) is not None)
 
 
 def pin(state: OperationState, view: ClusterView, target: Target) -> OperationState:

@@ -179,7 +179,7 @@ def test_first_look_without_temporals_list_of_workers_proves_no_cluster() -> Non
     assert removal.state.doing.startswith(f"{Reason.WRONG_CLUSTER}: only the workers on node0, node1, node2 speak of")
     assert "cluster_id" in removal.state.waiting_for
     alone = cluster(member(A))
-    lone = pauses(begin().do(to.Observe, sees(alone, A, workers_unlisted=True)), 1.0)
+    lone = pauses(begin().do(to.Observe, sees(alone, A, workers_unlisted=True, claims=())), 1.0)
     assert lone.state.pinned is None
     assert lone.state.doing.startswith(Reason.WRONG_CLUSTER)
 
