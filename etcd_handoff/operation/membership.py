@@ -60,7 +60,7 @@ def resolve(state: OperationState, view: ClusterView) -> Decided | OperationStat
         return pinned(state, view, found) if isinstance(found, Target) else found
     if doubt := identity.doubt(state, view, doubts.silent_outsiders(view)):
         return doubt
-    if lone := identity.lone_list(state, view):
+    if lone := unrecorded.lone_list(state, view):
         return doubted(lone)
     return pinned(state, view, identity.pinned_as(view, "", state.request.subject, ()))
 

@@ -16,7 +16,7 @@ from etcd_handoff.reconciler import drift
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import Target
-    from etcd_handoff.cluster_view import ClusterView
+    from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.operation.state import OperationState
     from etcd_handoff.planning import MembersChanged
 
@@ -34,6 +34,14 @@ def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
         return ()
     out = (claim for claim in claims if drift.becomes_absent(view, claim))
     return tuple(identity.pinned_as(view, claim.member_id, claim.name, (), present=False) for claim in out)
+
+
+def lone_list(state: OperationState, view: ClusterView) -> Doubt | None:
+    """Return the doubt that one member alone lists itself, against more EtcdMembers than a missing record explains."""
+    named = state.worker_info.cluster_id if state.worker_info else ""
+    if state.claims is None or drift.hold(view, state.claims, (), named) is None:
+        return None
+    return identity.lone_list(state, view)
 
 
 def part(state: OperationState, goal: MembersChanged) -> Part | None:

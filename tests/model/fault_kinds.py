@@ -53,8 +53,10 @@ TO_API_CALLS: Final = (Fault.API_GONE, Fault.API_REFUSES, Fault.CONFLICT)
 """What a call to API servers runs into."""
 TO_NODES: Final = (Fault.NODE_IDLE, Fault.TARGET_IDLE, Fault.TAKEN_LATE)
 """What happens to workers that reach their own node's member alone, where that is so."""
-TO_CLUSTERS: Final = tuple(fault for fault in Fault if fault not in (*TO_NODES, Fault.LONE_LIST))
-TO_REMOVALS: Final = tuple(f for f in (*TO_CLUSTERS, Fault.LONE_LIST) if f not in (Fault.LIE, Fault.DIVERGES))
+OF_MUTANTS: Final = (Fault.LONE_LIST, Fault.ROLES_DIFFER)
+"""What only the scenarios of mutants meet."""
+TO_CLUSTERS: Final = tuple(fault for fault in Fault if fault not in (*TO_NODES, *OF_MUTANTS))
+TO_REMOVALS: Final = tuple(fault for fault in TO_CLUSTERS if fault not in (Fault.LIE, Fault.DIVERGES))
 """What a removal must bear; what others write into an EtcdMember is for the watcher to put right."""
 TO_GATES: Final = (*TO_REMOVALS, Fault.DIVERGES)
 """What a removal must bear that is to make sure of the data first."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 SEED: Final = 20260101
-SHARE: Final = 1 if WHOLE else 37
+SHARE: Final = 1 if WHOLE else 41
 SHARE_OF_GATES: Final = 3 if WHOLE else 127
 CALLS: Final = 10
 """The first calls, at each of which each fault happens once; a leader's removal makes some fourteen."""
