@@ -75,7 +75,7 @@ def resource_found(state: OperationState, resource: FindResourceResult) -> Opera
     if claim is not None and claim.member_id not in ("", resource.member_id):
         former = {"name": claim.name, "member_id": claim.member_id, "peer_address": ""}
         resource = resource.model_copy(update=former)
-    if state.view is not None and state.unlisted_in != state.view.cluster_id:
+    if state.view is not None and lone_list(state, state.view, canonical_id(resource.member_id)) is not None:
         state = state.changed(described_id=canonical_id(resource.member_id))
     return state.with_step(resource.step).changed(resource=resource)
 
