@@ -108,8 +108,8 @@ def lone_list(
         against = f"EtcdMembers {', '.join(missing)} say Joined=True"
         way_out = (
             "if these members have left, run `etcd-handoff watch start`, then `etcd-handoff watch resync`, and confirm"
+            " what it holds back"
         )
-        way_out += " what it holds back"
     else:
         against, way_out = "the EtcdMembers could not be read", "make an API server reachable"
     nearer = "start the workers on other nodes" if alone else "make more of the endpoints reachable"

@@ -70,13 +70,13 @@ def resource_found(state: OperationState, resource: FindResourceResult) -> Opera
     The look that did not show the member had read the EtcdMembers as well. An EtcdMember that describes another member
     now describes one that joined since, which the request did not mean.
     """
-    asked_for = state.request.subject
-    claim = resource_asked_for(asked_for, canonical_id(asked_for), state.claims or ())
+    claim = _claim(state)
     if claim is not None and claim.member_id not in ("", resource.member_id):
         former = {"name": claim.name, "member_id": claim.member_id, "peer_address": ""}
         resource = resource.model_copy(update=former)
-    if state.view is not None and lone_list(state, state.view, canonical_id(resource.member_id)) is not None:
-        state = state.changed(described_id=canonical_id(resource.member_id))
+    described_id = canonical_id(resource.member_id)
+    if state.view is not None and lone_list(state, state.view, described_id) is not None:
+        state = state.changed(described_id=described_id)
     return state.with_step(resource.step).changed(resource=resource)
 
 
@@ -116,7 +116,7 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     """
     cluster, member = state.request.cluster, state.request.subject
     has_kubernetes = state.worker_info is not None and state.worker_info.kubernetes
-    claim = resource_asked_for(member, canonical_id(member), state.claims or ())
+    claim = _claim(state)
     lone = lone_list(state, view, claim.member_id if claim else "")
     if lone is None and doubt(state, view, doubts.silent_outsiders(view)) is None:
         state = state.changed(unlisted_in=view.cluster_id)
@@ -158,6 +158,12 @@ def doubt(state: OperationState, view: ClusterView, departed: Sequence[str] = ()
         elif view.cluster_id not in {expected, state.binding.cluster_id}:  # its worker does not have the ID yet
             found = doubts.expected(view, expected).doubts[0]
     return doubted(found) if found else None
+
+
+def _claim(state: OperationState) -> ResourceClaim | None:
+    """Return what the EtcdMember of the requested member said beside the last list."""
+    asked_for = state.request.subject
+    return resource_asked_for(asked_for, canonical_id(asked_for), state.claims or ())
 
 
 def _claims_that_count(state: OperationState, view: ClusterView) -> tuple[ResourceClaim, ...] | None:

@@ -28,20 +28,21 @@ def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
     follow. The result is empty where the reconciler would hold the correction back too. An operation with another
     purpose must not make a correction that many EtcdMembers contradict.
     """
-    claims = state.claims or ()
-    named = state.worker_info.cluster_id if state.worker_info else ""
-    if not isinstance(state.request, MembershipRequest) or drift.hold(view, claims, (), named):
+    if not isinstance(state.request, MembershipRequest) or _is_held(state, view):
         return ()
-    out = (claim for claim in claims if drift.becomes_absent(view, claim))
+    out = (claim for claim in state.claims or () if drift.becomes_absent(view, claim))
     return tuple(identity.pinned_as(view, claim.member_id, claim.name, (), present=False) for claim in out)
 
 
 def lone_list(state: OperationState, view: ClusterView) -> Doubt | None:
     """Return the doubt that one member alone lists itself, against more EtcdMembers than a missing record explains."""
+    return identity.lone_list(state, view) if state.claims is not None and _is_held(state, view) else None
+
+
+def _is_held(state: OperationState, view: ClusterView) -> bool:
+    """Whether the reconciler would hold corrections after this list back."""
     named = state.worker_info.cluster_id if state.worker_info else ""
-    if state.claims is None or drift.hold(view, state.claims, (), named) is None:
-        return None
-    return identity.lone_list(state, view)
+    return drift.hold(view, state.claims or (), (), named) is not None
 
 
 def part(state: OperationState, goal: MembersChanged) -> Part | None:

@@ -187,12 +187,13 @@ class Cluster(Resources):
                 raise UnreachableError(msg)
             self.invariants.misled = self.invariants.misled or alone
             return looks.foreign_look(self, alone=alone)
-        lone = self.members.get(self.lone)
+        lone = self.members.get(self.lone) if self.lists is not None else None
         if lone is not None and self.lists is Fault.LONE_LIST and len(self.members) > 2:
             return looks.one_answer(self, lone)
         self._needs("well")
-        contradicted = any(a.listed is not None and a.member_id != self.lone for a in looks.answers(self))
-        if lone is not None and contradicted and self.lists is Fault.LISTS_DIFFER:
+        if lone is not None and not any(a.listed is not None and a.member_id != lone.id for a in looks.answers(self)):
+            lone = None  # nobody else gives a list that would contradict its own
+        if lone is not None and self.lists is Fault.LISTS_DIFFER:
             return looks.half_a_look(self, lone)
         if self.target_ids is None and self.is_told_apart:
             named = frozenset(m.id for m in self.members.values() if m.name == self.target)
@@ -200,8 +201,9 @@ class Cluster(Resources):
             remembered = member_id_of(self.resources.get(self.target, {})) or self.invariants.claimed
             self.target_ids = named or frozenset(filter(None, [remembered]))
         self.invariants.note_look(self, who)
-        forgets = contradicted and self.lists is Fault.ROLES_DIFFER and lone is not None and lone.well and lone.voter
-        return looks.forgetful_look(self, lone) if forgets and lone is not None else looks.true_look(self)
+        if lone is not None and self.lists is Fault.ROLES_DIFFER and lone.well and lone.voter:
+            return looks.forgetful_look(self, lone)
+        return looks.true_look(self)
 
     def claims(self) -> tuple[ResourceClaim, ...]:
         """What the EtcdMembers say while an activity looks; it is no step of the script."""

@@ -145,19 +145,14 @@ def _diverges(_cluster: Cluster, other: Member) -> None:
     other.diverged = True
 
 
-def _lists_differ(cluster: Cluster, other: Member) -> None:
-    cluster.lists, cluster.lone = Fault.LISTS_DIFFER, other.id
-    cluster.invariants.fresh.clear()
+def _lists(fault: Fault) -> Callable[[Cluster, Member], None]:
+    """What happens when another voter gives a list of its own, as this fault has it."""
 
+    def happens(cluster: Cluster, other: Member) -> None:
+        cluster.lists, cluster.lone = fault, other.id
+        cluster.invariants.fresh.clear()
 
-def _lone_list(cluster: Cluster, other: Member) -> None:
-    cluster.lists, cluster.lone = Fault.LONE_LIST, other.id
-    cluster.invariants.fresh.clear()
-
-
-def _roles_differ(cluster: Cluster, other: Member) -> None:
-    cluster.lists, cluster.lone = Fault.ROLES_DIFFER, other.id
-    cluster.invariants.fresh.clear()
+    return happens
 
 
 ON_OTHERS: Final[dict[Fault, Callable[[Cluster, Member], None]]] = {
@@ -167,9 +162,9 @@ ON_OTHERS: Final[dict[Fault, Callable[[Cluster, Member], None]]] = {
     Fault.OTHER_WOULD_HANG: _would_hang,
     Fault.OTHER_LAGS: _lags,
     Fault.DIVERGES: _diverges,
-    Fault.LISTS_DIFFER: _lists_differ,
-    Fault.LONE_LIST: _lone_list,
-    Fault.ROLES_DIFFER: _roles_differ,
+    Fault.LISTS_DIFFER: _lists(Fault.LISTS_DIFFER),
+    Fault.LONE_LIST: _lists(Fault.LONE_LIST),
+    Fault.ROLES_DIFFER: _lists(Fault.ROLES_DIFFER),
 }
 
 
