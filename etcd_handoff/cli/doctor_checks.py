@@ -9,7 +9,7 @@ from etcd_handoff.cli.render.members import NO_LEADER, alarm_lines, health
 from etcd_handoff.cli.render.operations import worker_warnings
 from etcd_handoff.cli.render.table import count
 from etcd_handoff.cli.render.troubles import NO_LEADER_REMEDY, alarm_remedy, member_remedy
-from etcd_handoff.cluster_view import quorum
+from etcd_handoff.cluster_view import NOSPACE, quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 
@@ -29,6 +29,9 @@ KIND_REMEDY: Final = (
 NOT_INSTALLED: Final = (
     "answers; EtcdMembers are not installed, so removals record nothing in Kubernetes (`kubectl apply --server-side -f"
     " deploy/crd.yaml` installs them)"
+)
+NO_LOCK: Final = (
+    "nobody can take the lock in etcd meanwhile, so a change from another Temporal namespace or server does not wait"
 )
 
 
@@ -93,7 +96,8 @@ def _check_quorum(view: ClusterView, options: str) -> CheckResult:
 
 def _check_alarms(view: ClusterView) -> CheckResult:
     if alarms := alarm_lines(view):
-        return CheckResult("alarms", ", ".join(alarms), alarm_remedy(view), EXIT_FAILED)
+        lock = [NO_LOCK] if any(NOSPACE in line for line in alarms) else []
+        return CheckResult("alarms", "; ".join([", ".join(alarms), *lock]), alarm_remedy(view), EXIT_FAILED)
     return CheckResult("alarms", "none")
 
 

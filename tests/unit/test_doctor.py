@@ -72,6 +72,13 @@ def test_alarm_is_told_with_whose_it_is() -> None:
     assert alarm_lines(both) == ["n3: NOSPACE", "the whole cluster: CORRUPT", "99, which has left: NOSPACE"]
 
 
+@pytest.mark.parametrize(("kind", "unlocked"), [("NOSPACE", True), ("CORRUPT", False)])
+def test_full_etcd_is_named_as_one_without_a_lock(kind: str, unlocked: bool) -> None:  # noqa: FBT001
+    """Nothing else excludes two changes that two Temporal namespaces start."""
+    (alarms,) = [r for r in checks.check_cluster(cluster(alarms=(Alarm(kind=kind),)), None, "") if r.check == "alarms"]
+    assert ("another Temporal namespace" in alarms.detail) == unlocked
+
+
 @pytest.mark.parametrize("note", ["its advertised URL leads to another cluster (beef)", "connection refused"])
 def test_member_whose_url_leads_elsewhere_is_not_to_be_started(note: str) -> None:
     """Nor replaced: another cluster answers in its place."""
