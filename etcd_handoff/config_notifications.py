@@ -39,7 +39,7 @@ class NotificationsProfile(Section):
     Attributes:
         url: Where CloudEvents are sent with POST.
         secret_file: File whose first line is the secret that signs them.
-        events: The events to send: `blocked`, `approval-wanted`, `ended`.
+        events: The events to send: `blocked`, `approval-requested`, `ended`.
         ca_file: PEM file with the certificate authority of the receiver; left out, the system's are used.
         timeout_seconds: Deadline of one attempt.
     """

@@ -18,7 +18,7 @@ class NoticeEvent(StrEnum):
     """The kind of a notice (contract)."""
 
     BLOCKED = "blocked"
-    APPROVAL_WANTED = "approval-wanted"
+    APPROVAL_REQUESTED = "approval-requested"
     ENDED = "ended"
 
 
@@ -46,7 +46,7 @@ class Notice(WireModel):
         outcome: How it has ended: the result's outcome, the failure's type, or `cancelled`; empty otherwise.
         text: What is happening, in words.
         waiting_for: What would unblock it.
-        asked_because: The reason that was given for the operation.
+        request_reason: The reason that was given for the operation.
         next: Commands that a person can type now.
         plan: The steps that follow, in words; empty while they are not known, and at the end.
     """
@@ -67,7 +67,7 @@ class Notice(WireModel):
     outcome: str = ""
     text: str = ""
     waiting_for: str = ""
-    asked_because: str = ""
+    request_reason: str = ""
     next: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
 

@@ -61,7 +61,7 @@ def due(state: OperationState, command: Command, workflow_id: str) -> tuple[Oper
 
 def _forgotten(state: OperationState) -> OperationState:
     """Return the state in which the same trouble is news again, if the operation has gone on or was approved."""
-    approved = state.noticed.last == NoticeEvent.APPROVAL_WANTED and state.approval is not None
+    approved = state.noticed.last == NoticeEvent.APPROVAL_REQUESTED and state.approval is not None
     if approved or state.handoff_state not in WAITING_STATES:
         return state.changed(noticed=state.noticed.model_copy(update={"last": ""}))
     return state
@@ -79,7 +79,7 @@ def _occurrence(state: OperationState, command: Command) -> tuple[NoticeEvent | 
         case Wait() | AwaitSync() if state.handoff_state is HandoffState.BLOCKED and state.blocked is not None:
             return NoticeEvent.BLOCKED, f"{NoticeEvent.BLOCKED}: {state.blocked.reason}", ""
         case Wait() if state.handoff_state is HandoffState.AWAITING_APPROVAL:
-            return NoticeEvent.APPROVAL_WANTED, NoticeEvent.APPROVAL_WANTED, ""
+            return NoticeEvent.APPROVAL_REQUESTED, NoticeEvent.APPROVAL_REQUESTED, ""
     return None, "", ""
 
 
@@ -107,7 +107,7 @@ def _notice(state: OperationState, event: NoticeEvent, number: int, workflow_id:
         outcome=outcome,
         text=_without_addresses(state.doing),
         waiting_for="" if ended else _waiting_for(state),
-        asked_because=_without_addresses(request.reason),
+        request_reason=_without_addresses(request.reason),
         next=tuple(typed(name, request.cluster, member, workflow_id) for name in names),
         plan=() if ended else tuple(map(_without_addresses, state.planned)),
     )

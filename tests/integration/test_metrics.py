@@ -208,7 +208,7 @@ async def all_is_told(
     short = [(e["type"].rpartition(".")[2], e["data"]["member"], e["data"]["outcome"]) for e in events.values()]
     other = waiting.id.rpartition("/")[2]
     assert sorted(short) == sorted(
-        [("ended", removed, "removed"), ("approval-wanted", other, ""), ("ended", other, "cancelled")]
+        [("ended", removed, "removed"), ("approval-requested", other, ""), ("ended", other, "cancelled")]
     )
     assert len({body for _, body in receiver.seen}) == len({event["id"] for event in receiver.events()})
     for headers, body in receiver.seen:

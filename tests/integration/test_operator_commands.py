@@ -127,7 +127,7 @@ async def _afterwards(b: LiveCluster, target: str) -> None:
     assert done[-2:] == [("remove_member", "removed"), ("update_status", "recorded")]
     texts = {entry["event"]: (entry["text"], entry["door"]) for entry in first["entries"]}
     assert texts["recheck"] == ("now?", "command line")
-    assert texts["cancel"] == ("cancellation asked for: not today", "command line")
+    assert texts["cancel"] == ("cancellation requested: not today", "command line")
     assert first["reason"] == "new disk"
     seen = await printed(b, "status")
     assert [run["outcome"] for run in seen["last"]][:3] == ["removed", "planned", "Cancelled"]

@@ -220,7 +220,7 @@ async def test_chat_bot_approves_for_those_who_answer_it(live_cluster: MakeLiveC
         b.lab.config_path.write_text(f"{b.lab.config_path.read_text()}\n{table}")
         await b.lab.start_worker("node0")
         follower = b.lab.others(await b.lab.leader())[0].name
-        forged = json.dumps({"id": "1", "type": "x.approval-wanted", "data": {}}).encode()
+        forged = json.dumps({"id": "1", "type": "x.approval-requested", "data": {}}).encode()
         now = str(int(time.time()))
         assert _post(chat.port, forged) == 401
         assert (

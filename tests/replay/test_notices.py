@@ -109,10 +109,10 @@ async def test_cancellation_at_the_end_comes_too_late() -> None:
     assert await replayed(at_end(event("WORKFLOW_EXECUTION_CANCEL_REQUESTED"))) is None
 
 
-async def test_wish_for_an_approval_is_told_and_not_waited_for() -> None:
+async def test_request_for_an_approval_is_notified_and_not_waited_for() -> None:
     """The order stands in the task in which the wait begins."""
-    events = recorded("approved", "approval-wanted")
-    ordered, started = child(events, "approval-wanted-1", 11)
+    events = recorded("approved", "approval-requested")
+    ordered, started = child(events, "approval-requested-1", 11)
     started["childWorkflowExecutionStartedEventAttributes"]["initiatedEventId"] = "13"
     assert await replayed(inserted(events, 12, [ordered, started])) is None
 

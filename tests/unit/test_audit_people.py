@@ -44,7 +44,7 @@ def test_front_door_is_told(attributes: dict[str, Any], by: str, door: str) -> N
     """Whoever came by whichever way."""
     found = trail_of("etcd-remove/prod/node2", [[started(**attributes)]])
     assert (found.asked_by, found.door) == (by, door)
-    assert found.entries == (Entry("2026-01-01T00:00:00.000Z", "asked", "removal of node2: new disk", by, door),)
+    assert found.entries == (Entry("2026-01-01T00:00:00.000Z", "requested", "removal of node2: new disk", by, door),)
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_cancellation_is_told_with_who_and_why() -> None:
     found = trail(ours, watcher, end)
     entries = [(entry.text, entry.by, entry.door) for entry in found.entries[1:]]
     assert entries == [
-        ("cancellation asked for: wrong rack", "ann@laptop", "command line"),
-        ("cancellation asked for: no reason given", "etcd-watch/prod", ""),
+        ("cancellation requested: wrong rack", "ann@laptop", "command line"),
+        ("cancellation requested: no reason given", "etcd-watch/prod", ""),
         ("Cancelled: before the membership was changed for good", "", ""),
     ]
     assert found.outcome == "Cancelled"
@@ -110,7 +110,7 @@ def test_cancellation_that_has_not_ended_it_is_told_as_asked_for() -> None:
     """No worker has carried it out yet, or it came too late."""
     ours = event("workflow_execution_cancel_requested", 1, identity="etcd-handoff:ann@laptop", cause="wrong rack")
     lines = trail_lines(trail(ours))
-    assert "  cancel asked  2026-01-01 00:00:01.000Z by ann@laptop, command line: wrong rack" in lines
+    assert "  cancel requested  2026-01-01 00:00:01.000Z by ann@laptop, command line: wrong rack" in lines
     assert not any(name.startswith("cancel") for name, _ in facts(trail()))
 
 

@@ -77,8 +77,8 @@ def test_runs_that_were_continued_are_one_trail() -> None:
     """It was asked for once, and ends once."""
     found = recorded("continued", "continues")
     assert found.runs == 2
-    assert [entry.event for entry in found.entries if entry.event in {"asked", "continued", "ended"}] == [
-        "asked",
+    assert [entry.event for entry in found.entries if entry.event in {"requested", "continued", "ended"}] == [
+        "requested",
         "continued",
         "ended",
     ]
@@ -109,7 +109,7 @@ def test_step_that_failed_in_all_attempts_is_told_with_its_cause() -> None:
     found = recorded("handed_over")
     assert "NotRecorded" in entries(found, "failed")[0][1]
     assert entries(found, "continued")[0][1].startswith("etcd-record/demo/")
-    assert entries(found, "cancel") == [("cancel", "cancellation asked for: no reason given")]
+    assert entries(found, "cancel") == [("cancel", "cancellation requested: no reason given")]
 
 
 def test_partial_looks_say_who_was_seen() -> None:
@@ -166,7 +166,7 @@ def test_trail_in_words() -> None:
         outcome_text="the EtcdMember says so",
         ended_at="2026-01-02T00:00:03.000Z",
         entries=(
-            Entry("2026-01-01T23:59:58.000Z", "asked", "removal of node2: new disk", "ann@laptop", "command line"),
+            Entry("2026-01-01T23:59:58.000Z", "requested", "removal of node2: new disk", "ann@laptop", "command line"),
             Entry("2026-01-01T23:59:59.000Z", "waits", "blocked: NoQuorum", times=3, until="2026-01-02T00:00:01.000Z"),
             Entry("2026-01-02T00:00:01.500Z", "approved", "go", "bob", "command line"),
             Entry("2026-01-02T00:00:02.000Z", "did", "remove node2: removed", "node1", milliseconds=12.4, attempts=2),
@@ -182,7 +182,7 @@ def test_trail_in_words() -> None:
         "  ended        2026-01-02 00:00:03.000Z: the EtcdMember says so",
         "  workflow     etcd-remove/prod/node2, 1 run",
         "  2026-01-01, UTC",
-        "    23:59:58.000  asked      ann@laptop  removal of node2: new disk [command line]",
+        "    23:59:58.000  requested  ann@laptop  removal of node2: new disk [command line]",
         "    23:59:59.000  waits                  blocked: NoQuorum [3 times until 00:00:01.000]",
         "  2026-01-02, UTC",
         "    00:00:01.500  approved   bob         go [command line]",
@@ -203,9 +203,9 @@ def test_workflows_that_go_on_are_told_by_what_they_do() -> None:
         )
         for kind, i in begun
     ]
-    assert entries(trail(*events), "continued", "told") == [
+    assert entries(trail(*events), "continued", "notified") == [
         ("continued", "etcd-record/prod/8211f1d0f64f3269 goes on to write the EtcdMember"),
-        ("told", "the webhook; etcd-notify/prod/run-ended-1 delivers it"),
+        ("notified", "the webhook; etcd-notify/prod/run-ended-1 delivers it"),
     ]
 
 

@@ -37,7 +37,7 @@ async def test_webhook_that_takes_post_alone_is_there_and_is_sent_nothing(
     secret, server = await check_webhook(NotificationsProfile(url=receiver.url, secret_file=secret_file))
     assert (secret.status, secret.remedy, "0600" in secret.detail) == (EXIT_DONE, "", True)
     assert (server.status, server.remedy) == (EXIT_DONE, "")
-    assert server.detail == "127.0.0.1 answers 405; events that are sent: blocked, approval-wanted, ended"
+    assert server.detail == "127.0.0.1 answers 405; events that are sent: blocked, approval-requested, ended"
     assert receiver.seen == []
 
 

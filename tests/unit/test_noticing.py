@@ -114,21 +114,21 @@ def test_trouble_that_comes_back_after_the_removal_has_gone_on_is_news() -> None
     assert {notice.reason for notice in noticed.notices} == {"RefusedByEtcd"}
 
 
-def test_wish_for_an_approval_and_the_end_are_told() -> None:
+def test_request_for_an_approval_and_the_end_are_notified() -> None:
     """And the approval itself is nothing that anybody has to be told."""
     noticed = NoticedRemoval(require_approval=True, reason="see http://10.0.0.9:8080/ticket").until(to.Wait, LED_BY_B)
     noticed.state = noticed.state.changed(approval=Approval(by="ann"))
     noticed.result().until(to.RemoveTarget, LED_BY_B)
     noticed.state = ending.cancelled(noticed.state.changed(in_flight=False))
     noticed.until(to.Cancel, LED_BY_B)
-    assert noticed.ids() == ["run-1-approval-wanted-1", "run-1-ended-cancelled-1"]
+    assert noticed.ids() == ["run-1-approval-requested-1", "run-1-ended-cancelled-1"]
     proposal, ended = noticed.notices
     assert proposal.next[0] == "etcd-handoff approve node0 -c prod"
-    assert proposal.asked_because == "see ..."
+    assert proposal.request_reason == "see ..."
     assert (ended.outcome, ended.next) == ("cancelled", ("etcd-handoff history node0 -c prod",))
 
 
-def test_wish_for_an_approval_has_the_plan() -> None:
+def test_request_for_an_approval_has_the_plan() -> None:
     """Whoever approves it reads what they approve; nothing follows while a member is down, nor after the end."""
     noticed = NoticedRemoval(require_approval=True).until(to.Wait, cluster(member(A), member(B), member(C)))
     (proposal,) = noticed.notices
@@ -250,7 +250,7 @@ def test_member_is_told_as_somebody_has_named_it() -> None:
     (notice,) = noticed.notices
     assert (notice.member, notice.workflow_id) == (address, f"etcd-remove/prod/{address}")
     assert notice.next == (f"etcd-handoff history {address} -c prod",)
-    assert notice.asked_because == "disk of ..."
+    assert notice.request_reason == "disk of ..."
     assert address not in notice.text
     event = cloud_event(notice)
     assert (event["subject"], event["source"]) == (

@@ -147,7 +147,7 @@ async def test_worker_without_a_webhook_leaves_it_to_another_one() -> None:
         ('url = "ftp://x/"', "notifications.url", "is no URL; write it as https://host/path"),
         ('url = "https://ann:pw@x/"', "notifications.url", "holds no credentials; the receiver checks the signature"),
         ('url = "https://x:99999/"', "notifications.url", "is no URL"),
-        ('url = "https://x/"\nevents = ["gone"]', "notifications.events.0", "known: blocked, approval-wanted, ended"),
+        ('url = "https://x/"\nevents = ["gone"]', "notifications.events.0", "blocked, approval-requested, ended"),
         ('url = "https://x/"\nevents = []', "notifications.events", "is empty; give at least one"),
         ('url = "https://x/"\nsecret = "s"', "notifications.secret", "known here: ca_file, events, secret_file,"),
         ('url = "https://x/"\ntimeout_seconds = 0', "notifications.timeout_seconds", "greater than 0"),
@@ -165,4 +165,4 @@ def test_secret_file_is_relative_to_the_configuration(config_file: Path) -> None
     notifications = load(config_file, f'{GOOD}[notifications]\nurl = "https://x/"\nsecret_file = "s"\n').notifications
     assert notifications is not None
     assert notifications.secret_file == config_file.parent / "s"
-    assert notifications.events == ("blocked", "approval-wanted", "ended")
+    assert notifications.events == ("blocked", "approval-requested", "ended")

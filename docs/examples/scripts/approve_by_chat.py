@@ -36,7 +36,7 @@ class Bot(ThreadingHTTPServer):
         number = str(len(self.waiting) + 1)
         self.waiting[number] = data["workflow_id"]
         what = f"{data['operation']} of {data['member']} in cluster {data['cluster']}"
-        lines = [f"{number}: {what}: {data['text']} (asked because: {data['asked_because'] or '-'})"]
+        lines = [f"{number}: {what}: {data['text']} (reason: {data['request_reason'] or '-'})"]
         lines += [f"   {place}. {step}" for place, step in enumerate(data.get("plan", ()), 1)]  # workers of now send it
         print("\n".join(lines), flush=True)
 
@@ -54,7 +54,7 @@ class Webhook(BaseHTTPRequestHandler):
             self.send_error(401)
             return
         event = json.loads(body)
-        if event["id"] not in self.server.seen and event["type"].endswith(".approval-wanted"):
+        if event["id"] not in self.server.seen and event["type"].endswith(".approval-requested"):
             self.server.ask(event)
         self.server.seen.add(event["id"])
         self.send_response(204)

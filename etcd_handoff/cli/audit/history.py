@@ -9,7 +9,7 @@ from etcd_handoff.cli.audit.looks import position_text, turn_text
 from etcd_handoff.cli.audit.operation_end import after_parts, operation_end
 from etcd_handoff.cli.audit.payloads import asker, first, moment, person, summary, value
 from etcd_handoff.cli.audit.steps import Steps, failure_text
-from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL, Entry, Trail, in_order
+from etcd_handoff.cli.audit.trail import CANCEL_REQUESTED, Entry, Trail, in_order
 from etcd_handoff.cli.operation_kinds import kind_of
 from etcd_handoff.contract import HandoffState, JoiningRequest
 from etcd_handoff.search_attributes import STATE_ATTRIBUTE
@@ -144,7 +144,8 @@ def _begin(event: HistoryEvent, number: int) -> Entry | None:
     trail = _first_trail("", event)
     what = f"{'dry run of the ' if trail.dry_run else ''}{trail.operation}"
     text = f"{what} of {trail.member}" if trail.member else f"{what} to cluster {trail.cluster}"
-    return Entry(trail.asked_at, "asked", f"{text}: {trail.reason or 'no reason given'}", trail.asked_by, trail.door)
+    text = f"{text}: {trail.reason or 'no reason given'}"
+    return Entry(trail.asked_at, "requested", text, trail.asked_by, trail.door)
 
 
 def _message(event: HistoryEvent, at: str) -> Entry | None:
@@ -160,7 +161,7 @@ def _message(event: HistoryEvent, at: str) -> Entry | None:
             cancellation = event.workflow_execution_cancel_requested_event_attributes
             by, door = person(event, cancellation.identity)
             by = cancellation.external_workflow_execution.workflow_id or by
-            return Entry(at, "cancel", f"{ASKED_TO_CANCEL}{cancellation.cause or 'no reason given'}", by, door)
+            return Entry(at, "cancel", f"{CANCEL_REQUESTED}{cancellation.cause or 'no reason given'}", by, door)
     return None
 
 
@@ -198,7 +199,7 @@ def _gone_on(event: HistoryEvent, at: str) -> Entry | None:
             begun = event.child_workflow_execution_started_event_attributes
             child = begun.workflow_execution.workflow_id
             if begun.workflow_type.name == NOTIFY:
-                return Entry(at, "told", f"the webhook; {child} delivers it")
+                return Entry(at, "notified", f"the webhook; {child} delivers it")
             return Entry(at, "continued", f"{child} goes on to write the EtcdMember")
     end = operation_end(event)
     return end.entry if end.outcome else None

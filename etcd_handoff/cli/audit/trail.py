@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PASSING: Final = frozenset({"looked", "waits", "state", "turn"})
 """Entries that an operation repeats while it waits."""
-ASKED_TO_CANCEL: Final = "cancellation asked for: "
+CANCEL_REQUESTED: Final = "cancellation requested: "
 """Start of the text of an entry for a request to cancel; the reason follows."""
 REPEATED_WITHIN: Final = 4
 """Largest number of different entries in one round of waiting."""
@@ -25,8 +25,8 @@ class Entry:
 
     Attributes:
         at: When, by the server's clock: UTC, ISO 8601 with milliseconds. For a step, when it ended.
-        event: What kind of entry: `asked`, `looked`, `did`, `failed`, `turn`, `state`, `waits`, `approved`, `cancel`,
-            `trouble`, `continued`, `ended`, or the name of an update.
+        event: What kind of entry: `requested`, `looked`, `did`, `failed`, `turn`, `state`, `waits`, `approved`,
+            `cancel`, `notified`, `trouble`, `continued`, `ended`, or the name of an update.
         text: What happened, in words.
         by: A person's name or Temporal identity, or the node whose worker it was.
         door: How a person reached the operation: `command line`, `Temporal CLI`, and so on.

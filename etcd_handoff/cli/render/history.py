@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from etcd_handoff.cli.audit.operation_end import CANCELLED
-from etcd_handoff.cli.audit.trail import ASKED_TO_CANCEL
+from etcd_handoff.cli.audit.trail import CANCEL_REQUESTED
 from etcd_handoff.cli.render.bad_ends import with_bad_ends
 from etcd_handoff.cli.render.table import count, in_one_line, table
 
@@ -77,7 +77,7 @@ def facts(trail: Trail) -> list[tuple[str, str]]:
         ("reason", trail.reason or "none given"),
         ("options", ", ".join(f"{name}={_option(value)}" for name, value in (trail.options or {}).items())),
         ("approved by", ", ".join(_approval(entry) for entry in trail.entries if entry.event == "approved")),
-        ("cancelled" if trail.outcome == CANCELLED else "cancel asked", cancellations(trail)),
+        ("cancelled" if trail.outcome == CANCELLED else "cancel requested", cancellations(trail)),
         ("ended", f"{readable(trail.ended_at)}: {trail.outcome_text or trail.outcome}" if trail.ended_at else ""),
         ("workflow", f"{trail.workflow_id}, {count(trail.runs, 'run')}"),
         ("note", trail.note),
@@ -131,7 +131,7 @@ def _option(value: object) -> str:
 
 def _cancellation(entry: Entry) -> str:
     through = f", {entry.door}" if entry.door else ""
-    return f"{readable(entry.at)} by {entry.by or 'unknown'}{through}: {entry.text.removeprefix(ASKED_TO_CANCEL)}"
+    return f"{readable(entry.at)} by {entry.by or 'unknown'}{through}: {entry.text.removeprefix(CANCEL_REQUESTED)}"
 
 
 def _approval(entry: Entry) -> str:

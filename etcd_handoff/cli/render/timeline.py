@@ -36,7 +36,7 @@ NOT_DONE: Final = frozenset({"refused-by-etcd", "transfer-failed", "not-recorded
 LEGEND: Final = (
     "blue: looked; green: done; red: not done; amber: waited. Time since it was asked for, long intervals shortened"
 )
-OF_THE_WORKFLOW: Final = frozenset({"turn", "continued", "told", "trouble", "ended"})
+OF_THE_WORKFLOW: Final = frozenset({"turn", "continued", "notified", "trouble", "ended"})
 """Entries that no person and no step causes."""
 PEOPLE: Final = "people"
 WAITS: Final = "waits"
