@@ -22,7 +22,7 @@ from tests.chaos.conftest import recorded
 from tests.integration import additions
 from tests.integration.conftest import open_cluster
 from tests.integration.progress import says
-from tests.integration.temporal_proxy import Door, door_to
+from tests.integration.temporal_proxy import Proxy, proxy_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -294,21 +294,21 @@ async def cancelled_worker_dies(point: str, folder: Path, finding: Finding) -> N
 
 async def answer_lost(point: str, folder: Path, finding: Finding) -> None:
     """Etcd does what it is asked, and nobody hears of it: the member list tells, and nothing is asked twice."""
-    async with begun(point, folder, finding, 3, workers=()) as s, AsyncExitStack() as doors:
-        through, config = list[Door](), s.b.lab.config_path.read_text()
+    async with begun(point, folder, finding, 3, workers=()) as s, AsyncExitStack() as proxies:
+        through, config = list[Proxy](), s.b.lab.config_path.read_text()
         for node in s.b.lab.others(s.node.name):
-            through.append(await doors.enter_async_context(door_to(node.etcd_url.removeprefix("http://"))))
+            through.append(await proxies.enter_async_context(proxy_to(node.etcd_url.removeprefix("http://"))))
             config = config.replace(node.etcd_url, f"http://{through[-1].address}")
-        path = folder / "through-doors.toml"
+        path = folder / "through-proxies.toml"
         path.write_text(config)
         await s.b.lab.start_worker(s.others[0].name, {CONFIG_VARIABLE: str(path)})
         await s.held()
-        for door in through:
-            door.lost[LOST_ANSWERS[point]] = grpc.StatusCode.UNAVAILABLE
+        for proxy in through:
+            proxy.lost[LOST_ANSWERS[point]] = grpc.StatusCode.UNAVAILABLE
         await s.goes_on()
         await s.ends_well()
-        assert [door.lost for door in through].count({}) == 1, "no answer was lost, so this tests nothing"
-        assert sum(door.calls.get(LOST_ANSWERS[point], 0) for door in through) == 1
+        assert [proxy.lost for proxy in through].count({}) == 1, "no answer was lost, so this tests nothing"
+        assert sum(proxy.calls.get(LOST_ANSWERS[point], 0) for proxy in through) == 1
 
 
 FAULTS: Final[dict[str, Callable[[str, Path, Finding], Awaitable[None]]]] = {

@@ -1,4 +1,4 @@
-"""A real server behind a door: it refuses calls, as managed Temporal does, loses answers, or tells another version."""
+"""A gRPC proxy before a real server: refuses calls, as managed Temporal does, loses answers, changes the version."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def _raw(data: bytes) -> bytes:
 
 
 @dataclass
-class Door:
-    """What passes.
+class Proxy:
+    """What the proxy lets through.
 
     Attributes:
         address: Host and port for clients.
         refused: Calls that are refused, by service or method name, with the status that they end with.
         lost: Methods whose answer is lost although the call went through, and what comes instead; once each.
-        version: Server version that is told instead of the true one; empty for the true one.
+        version: Server version that it reports instead of the true one; empty for the true one.
         calls: How often each method was called.
     """
 
@@ -47,15 +47,15 @@ class Door:
 
 
 class _Handler(grpc.GenericRpcHandler):
-    def __init__(self, door: Door, channel: grpc.aio.Channel) -> None:
-        self._door, self._channel = door, channel
+    def __init__(self, proxy: Proxy, channel: grpc.aio.Channel) -> None:
+        self._proxy, self._channel = proxy, channel
 
     def service(self, handler_call_details: Any) -> Any:
         """The handler of one call, whatever it is: bytes go through as they are."""
         path = handler_call_details.method
 
         async def forward(request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-            if status := self._door.refuses(path):
+            if status := self._proxy.refuses(path):
                 await context.abort(status, "Request unauthorized.")
             call = self._channel.unary_unary(path, request_serializer=_raw, response_deserializer=_raw)
             metadata = [pair for pair in context.invocation_metadata() or () if not str(pair[0]).startswith("grpc-")]
@@ -64,11 +64,11 @@ class _Handler(grpc.GenericRpcHandler):
             except grpc.aio.AioRpcError as error:
                 context.set_trailing_metadata(error.trailing_metadata())
                 await context.abort(error.code(), error.details() or "")
-            if status := self._door.lost.pop(path.rpartition("/")[2], None):
+            if status := self._proxy.lost.pop(path.rpartition("/")[2], None):
                 await context.abort(status, "the connection broke")
-            if self._door.version and path.endswith(VERSION_CALL):
+            if self._proxy.version and path.endswith(VERSION_CALL):
                 info = GetSystemInfoResponse.FromString(answer)
-                info.server_version = self._door.version
+                info.server_version = self._proxy.version
                 return bytes(info.SerializeToString())
             return answer
 
@@ -76,15 +76,15 @@ class _Handler(grpc.GenericRpcHandler):
 
 
 @asynccontextmanager
-async def door_to(address: str) -> AsyncIterator[Door]:
-    """A door before the server at this address."""
-    door = Door()
+async def proxy_to(address: str) -> AsyncIterator[Proxy]:
+    """A proxy before the server at this address."""
+    proxy = Proxy()
     async with grpc.aio.insecure_channel(address) as channel:
         server = grpc.aio.server()
-        server.add_generic_rpc_handlers([_Handler(door, channel)])
-        door.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.add_generic_rpc_handlers([_Handler(proxy, channel)])
+        proxy.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         await server.start()
         try:
-            yield door
+            yield proxy
         finally:
             await server.stop(grace=None)

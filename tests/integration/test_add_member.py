@@ -23,7 +23,7 @@ from etcd_handoff.lab import Lab, LabOptions, Role, wait_until
 from etcd_handoff.lab.nodes import InitialCluster
 from tests.integration import additions
 from tests.integration.progress import says
-from tests.integration.temporal_proxy import door_to
+from tests.integration.temporal_proxy import proxy_to
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,11 +130,11 @@ async def test_lost_answers_are_read_again_through_the_member_list(lost: str, tm
     options = LabOptions(nodes=2, temporal=False, kubernetes=False, directory=tmp_path / "lab")
     async with Lab(options) as lab:
         node, joins, own = lab.node("node0"), await additions.out(lab, "node1"), ActivityEnvironment()
-        async with door_to(node.etcd_url.removeprefix("http://")) as door:
+        async with proxy_to(node.etcd_url.removeprefix("http://")) as proxy:
             config = Config(
                 clusters={
                     "lab": ClusterProfile(
-                        etcd=EtcdProfile(endpoints=(f"http://{door.address}",), call_timeout_seconds=5)
+                        etcd=EtcdProfile(endpoints=(f"http://{proxy.address}",), call_timeout_seconds=5)
                     )
                 }
             )
@@ -144,7 +144,7 @@ async def test_lost_answers_are_read_again_through_the_member_list(lost: str, tm
                 cluster="lab", cluster_id=cluster_id, name="node1", peer_urls=(joins.peer_url,), holder="run"
             )
             try:
-                door.lost[lost] = grpc.StatusCode.UNAVAILABLE
+                proxy.lost[lost] = grpc.StatusCode.UNAVAILABLE
                 added = await own.run(activities.add_learner, ask)
                 assert (str(added.step.outcome), added.added_id != "") == ("added", True)
                 assert added.proposed is (lost != "MemberAdd"), "its own only by etcd's answer"
@@ -160,7 +160,7 @@ async def test_lost_answers_are_read_again_through_the_member_list(lost: str, tm
                 async def is_proposed() -> bool:
                     """The learner is slow to follow an entry at times, and the step is planned again then."""
                     results.append(await own.run(activities.promote_member, ask))
-                    return door.calls["MemberPromote"] > 0
+                    return proxy.calls["MemberPromote"] > 0
 
                 await wait_until(is_proposed, "the promotion is proposed", 30, lambda: str(results[-1:]))
                 promoted = results[-1]
@@ -168,5 +168,5 @@ async def test_lost_answers_are_read_again_through_the_member_list(lost: str, tm
                 assert ("no definite answer" in promoted.step.note) == (lost == "MemberPromote")
             finally:
                 await activities.close()
-        assert door.calls["MemberAdd"] == door.calls["MemberPromote"] == 1
+        assert proxy.calls["MemberAdd"] == proxy.calls["MemberPromote"] == 1
         assert not any(m.is_learner for m in (await additions.seen(lab)).members)

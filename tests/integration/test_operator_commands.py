@@ -121,11 +121,11 @@ async def _afterwards(b: LiveCluster, target: str) -> None:
     last, dry_run, first = listed
     assert (last["dry_run"], dry_run["dry_run"]) == (False, True)
     approval = next(entry for entry in last["entries"] if entry["event"] == "approved")
-    assert (approval["text"], approval["door"]) == ("change 4711", "command line")
+    assert (approval["text"], approval["interface"]) == ("change 4711", "command line")
     # etcd refuses a change for five seconds after a member has come back, and then it is tried again.
     done = [(entry["step"], entry["outcome"]) for entry in last["entries"] if entry["event"] == "did"]
     assert done[-2:] == [("remove_member", "removed"), ("update_status", "recorded")]
-    texts = {entry["event"]: (entry["text"], entry["door"]) for entry in first["entries"]}
+    texts = {entry["event"]: (entry["text"], entry["interface"]) for entry in first["entries"]}
     assert texts["recheck"] == ("now?", "command line")
     assert texts["cancel"] == ("cancellation requested: not today", "command line")
     assert first["reason"] == "new disk"

@@ -37,7 +37,7 @@ SHORT_HISTORY: Final = 30
 """More than enough updates for a queue to continue as new under `SHORT_HISTORIES`."""
 
 
-async def test_one_member_from_three_front_doors_is_removed_once(kubectl_user: MakeKubectlUser) -> None:
+async def test_one_member_from_three_interfaces_is_removed_once(kubectl_user: MakeKubectlUser) -> None:
     """kubectl, our command line and the Temporal CLI at the same moment: they share one run."""
     async with kubectl_user(failpoints="move_leader.before=hold") as user:
         b = user.cluster
@@ -63,7 +63,7 @@ async def test_one_member_from_three_front_doors_is_removed_once(kubectl_user: M
         await b.judge({leader})
 
 
-async def test_three_members_from_three_front_doors_leave_one_after_another(kubectl_user: MakeKubectlUser) -> None:
+async def test_three_members_from_three_interfaces_leave_one_after_another(kubectl_user: MakeKubectlUser) -> None:
     """While one is held the others stand in the queue and say so everywhere; no two change the cluster at once."""
     async with kubectl_user(nodes=4, failpoints="remove_member.before=hold") as user:
         b = user.cluster

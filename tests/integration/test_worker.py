@@ -19,7 +19,7 @@ from etcd_handoff.lab.nodes import ROOT
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.lab.processes import Process, run
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes, unusable
-from tests.integration.temporal_proxy import door_to
+from tests.integration.temporal_proxy import proxy_to
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -88,14 +88,14 @@ async def test_credentials_that_may_do_little_are_no_hindrance(live_cluster: Mak
     The worker starts, and uses search attributes where a query that names them is answered: before and after somebody
     has registered them.
     """
-    async with live_cluster(workers=(), kubernetes=False) as b, door_to(b.lab.temporal_address) as door:
+    async with live_cluster(workers=(), kubernetes=False) as b, proxy_to(b.lab.temporal_address) as proxy:
         refused = grpc.StatusCode.PERMISSION_DENIED
-        door.refused = {"OperatorService": refused, "DescribeNamespace": refused}
-        await removes_with_few_rights(b, door.address, "node0", registered=False)
+        proxy.refused = {"OperatorService": refused, "DescribeNamespace": refused}
+        await removes_with_few_rights(b, proxy.address, "node0", registered=False)
         assert await ensure_search_attributes(b.client)
         await wait_until(lambda: usable(b.client), "queries may name the search attributes", 60)
         await b.lab.kill(Role.WORKER, "node0")
-        await removes_with_few_rights(b, door.address, "node1", registered=True)
+        await removes_with_few_rights(b, proxy.address, "node1", registered=True)
 
 
 async def removes_with_few_rights(b: LiveCluster, temporal_address: str, node: str, *, registered: bool) -> None:
@@ -127,7 +127,7 @@ async def usable(client: Client) -> bool:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def small(shared_path: Path) -> AsyncIterator[Lab]:
-    """One member and Temporal, in front of which tests put doors."""
+    """One member and Temporal, in front of which tests put proxies."""
     async with Lab(LabOptions(nodes=1, kubernetes=False, directory=shared_path)) as lab:
         yield lab
 
@@ -152,16 +152,16 @@ async def test_temporal_that_does_not_do_is_called_what_it_is(
 ) -> None:
     """Neither is a server that cannot be reached; the worker and the command line say so alike."""
     lab = small
-    async with door_to(lab.temporal_address) as door:
-        door.refused = {call: grpc.StatusCode[code] for call, code in refused.items()}
-        door.version = version
-        environment = {**lab.environment, "TEMPORAL_ADDRESS": door.address}
+    async with proxy_to(lab.temporal_address) as proxy:
+        proxy.refused = {call: grpc.StatusCode[code] for call, code in refused.items()}
+        proxy.version = version
+        environment = {**lab.environment, "TEMPORAL_ADDRESS": proxy.address}
         ended, shown, errors = await run([sys.executable, str(ROOT / "worker.py")], environment, ROOT)
         assert (ended, words in errors) == (status, True), errors
         assert "ready" not in shown
         assert "Traceback" not in errors
         assert "cannot be reached" not in errors
-        finding = (await doctor(lab, door.address))["temporal"]
+        finding = (await doctor(lab, proxy.address))["temporal"]
         assert (finding["ok"], words in finding["detail"]) == (False, True), finding
 
 

@@ -1,4 +1,4 @@
-"""On the real k0s: one command a controller, and the leader leaves by each door with all records true."""
+"""On the real k0s: one command a controller, and the leader leaves through each interface with all records true."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def test_watcher_starts_the_removal_and_says_what_asked_for_it(
     assert {r.source for r in removals} <= {"annotation etcd-handoff.io/leave"}
 
 
-def test_both_doors_start_one_removal_and_each_is_remembered_for_itself() -> None:
+def test_both_orders_start_one_removal_and_each_is_remembered_for_itself() -> None:
     """The flag is about the member that left, the annotation about the one that has joined since."""
     flagged = resource("node2", "a2", "", leave=True, generation=2, leave_since=LATE)
     state = rounds.with_orders(ReconcilerState(), [flagged], THREE)

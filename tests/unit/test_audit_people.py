@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "by", "door"),
+    ("attributes", "by", "interface"),
     [
         ({"identity": "etcd-handoff:ann@laptop"}, "ann@laptop", "command line"),
         ({"identity": "temporal-cli:ann@laptop"}, "ann@laptop", "Temporal CLI"),
@@ -40,11 +40,12 @@ if TYPE_CHECKING:
         ),
     ],
 )
-def test_front_door_is_told(attributes: dict[str, Any], by: str, door: str) -> None:
+def test_interface_is_reported(attributes: dict[str, Any], by: str, interface: str) -> None:
     """Whoever came by whichever way."""
     found = trail_of("etcd-remove/prod/node2", [[started(**attributes)]])
-    assert (found.asked_by, found.door) == (by, door)
-    assert found.entries == (Entry("2026-01-01T00:00:00.000Z", "requested", "removal of node2: new disk", by, door),)
+    assert (found.asked_by, found.interface) == (by, interface)
+    requested = Entry("2026-01-01T00:00:00.000Z", "requested", "removal of node2: new disk", by, interface)
+    assert found.entries == (requested,)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_order_on_an_etcdmember_is_told_with_who_gave_it(key: str, handed_on: ob
     memo = {"fields": {key: payload(handed_on).payloads[0]}}
     begin = started(parent_workflow_execution={"workflow_id": "etcd-watch/prod"}, memo=memo)
     found = trail_of("etcd-remove/prod/node2", [[begin]])
-    assert (found.asked_by, found.reason, found.door) == (by, "new disk", "kubectl (EtcdMember)")
+    assert (found.asked_by, found.reason, found.interface) == (by, "new disk", "kubectl (EtcdMember)")
     assert behind(begin, [begin]).asked_by == by
     assert trail_of("x", [[started(memo=memo)]]).asked_by == "1@host"  # nobody but a watcher is believed
 
@@ -72,7 +73,7 @@ def test_our_client_is_told_from_the_bare_api() -> None:
     """Its requests carry which fields were left out."""
     (made,) = data_converter.payload_converter.to_payloads([RemovalRequest(cluster="prod", member="node2")])
     assert DEFAULTS in made.metadata
-    assert trail_of("x", [[started(input=Payloads(payloads=[made]))]]).door == "Python client"
+    assert trail_of("x", [[started(input=Payloads(payloads=[made]))]]).interface == "Python client"
 
 
 def test_authenticated_caller_is_named_before_what_they_say_of_themselves() -> None:
@@ -93,7 +94,7 @@ def test_cancellation_is_told_with_who_and_why() -> None:
     )
     end = event("workflow_execution_canceled", 3)
     found = trail(ours, watcher, end)
-    entries = [(entry.text, entry.by, entry.door) for entry in found.entries[1:]]
+    entries = [(entry.text, entry.by, entry.interface) for entry in found.entries[1:]]
     assert entries == [
         ("cancellation requested: wrong rack", "ann@laptop", "command line"),
         ("cancellation requested: no reason given", "etcd-watch/prod", ""),

@@ -50,7 +50,7 @@ def test_leaders_removal_shows_each_step_with_who_led() -> None:
     assert steps[1].term > steps[0].term
     assert all(entry.by.startswith("node") and entry.began < entry.at for entry in steps)
     assert (found.operation, found.outcome, found.dry_run, found.runs) == ("removal", "removed", False, 1)
-    assert (found.reason, found.door) == ("to be replayed", "Python client")
+    assert (found.reason, found.interface) == ("to be replayed", "Python client")
     assert found.member_id == (found.result or {})["member_id"]
 
 
@@ -159,7 +159,7 @@ def test_trail_in_words() -> None:
         member_id="2691c70cb6e32949",
         asked_at="2026-01-01T23:59:58.000Z",
         asked_by="ann@laptop",
-        door="command line",
+        interface="command line",
         reason="new disk",
         options={"require_approval": True},
         outcome="removed",

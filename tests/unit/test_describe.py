@@ -30,7 +30,7 @@ TRAIL: Final = Trail(
     member_id="2",
     asked_at="2026-01-01T11:55:00.000Z",
     asked_by="ann@laptop",
-    door="command line",
+    interface="command line",
     reason="new disk",
 )
 PROGRESS: Final = Progress(

@@ -74,7 +74,7 @@ def test_annotations_of_another_shape_name_nobody(annotations: object) -> None:
     assert requester_of(resource, SPEC_LEAVE) == "kubectl"
 
 
-def test_each_door_has_its_own_requester_while_it_asks() -> None:
+def test_each_order_has_its_own_requester_while_it_asks() -> None:
     """The annotation may be another program's, and what does not ask has none."""
     resource = read(("kubectl-patch", NOON), user="alice")
     annotate = {"manager": "kubectl-annotate", "time": LATE, "fieldsV1": ANNOTATED}

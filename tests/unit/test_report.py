@@ -116,7 +116,7 @@ def test_picture_of_a_day_is_not_longer_than_can_be_read() -> None:
 def test_text_from_outside_is_no_markup() -> None:
     """A reason may hold anything."""
     reason = '<img src=x onerror="alert(1)"> | *bold* `code`'
-    entry = Entry("2026-01-01T00:00:00.000Z", "requested", reason, by="<b>ann</b>", door="command line")
+    entry = Entry("2026-01-01T00:00:00.000Z", "requested", reason, by="<b>ann</b>", interface="command line")
     trail = Trail("etcd-remove/prod/node2", "removal", reason=reason, asked_at=entry.at, entries=(entry,))
     page = Page("\n".join(html_lines(trail)))
     assert page.fetched == []

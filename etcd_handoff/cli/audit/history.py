@@ -71,7 +71,7 @@ def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
     started = event.workflow_execution_started_event_attributes
     request = first(started.input)
     kind = kind_of(started.workflow_type.name)
-    who, door = asker(event, request)
+    who, interface = asker(event, request)
     member = str(request.get("member") or request.get("name") or "")
     options = {name: given for name, given in request.items() if _is_option(name, given, request)}
     return Trail(
@@ -82,7 +82,7 @@ def _first_trail(workflow_id: str, event: HistoryEvent) -> Trail:
         dry_run=bool(request.get("dry_run")),
         asked_at=moment(event.event_time),
         asked_by=who,
-        door=door,
+        interface=interface,
         reason=str(request.get("reason", "")),
         options=options,
     )
@@ -145,7 +145,7 @@ def _begin(event: HistoryEvent, number: int) -> Entry | None:
     what = f"{'dry run of the ' if trail.dry_run else ''}{trail.operation}"
     text = f"{what} of {trail.member}" if trail.member else f"{what} to cluster {trail.cluster}"
     text = f"{text}: {trail.reason or 'no reason given'}"
-    return Entry(trail.asked_at, "requested", text, trail.asked_by, trail.door)
+    return Entry(trail.asked_at, "requested", text, trail.asked_by, trail.interface)
 
 
 def _message(event: HistoryEvent, at: str) -> Entry | None:
@@ -159,9 +159,9 @@ def _message(event: HistoryEvent, at: str) -> Entry | None:
             return Entry(at, "turn", text) if text else None
         case "workflow_execution_cancel_requested_event_attributes":
             cancellation = event.workflow_execution_cancel_requested_event_attributes
-            by, door = person(event, cancellation.identity)
+            by, interface = person(event, cancellation.identity)
             by = cancellation.external_workflow_execution.workflow_id or by
-            return Entry(at, "cancel", f"{CANCEL_REQUESTED}{cancellation.cause or 'no reason given'}", by, door)
+            return Entry(at, "cancel", f"{CANCEL_REQUESTED}{cancellation.cause or 'no reason given'}", by, interface)
     return None
 
 
@@ -171,12 +171,12 @@ def _updated(event: HistoryEvent, at: str) -> Entry | None:
     name, given = request.input.name, first(request.input.args)
     if name == OF_THE_QUEUE:
         return None
-    identity, door = person(event, request.meta.identity)
+    identity, interface = person(event, request.meta.identity)
     text = str(given.get("comment") or given.get("reason") or "")
     by = _named(str(given.get("by") or ""), identity)
     if name == "approve":
-        return Entry(at, "approved", text or "no comment given", by, door)
-    return Entry(at, name, text or "no reason given", by, door)
+        return Entry(at, "approved", text or "no comment given", by, interface)
+    return Entry(at, name, text or "no reason given", by, interface)
 
 
 def _named(by: str, identity: str) -> str:

@@ -26,7 +26,7 @@ class OperationEnd(NamedTuple):
         text: The outcome in words.
         at: When; empty while it runs.
         by: Who ended it, if a person did.
-        door: How that person reached the operation.
+        interface: How that person reached the operation.
         result: The result; None if there is none.
     """
 
@@ -34,14 +34,14 @@ class OperationEnd(NamedTuple):
     text: str = ""
     at: str = ""
     by: str = ""
-    door: str = ""
+    interface: str = ""
     result: dict[str, Any] | None = None
 
     @property
     def entry(self) -> Entry:
         """The trail's entry for this end."""
         text = f"{self.outcome}: {self.text}" if self.text else self.outcome
-        return Entry(self.at, "ended", text, by=self.by, door=self.door, outcome=self.outcome)
+        return Entry(self.at, "ended", text, by=self.by, interface=self.interface, outcome=self.outcome)
 
 
 def operation_end(event: HistoryEvent) -> OperationEnd:
@@ -58,8 +58,8 @@ def operation_end(event: HistoryEvent) -> OperationEnd:
             return OperationEnd(CANCELLED, "before the membership was changed for good", at)
         case "workflow_execution_terminated_event_attributes":
             terminated = event.workflow_execution_terminated_event_attributes
-            by, door = person(event, terminated.identity)
-            return OperationEnd("Terminated", terminated.reason, at, by, door)
+            by, interface = person(event, terminated.identity)
+            return OperationEnd("Terminated", terminated.reason, at, by, interface)
         case "workflow_execution_timed_out_event_attributes":
             return OperationEnd("TimedOut", "Temporal's time for the workflow was over", at)
     return OperationEnd()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload, Payloads
     from temporalio.api.history.v1 import HistoryEvent
 
-DOORS: Final = ((COMMAND_LINE, "command line"), (SCRIPT, "Python client"), (TEMPORAL_CLI, "Temporal CLI"))
+INTERFACES: Final = ((COMMAND_LINE, "command line"), (SCRIPT, "Python client"), (TEMPORAL_CLI, "Temporal CLI"))
 """Prefixes of identities, and how people with such an identity reached the operation."""
 WATCHER: Final = watcher_id("")
 """Prefix of the workflow IDs of watchers."""
@@ -59,12 +59,12 @@ def person(event: HistoryEvent, identity: str) -> tuple[str, str]:
         event: The event that they caused. Servers with authentication record the caller's name in it.
         identity: The identity that they claim.
     """
-    name, door = identity, ""
-    for prefix, way in DOORS:
+    name, interface = identity, ""
+    for prefix, way in INTERFACES:
         if identity.startswith(prefix):
-            name, door = identity.removeprefix(prefix), way
+            name, interface = identity.removeprefix(prefix), way
     authenticated = event.principal.name
-    return (f"{authenticated} (as {name})" if authenticated and authenticated != name else name), door
+    return (f"{authenticated} (as {name})" if authenticated and authenticated != name else name), interface
 
 
 def carried_in(event: HistoryEvent) -> dict[str, Any]:
@@ -95,6 +95,6 @@ def asker(event: HistoryEvent, request: dict[str, Any]) -> tuple[str, str]:
     schedule = started.search_attributes.indexed_fields.get(SCHEDULED_BY)
     if schedule is not None:
         return str(value(schedule)), "Temporal Schedule"
-    who, door = person(event, started.identity)
+    who, interface = person(event, started.identity)
     ours = any(DEFAULTS in payload.metadata for payload in started.input.payloads)
-    return who, door or ("Python client" if ours else "Temporal API")
+    return who, interface or ("Python client" if ours else "Temporal API")

@@ -29,7 +29,7 @@ class Entry:
             `cancel`, `notified`, `trouble`, `continued`, `ended`, or the name of an update.
         text: What happened, in words.
         by: A person's name or Temporal identity, or the node whose worker it was.
-        door: How a person reached the operation: `command line`, `Temporal CLI`, and so on.
+        interface: How a person reached the operation: `command line`, `Temporal CLI`, and so on.
         step: Activity type, for a step.
         outcome: How the step ended.
         began: When the step began.
@@ -45,7 +45,7 @@ class Entry:
     event: str
     text: str
     by: str = ""
-    door: str = ""
+    interface: str = ""
     step: str = ""
     outcome: str = ""
     began: str = ""
@@ -76,7 +76,7 @@ class Trail:
         dry_run: It was to change nothing.
         asked_at: When it was asked for.
         asked_by: By whom.
-        door: How the requester reached the server.
+        interface: How the requester reached the server.
         reason: Why.
         options: Other options of the request, by field; only those that differ from the default.
         outcome: How it ended: the result's `outcome`, the failure's type, `Cancelled`, `Terminated`, `TimedOut`; empty
@@ -98,7 +98,7 @@ class Trail:
     dry_run: bool = False
     asked_at: str = ""
     asked_by: str = ""
-    door: str = ""
+    interface: str = ""
     reason: str = ""
     options: dict[str, Any] | None = None
     outcome: str = ""

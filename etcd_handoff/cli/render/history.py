@@ -37,7 +37,7 @@ def overview_lines(trails: Sequence[Trail], nothing: str) -> list[str]:
             operation_name(trail),
             trail.label or "-",
             trail.asked_by or "-",
-            trail.door or "-",
+            trail.interface or "-",
             trail.approved_by or "-",
             trail.outcome or "runs",
             trail.workflow_id,
@@ -71,7 +71,7 @@ def of_whom(trail: Trail) -> str:
 
 def facts(trail: Trail) -> list[tuple[str, str]]:
     """Return the facts about the operation as a whole, each with its name."""
-    through = f", {trail.door}" if trail.door else ""
+    through = f", {trail.interface}" if trail.interface else ""
     given = [
         ("asked for", f"{readable(trail.asked_at)} by {trail.asked_by or 'unknown'}{through}"),
         ("reason", trail.reason or "none given"),
@@ -112,7 +112,7 @@ def entry_text(entry: Entry) -> str:
     more = [f"{entry.milliseconds:.0f} ms"] if entry.milliseconds is not None else []
     more += [f"{entry.attempts} attempts"] if entry.attempts > 1 else []
     more += [f"{entry.times} times until {entry.until[11:-1]}"] if entry.times > 1 else []
-    more += [entry.door] if entry.door else []
+    more += [entry.interface] if entry.interface else []
     return f"{entry.text} [{', '.join(more)}]" if more else entry.text
 
 
@@ -130,7 +130,7 @@ def _option(value: object) -> str:
 
 
 def _cancellation(entry: Entry) -> str:
-    through = f", {entry.door}" if entry.door else ""
+    through = f", {entry.interface}" if entry.interface else ""
     return f"{readable(entry.at)} by {entry.by or 'unknown'}{through}: {entry.text.removeprefix(CANCEL_REQUESTED)}"
 
 

@@ -116,7 +116,7 @@ def _bars(entries: Sequence[Entry], start: float) -> list[Bar]:
             last = max(following - start if following is not None else at, _seconds(entry.until or entry.at) - start)
             bars.append(Bar(WAITS, at, last, COLOURS[entry.event], _title(entry)))
         else:
-            row = "workflow" if entry.event in OF_THE_WORKFLOW and not entry.door else PEOPLE
+            row = "workflow" if entry.event in OF_THE_WORKFLOW and not entry.interface else PEOPLE
             bars.append(Bar(row, at, at, "#444", _title(entry)))
     return bars
 

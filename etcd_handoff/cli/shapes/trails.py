@@ -16,7 +16,7 @@ class ShownEntry(Shape):
         event: Kind of the entry. Kinds may be added.
         text: What happened, in words.
         by: A person, or the node whose worker it was.
-        door: How a person reached the operation.
+        interface: How a person reached the operation.
         step: Activity type, for a step.
         outcome: How the step ended.
         began: When the step began.
@@ -32,7 +32,7 @@ class ShownEntry(Shape):
     event: str
     text: str
     by: str
-    door: str
+    interface: str
     step: str
     outcome: str
     began: str
@@ -57,7 +57,7 @@ class TrailOutput(Document):
         dry_run: Whether it was to change nothing.
         asked_at: When it was started.
         asked_by: Who started it.
-        door: How that person reached the server.
+        interface: How that person reached the server.
         reason: Why.
         options: Other options of the request, by field; only those that differ from the default.
         outcome: How it ended: the result's outcome, the failure's type, `Cancelled`, `Terminated`, `TimedOut`; empty
@@ -79,7 +79,7 @@ class TrailOutput(Document):
     dry_run: bool
     asked_at: str
     asked_by: str
-    door: str
+    interface: str
     reason: str
     options: dict[str, Any]
     outcome: str
