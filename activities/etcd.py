@@ -9,7 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.etcd_addition import LearnerChange, SyncWait
-from activities.etcd_change import release_left_lock
+from activities.etcd_change import release_abandoned_lock
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.etcd_transfer import Election, LeadershipTransfer
@@ -213,4 +213,4 @@ class EtcdActivities:
     @activity.defn
     async def release_lock(self, ask: ReleaseLockInput) -> ReleaseLockResult:
         """Release this operation's lock in etcd, and return whether a member has acknowledged that."""
-        return ReleaseLockResult(released=await release_left_lock(self.looks(ask.cluster), ask))
+        return ReleaseLockResult(released=await release_abandoned_lock(self.looks(ask.cluster), ask))

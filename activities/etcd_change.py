@@ -38,7 +38,7 @@ def is_past(change: ChangeInput) -> bool:
     return bool(change.begin_before) and time.time() >= change.begin_before
 
 
-async def release_left_lock(looks: Looks, ask: ReleaseLockInput) -> bool:
+async def release_abandoned_lock(looks: Looks, ask: ReleaseLockInput) -> bool:
     """Release the lock of an operation that has no running attempt.
 
     Returns:

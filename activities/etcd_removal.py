@@ -165,8 +165,8 @@ class Removal(Proposal[Remove]):
     async def _acknowledge(self, after: ClusterView, via_id: str) -> tuple[bool | None, str]:
         """Return whether the remaining members have committed a write since, and a note if they have not.
 
-        The write releases the lock, also one that an earlier attempt of this step has left. The answer is None if this
-        worker reaches no member to ask.
+        The write releases the lock, also that of an earlier attempt which did not release it. The answer is None if
+        this worker reaches no member to ask.
         """
         if not self._act.holder:
             return None, ""

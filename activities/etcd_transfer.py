@@ -20,7 +20,7 @@ from etcd_handoff.errors import BadTransfereeError, EtcdError, EtcdPermissionErr
 from etcd_handoff.operation.queue_messages import MoveLeaderResult
 from etcd_handoff.planning import Transfer, plan
 from etcd_handoff.temporal.server_errors import counting_etcd_errors
-from etcd_handoff.unawaited import may_be_left
+from etcd_handoff.unawaited import mark_exception_retrieved
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -65,7 +65,7 @@ class LeadershipTransfer:
         self._clock = clock
         self._taking = asyncio.ensure_future(turn) if turn is not None else None
         if self._taking is not None:
-            may_be_left(self._taking)
+            mark_exception_retrieved(self._taking)
 
     async def run(self) -> MoveLeaderResult:
         """See `EtcdActivities.move_leader`."""

@@ -64,7 +64,7 @@ class HashAndSnapshotActivities:
             keyspace, note = await _hash_of(looks.gateway, act.member_id, view.label(act.member_id), act.newest)
             outcome = StepOutcome.OBSERVED if keyspace else StepOutcome.UNAVAILABLE
             return StepResult(step=clock.step(outcome, note), view=view, keyspace=keyspace)
-        voters = voters_to_compare(view.voters, act.left_out)
+        voters = voters_to_compare(view.voters, act.omitted)
         outcome, note = await compare_hashes(looks.gateway, voters)
         return StepResult(step=clock.step(outcome, note), view=view)
 

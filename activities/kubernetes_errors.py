@@ -50,7 +50,7 @@ def final_note(error: Exception, attempts: int, pause: timedelta | None = None, 
         final: Whether there is a last attempt at all.
 
     Raises:
-        ApplicationError: There are attempts left.
+        ApplicationError: Further attempts follow.
     """
     attempt = activity.info().attempt
     if attempt < attempts or not final:
@@ -85,14 +85,14 @@ def refusal(error: KubernetesPermissionError, clock: StepClock) -> Exception:
     if info.schedule_to_close_timeout is None:
         last = info.attempt >= limits.refused_attempts
     else:  # a dry run has one: it reports what is known before its end
-        left = _until(info.schedule_to_close_timeout, info.scheduled_time, clock)
-        last = left <= limits.refused_reserve_timeout.total_seconds()
+        remaining = _until(info.schedule_to_close_timeout, info.scheduled_time, clock)
+        last = remaining <= limits.refused_reserve_timeout.total_seconds()
     delay = None if last else limits.refused_pause
     text = denied("Kubernetes", error.remedy, error)
     return ApplicationError(text, type=FailureType.PERMISSION_DENIED, non_retryable=last, next_retry_delay=delay)
 
 
-def seconds_left(clock: StepClock) -> float:
+def remaining_seconds(clock: StepClock) -> float:
     """Return how long this attempt may go on.
 
     Args:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
-from activities.kubernetes_errors import error_text, seconds_left
+from activities.kubernetes_errors import error_text, remaining_seconds
 from etcd_handoff import time_limits
 from etcd_handoff.errors import (
     KindGoneError,
@@ -92,7 +92,7 @@ async def lasting(
             answers += 1
             if seconds <= now - since and (answers >= time_limits.STEPS.lasting_answers or not seconds):
                 raise
-            if math.isinf(seconds) or seconds_left(clock) < seconds - (now - since):
+            if math.isinf(seconds) or remaining_seconds(clock) < seconds - (now - since):
                 if isinstance(error, KubernetesPermissionError):
                     raise
                 raise ApplicationError(error_text(error), type=NOT_RECORDED) from error

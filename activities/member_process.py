@@ -29,7 +29,7 @@ from etcd_handoff.activity_io import (
 )
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.data_directory import DataDirectoryError, Identity, in_words
-from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
+from etcd_handoff.member_command import ForeignMemberError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
 
 if TYPE_CHECKING:
@@ -137,10 +137,10 @@ def _without(clock: StepClock) -> ProcessResult:
 
 
 def _failed(clock: StepClock, error: HandoffError) -> ProcessResult:
-    text, left_alone = str(error), isinstance(error, LeftAloneError)
+    text, untouched = str(error), isinstance(error, ForeignMemberError)
     changed = isinstance(error, MemberProcessError) and error.started
     step = clock.step(StepOutcome.FAILED, text)
-    return ProcessResult(step=step, command=True, changed=changed, error=text, left_alone=left_alone)
+    return ProcessResult(step=step, command=True, changed=changed, error=text, untouched=untouched)
 
 
 async def _facts(process: MemberProcess, profile: MemberProfile, peer_urls: Iterable[str]) -> NodeFacts:

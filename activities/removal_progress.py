@@ -17,7 +17,7 @@ from etcd_handoff import time_limits
 from etcd_handoff.contract import BRIEF_STATES, HandoffState, Progress, RemovalResult
 from etcd_handoff.reconciler.removal_progress import FollowRemovalInput, FollowRemovalResult
 from etcd_handoff.temporal.search_attributes import STATE_KEY
-from etcd_handoff.unawaited import may_be_left
+from etcd_handoff.unawaited import mark_exception_retrieved
 
 if TYPE_CHECKING:
     from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
@@ -147,7 +147,7 @@ def _unknown_end(doing: str) -> FollowRemovalResult:
 def _result(handle: WorkflowHandle[Any, RemovalResult]) -> asyncio.Task[RemovalResult]:
     """Return a task for the removal's result. It may be a failure that no caller reads."""
     result = asyncio.create_task(handle.result())
-    may_be_left(result)
+    mark_exception_retrieved(result)
     return result
 
 

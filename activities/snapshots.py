@@ -148,13 +148,13 @@ def _write(descriptor: int, chunk: bytes) -> None:
 
 def _verify(file: Path) -> None:
     """Raise UnreachableError unless the file ends with the SHA-256 of its preceding bytes."""
-    left, digest, tail = file.stat().st_size - CHECKSUM_BYTES, hashlib.sha256(), b""
+    remaining, digest, tail = file.stat().st_size - CHECKSUM_BYTES, hashlib.sha256(), b""
     with file.open("rb") as content:
-        while left > 0 and (block := content.read(min(READ_BYTES, left))):
+        while remaining > 0 and (block := content.read(min(READ_BYTES, remaining))):
             digest.update(block)
-            left -= len(block)
+            remaining -= len(block)
         tail = content.read()
-    if left != 0 or tail != digest.digest():
+    if remaining != 0 or tail != digest.digest():
         msg = "the snapshot's checksum does not fit"
         raise UnreachableError(msg)
 

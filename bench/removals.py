@@ -302,7 +302,7 @@ class RemovalBench:
     async def alone(self, who: Roles) -> None:
         """What the workflow decides and a worker runs, one step straight after the other, and without Temporal."""
         request = RemovalRequest(cluster=self.lab.cluster, member=who.leader)
-        state = OperationState(run_id="bench", blocked_seconds_left=0, request=request, chain_id="bench")
+        state = OperationState(run_id="bench", blocked_remaining_seconds=0, request=request, chain_id="bench")
         state, command = decide(state, time.time())
         while isinstance(command, Activity | AskQueue | DescribeWorker) and not isinstance(command, WriteStatus):
             state = apply(state, command, await self._result_of(state, command), time.time())

@@ -52,7 +52,7 @@ class MemberProcessError(HandoffError):
     started = False
 
 
-class LeftAloneError(MemberProcessError):
+class ForeignMemberError(MemberProcessError):
     """The data or the process there is another member's, or may be: it is left alone."""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from etcd_handoff import data_directory, time_limits
 from etcd_handoff.data_directory import DataDirectoryError, Identity, NoLogError, in_words
-from etcd_handoff.member_command import LeftAloneError, MemberCommand, MemberProcessError, checked
+from etcd_handoff.member_command import ForeignMemberError, MemberCommand, MemberProcessError, checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,9 +107,9 @@ class MemberProcess:
             msg = (
                 f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
             )
-            raise LeftAloneError(msg)
+            raise ForeignMemberError(msg)
         otherwise = "it may be another member's, on other data; left alone"
-        if found is not None and not await self._uses_its_data(before, otherwise, LeftAloneError):
+        if found is not None and not await self._uses_its_data(before, otherwise, ForeignMemberError):
             return Done("did not run")
         ends = time.monotonic() + self._profile.stop_timeout_seconds
         await self._command.do("stop", self._profile.stop_timeout_seconds)
@@ -184,14 +184,14 @@ class MemberProcess:
         """Return the owner of the data there, this member or none; if begun, data without a log has none.
 
         Raises:
-            LeftAloneError: It is another member's.
+            ForeignMemberError: It is another member's.
         """
         found = await self.whose(answer, begun=begun)
         if found is not None and found != self._member.identity:
             expected = self._member.identity
             expected_text = f", not of {expected.member_id} of cluster {expected.cluster_id}" if expected else ""
             msg = f"{answer.data_dir} holds data of {in_words(found)}{expected_text}; it {otherwise}"
-            raise LeftAloneError(msg)
+            raise ForeignMemberError(msg)
         return found
 
     async def _uses_its_data(

@@ -8,6 +8,6 @@ if TYPE_CHECKING:
     import asyncio
 
 
-def may_be_left(started: asyncio.Future[Any]) -> None:
+def mark_exception_retrieved(started: asyncio.Future[Any]) -> None:
     """Mark its exception as retrieved, so that asyncio does not log it when it is never awaited."""
     started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())

@@ -38,7 +38,7 @@ with workflow.unsafe.imports_passed_through():
         sentence,
     )
     from etcd_handoff.temporal.converter import invalid_input
-    from etcd_handoff.unawaited import may_be_left
+    from etcd_handoff.unawaited import mark_exception_retrieved
     from workflows import continuation, retries
     from workflows.progress_notes import note_progress
 
@@ -166,7 +166,7 @@ class ChangeQueue:
             )
             self._state = queue.with_progress(self._state, known)
             writing = asyncio.create_task(_note(entry, sentences[-1], progress))
-            may_be_left(writing)
+            mark_exception_retrieved(writing)
         self._change(queue.dequeue(self._state, entry.chain_id))
         await workflow.wait([writing])
         if known.sentences and (last := last_sentence(progress)):

@@ -59,7 +59,7 @@ def beginning(request: OperationRequest, **known: Any) -> OperationState:
         origin=info.original_execution_run_id,
         namespace=info.namespace,
         began=info.start_time.isoformat(timespec="seconds"),
-        blocked_seconds_left=request.blocked_timeout_seconds,
+        blocked_remaining_seconds=request.blocked_timeout_seconds,
         started_by="" if info.parent else senders.of_start(),  # a watcher has no name of its own
         **known,
     )

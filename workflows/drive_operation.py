@@ -58,7 +58,7 @@ class Operation(Approvable, Pausable, Transferring):
             begin: Gives the state of a first run. If it refuses the input, the workflow fails once it runs.
         """
         patches.begin()
-        self._state = OperationState(run_id="", blocked_seconds_left=0)
+        self._state = OperationState(run_id="", blocked_remaining_seconds=0)
         self._refused: ApplicationError | None = None
         self._running = False
         self._listing = Listing()

@@ -18,7 +18,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.texts import NO_INPUT
     from etcd_handoff.temporal.converter import invalid_input
     from etcd_handoff.temporal.failure_converter import NOT_DELIVERED
-    from etcd_handoff.unawaited import may_be_left
+    from etcd_handoff.unawaited import mark_exception_retrieved
     from etcd_handoff.webhook_notice import Notice
     from workflows import retries
     from workflows.failures import why_it_failed
@@ -71,7 +71,7 @@ async def start_notice(notice: Notice | None, *, at_end: bool) -> None:
     if notice is None:
         return
     beginning = asyncio.create_task(_begin(notice))
-    may_be_left(beginning)
+    mark_exception_retrieved(beginning)
     if not at_end:
         await asyncio.sleep(0)  # the order to start it stands before anything that ends this run
         return

@@ -25,7 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.reconciler.member_resources import SyncMembersResult, WatchMembersInput, WatchMembersResult
     from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerStatus, ResyncRequest
     from etcd_handoff.temporal.converter import invalid_input
-    from etcd_handoff.unawaited import may_be_left
+    from etcd_handoff.unawaited import mark_exception_retrieved
     from workflows import continuation, patches, reread_resources, retries
     from workflows.cluster_look import ClusterLook
     from workflows.requested_removals import RequestedRemovals, error_text
@@ -125,7 +125,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
             retry_policy=retries.WATCHER_STEP,
             summary="wait for a change of an EtcdMember",
         )
-        may_be_left(watching)
+        mark_exception_retrieved(watching)
         await workflow.wait_condition(lambda: watching.done() or self._resync or continuation.watcher_is_long())
         if not watching.done():
             watching.cancel()

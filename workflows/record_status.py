@@ -56,9 +56,9 @@ class RecordStatus:
         workflow.set_current_details(current_details.record_details(member, record))
         grace, pause = time_limits.WORKFLOWS.record_grace, time_limits.WORKFLOWS.record_first_pause
         end = workflow.time() + grace.total_seconds()
-        while (left := end - workflow.time()) > 0:
+        while (remaining := end - workflow.time()) > 0:
             try:
-                return await self._write(record, timedelta(seconds=left))
+                return await self._write(record, timedelta(seconds=remaining))
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise

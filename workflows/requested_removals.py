@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.reconciler import pauses, rounds
     from etcd_handoff.reconciler.removal_progress import FollowRemovalInput, FollowRemovalResult, NoteProgressInput
     from etcd_handoff.reconciler.state import ReconcileEtcdMembersRequest, ReconcilerState
-    from etcd_handoff.unawaited import may_be_left
+    from etcd_handoff.unawaited import mark_exception_retrieved
     from workflows import retries
     from workflows.progress_notes import note_progress
     from workflows.remove_member import BOUND_MEMO, ETCDMEMBER_MEMO, RemoveMember
@@ -107,7 +107,7 @@ class RequestedRemovals:
                 retry_policy=retries.WATCHER_FOLLOW,
                 summary=f"the removal of {removal.label}",
             )
-            may_be_left(following)
+            mark_exception_retrieved(following)
             try:
                 await workflow.wait_condition(
                     lambda: following.done() or not rounds.is_ordered(self._state, removal)  # noqa: B023
@@ -151,7 +151,7 @@ class RequestedRemovals:
                 static_details=request.reason,
                 memo=memo,
             )
-            may_be_left(started)  # the activity that follows it reports its end
+            mark_exception_retrieved(started)  # the activity that follows it reports its end
         except WorkflowAlreadyStartedError:
             workflow.logger.info("joined the removal of %s that runs", removal.label)
             removal = removal.model_copy(update={"joined": True})

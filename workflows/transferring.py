@@ -12,7 +12,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.approvals import with_approval_used
     from etcd_handoff.operation.commands import StepFailure, TransferLeadership
     from etcd_handoff.operation.loop import apply, decide, transfer_in_turn
-    from etcd_handoff.unawaited import may_be_left
+    from etcd_handoff.unawaited import mark_exception_retrieved
     from workflows import activity_calls, patches
     from workflows.queue_entry import Queued
 
@@ -36,7 +36,7 @@ class Transferring(Queued):
     async def _transfer(self, command: TransferLeadership | TransferOnceGranted) -> Any:
         """Carry out the transfer and await the election beside it, which saves a round trip through Temporal."""
         electing = asyncio.create_task(activity_calls.activity(command.election))
-        may_be_left(electing)
+        mark_exception_retrieved(electing)
         moved = False
         try:
             result = await activity_calls.activity(command)

@@ -120,12 +120,12 @@ class CheckHashInput(StepInput):
 
     Attributes:
         member_id: The one member to hash, if only its own node's worker reaches it; empty to compare all voters.
-        left_out: IDs of members that leave: they are not compared where the others are most of the voters.
+        omitted: IDs of members that leave: they are not compared where the others are most of the voters.
         newest: Another member's hash, at whose revision this one is hashed; None for its newest revision.
     """
 
     member_id: MemberId | Literal[""] = ""
-    left_out: tuple[str, ...] = ()
+    omitted: tuple[str, ...] = ()
     newest: MemberHash | None = None
 
 

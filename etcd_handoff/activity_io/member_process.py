@@ -103,7 +103,7 @@ class ProcessResult(WireModel):
         command: Whether the node's configuration names a command for it.
         changed: Whether it has changed something, or may have.
         error: Why it did not succeed; empty when it did, or when there is no command.
-        left_alone: Whether that is because data or a process is or may be another member's. Nothing was touched.
+        untouched: Whether that is because data or a process is or may be another member's. Nothing was touched.
         facts: Of `preflight_member`: the facts of the node; None if they are not known.
     """
 
@@ -111,5 +111,5 @@ class ProcessResult(WireModel):
     command: bool
     changed: bool = False
     error: str = ""
-    left_alone: bool = False
+    untouched: bool = False
     facts: NodeFacts | None = None

@@ -14,7 +14,7 @@ from etcd_handoff.etcd.any_answer import any_answer
 from etcd_handoff.etcd.channel import Channel, read_password, watched_files
 from etcd_handoff.etcd.translation import code_of, translated
 from etcd_handoff.secret_words import remember
-from etcd_handoff.unawaited import may_be_left
+from etcd_handoff.unawaited import mark_exception_retrieved
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -189,7 +189,7 @@ class Connections:
             return self._token
         if self._login is None or self._login.done():
             self._login = asyncio.create_task(self._log_in(endpoint))
-            may_be_left(self._login)
+            mark_exception_retrieved(self._login)
         return await asyncio.shield(self._login)
 
     async def _log_in(self, endpoint: str) -> str:

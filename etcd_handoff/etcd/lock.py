@@ -79,7 +79,7 @@ def read_holder(value: bytes) -> Holder:
 
 
 def stale_seconds(call_timeout_seconds: float, change_timeout_seconds: float) -> float:
-    """Return how long the lock may have no new revision before it counts as left.
+    """Return how long the lock may have no new revision before it counts as abandoned.
 
     A holder may take that long to write the key, to look, to look again after a pause, and to propose.
 

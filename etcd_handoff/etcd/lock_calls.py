@@ -21,7 +21,7 @@ class LockCalls:
 
     Args:
         calls: Calls to the cluster's members.
-        stale_seconds: After how many seconds without a write of its key the lock counts as left.
+        stale_seconds: After how many seconds without a write of its key the lock counts as abandoned.
     """
 
     def __init__(self, calls: MemberCalls, stale_seconds: float) -> None:
@@ -41,7 +41,7 @@ class LockCalls:
                 return ""
             expect = stored or ABSENT
             other = read_holder(expect.value)
-            # Our own lock is written anew, so that it does not count as left.
+            # Our own lock is written anew, so that it does not count as abandoned.
             free = stored is None or other.holder == holder or self.age.is_stale(stored, time.monotonic())
             if not free:
                 return other.shown

@@ -48,7 +48,7 @@ def expected_cluster(replies: Iterable[Reply], cluster_id: str, remembered: Mapp
 
 
 def view_of(
-    chosen: MemberList, replies: Sequence[Reply], routes: Mapping[str, str], left_out: Container[str] = ()
+    chosen: MemberList, replies: Sequence[Reply], routes: Mapping[str, str], omitted: Container[str] = ()
 ) -> ClusterView:
     """Return the view that these answers make.
 
@@ -56,7 +56,7 @@ def view_of(
         chosen: The list that counts.
         replies: All answers.
         routes: URL at which each member answered last.
-        left_out: Members that were not asked.
+        omitted: Members that were not asked.
     """
     own = [reply for reply in replies if reply.cluster_id == chosen.cluster_id]
     statuses: dict[str, Status] = {}
@@ -75,7 +75,7 @@ def view_of(
             serves_reads=member.id in serving,
             alarms=tuple(alarm.kind for alarm in alarms if alarm.member_id == member.id),
             ailment=_ailment(member, replies, routes, names, chosen.cluster_id)
-            if member.id not in left_out
+            if member.id not in omitted
             else NO_ANSWER,
         )
         for member in chosen.members

@@ -14,7 +14,7 @@ from etcd_handoff.errors import ConfigError, KindGoneError, KubernetesError
 from etcd_handoff.etcdmember import resource_name
 from etcd_handoff.etcdmember_matching import claim_of
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
-from etcd_handoff.unawaited import may_be_left
+from etcd_handoff.unawaited import mark_exception_retrieved
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -156,7 +156,7 @@ class KubernetesGateways:
             return resource and await go_on(self.require(cluster), resource)
 
         going = asyncio.ensure_future(going_on())
-        may_be_left(going)
+        mark_exception_retrieved(going)
         self._prefetched[cluster] = Prefetched(member_name, going, ahead.began)
 
     async def take_prefetched(self, cluster: str, member_name: str) -> Resource | None:

@@ -47,7 +47,7 @@ def _remove_leftovers() -> None:
     """Remove the files of processes that were killed, once in each process."""
     for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*-*"):
         pid = folder.name.removeprefix(FOLDER_PREFIX).partition("-")[0]
-        if pid.isdecimal() and not _runs(int(pid)) and _is_left(folder):
+        if pid.isdecimal() and not _runs(int(pid)) and _is_abandoned(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -61,7 +61,7 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _is_left(folder: Path) -> bool:
+def _is_abandoned(folder: Path) -> bool:
     """Whether a folder is out of use. Processes of other containers use theirs only for a moment."""
     try:
         folder_status = folder.lstat()

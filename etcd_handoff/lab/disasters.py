@@ -65,10 +65,10 @@ async def load(lab: Lab, via: str, entries: int) -> None:
     Raises:
         OSError: etcd takes them no more.
     """
-    url, left = f"{lab.node(via).etcd_url}/v3/kv/put", iter(range(entries))
+    url, numbers = f"{lab.node(via).etcd_url}/v3/kv/put", iter(range(entries))
 
     async def put() -> None:
-        for number in left:
+        for number in numbers:
             body = {"key": "bG9hZA==", "value": f"{number:0{PUT_BYTES}d}"}
             await http.post(url, body, timeout_seconds=8.0)
 

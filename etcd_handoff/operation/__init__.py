@@ -37,7 +37,7 @@ The subject of a removal or an addition:
     proposal            whether a proposed change may still take place
     leave               the order to k0s, where k0s removes members
     learner_removal     removing the learner of a cancelled addition
-    left_lock           a lock in etcd that an attempt left behind
+    abandoned_lock      a lock in etcd that an attempt did not release
 
 Looks:
 

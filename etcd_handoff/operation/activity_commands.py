@@ -162,7 +162,7 @@ class WriteStatus(Activity):
 
 
 class ReleaseLock(Activity):
-    """Release the lock in etcd that an attempt left behind; the result is a `ReleaseLockResult`."""
+    """Release the lock in etcd that an attempt did not release; the result is a `ReleaseLockResult`."""
 
     ask: ReleaseLockInput
 

@@ -129,7 +129,7 @@ def after_command(state: OperationState, command: Activity, report: StepResult, 
         # Without etcd's own answer, the learner that is found may have been added by another client.
         state = state.with_joining(sent=done and report.proposed)
     if done:
-        state = state.changed(pending_since=None, lock_left=False)
+        state = state.changed(pending_since=None, lock_abandoned=False)
     if report.added_id and not state.target.member_id:
         state = state.changed(pinned=state.target.model_copy(update={"member_id": report.added_id}))
     state = observation.after_step(state, report.view)
@@ -219,10 +219,10 @@ def cancelled_text(state: OperationState) -> str:
     """Return what is true of an addition that was cancelled, in words."""
     if state.pinned is not None and state.pinned.present:
         return f"cancelled: {state.label} was a voter already, and nothing was changed"
-    left, end = remaining_text(state), state.ending
+    remains, end = remaining_text(state), state.ending
     if end is not None and end.taken_out and state.joining.sent:
-        left = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
-    return f"cancelled before {state.label} had a vote" + (f"; {left}" if left else "")
+        remains = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
+    return f"cancelled before {state.label} had a vote" + (f"; {remains}" if remains else "")
 
 
 def success_text(state: OperationState, written: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etcd_handoff.operation import (
+    abandoned_lock,
     approvals,
     blocked_waiting,
     departed,
@@ -13,7 +14,6 @@ from etcd_handoff.operation import (
     identity,
     learner_removal,
     leave,
-    left_lock,
     member_process,
     node_looks,
     pause_resume,
@@ -103,7 +103,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
         case WriteStatus():
             after = recording.written(state, result)
         case ReleaseLock():
-            after = left_lock.tried(state, result)
+            after = abandoned_lock.tried(state, result)
         case SeeDeparted():
             after = departed.seen(state, result)
         case HandRecordOver():

@@ -5,8 +5,8 @@ transferee is not part of it: the choice follows from small lags and differs fro
 changed under an approval, later differences are the operation's own changes. From then on only time lets the approval
 lapse: `approval_lapses_after_seconds` in the profile (`config_policies.py`).
 
-`gates.py` decides whether an approval is needed, and `schedule.seconds_left` how long an operation waits for one that
-nobody gives: until its `not_after`, or without an end.
+`gates.py` decides whether an approval is needed, and `schedule.remaining_seconds` how long an operation waits for one
+that nobody gives: until its `not_after`, or without an end.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
         return queue_requests.ask(state, waits=False)
     if not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False, news=True)  # the queue tells the EtcdMember what it waits for
-    seconds = schedule.seconds_left(state)
+    seconds = schedule.remaining_seconds(state)
     return Decided(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
 
 

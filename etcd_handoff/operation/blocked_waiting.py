@@ -27,7 +27,7 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     progresses = state.joining.progresses
     shown = HandoffState.SYNCING if progresses else HandoffState.BLOCKED
     state = state.showing(shown, f"{blocked.reason}: {blocked.seen}", blocked.unblocks)
-    if state.blocked_seconds_left <= 0 and not progresses:
+    if state.blocked_remaining_seconds <= 0 and not progresses:
         most = state.request.blocked_timeout_seconds
         waited = min(most, time_limits.OPERATION.cancelled_seconds) if _is_hurried(state) else most
         return state.failing(failures.blocked_too_long(blocked, waited, state.original_request.noun))
@@ -36,7 +36,7 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
         # It may wait for the very removal that stands behind it. The queue also writes this on the EtcdMember.
         return queue_requests.ask(state, waits=False)
     longest = time_limits.OPERATION.blocked_longest_pause_seconds
-    longest = longest if progresses else min(longest, state.blocked_seconds_left)
+    longest = longest if progresses else min(longest, state.blocked_remaining_seconds)
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
         return Decided(state, watched)
     summary = cut(f"blocked: {blocked.reason}, until {state.waiting_for}", LONGEST_SUMMARY)
@@ -51,9 +51,9 @@ def _is_hurried(state: OperationState) -> bool:
 
 def _hurried(state: OperationState) -> OperationState:
     """Return the state with the shorter time for waiting that a cancellation leaves."""
-    if not _is_hurried(state) or state.blocked_seconds_left <= time_limits.OPERATION.cancelled_seconds:
+    if not _is_hurried(state) or state.blocked_remaining_seconds <= time_limits.OPERATION.cancelled_seconds:
         return state
-    return state.changed(blocked_seconds_left=time_limits.OPERATION.cancelled_seconds)
+    return state.changed(blocked_remaining_seconds=time_limits.OPERATION.cancelled_seconds)
 
 
 def paused(state: OperationState, now: float) -> OperationState:
@@ -78,14 +78,14 @@ def counted(state: OperationState, command: Effect, now: float) -> OperationStat
     if not looks or state.handoff_state is not HandoffState.BLOCKED or state.ending is not None:
         return state
     seconds = min(now - state.since, time_limits.OPERATION.counted_look_seconds)
-    return state.changed(blocked_seconds_left=max(0.0, state.blocked_seconds_left - seconds))
+    return state.changed(blocked_remaining_seconds=max(0.0, state.blocked_remaining_seconds - seconds))
 
 
 def pause_seconds(state: OperationState) -> float:
     """Return the length of the next pause."""
     limits = time_limits.OPERATION
     grown = limits.blocked_first_pause_seconds * limits.blocked_pause_growth ** min(state.pauses, MOST_PAUSES)
-    longest = limits.blocked_longest_pause_seconds if state.joining.progresses else state.blocked_seconds_left
+    longest = limits.blocked_longest_pause_seconds if state.joining.progresses else state.blocked_remaining_seconds
     return min(grown, limits.blocked_longest_pause_seconds, longest)
 
 
@@ -93,5 +93,5 @@ def waited(state: OperationState, seconds: float, *, rechecked: bool) -> Operati
     """Return the state after a pause of `seconds`, which a `recheck` may have ended."""
     return state.changed(
         pauses=0 if rechecked else state.pauses + 1,
-        blocked_seconds_left=state.blocked_seconds_left - max(0.001, seconds),
+        blocked_remaining_seconds=state.blocked_remaining_seconds - max(0.001, seconds),
     )

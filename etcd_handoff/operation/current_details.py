@@ -111,7 +111,7 @@ def _looks_again(state: OperationState) -> str:
     """Return how long it waits before it gives up; empty where it is not blocked."""
     if state.handoff_state is not HandoffState.BLOCKED or state.blocked is None:
         return ""
-    return f"by itself; it gives up at {_moment(state.since + state.blocked_seconds_left)}"
+    return f"by itself; it gives up at {_moment(state.since + state.blocked_remaining_seconds)}"
 
 
 def _place(state: OperationState) -> str:
@@ -175,8 +175,8 @@ def _member(view: ClusterView, member: MemberView, moves: str) -> str:
 def _steps(state: OperationState) -> list[str]:
     if not state.steps:
         return []
-    left_out = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
-    return [f"**Steps**{left_out}", "", *map(_step, state.steps)]
+    omitted = f" (without {state.steps_left_out} in between)" if state.steps_left_out else ""
+    return [f"**Steps**{omitted}", "", *map(_step, state.steps)]
 
 
 def _step(step: Step) -> str:

@@ -5,7 +5,7 @@
     Settle     wait until etcd has given up what was proposed
     Look       the last look
     Classify   decide whether the member is out after all, and what to write
-               (from here on a lock in etcd that was left behind is released)
+               (from here on an abandoned lock in etcd is released)
     Record     write the EtcdMember, in calls that grow longer; at last another workflow goes on with it
     See        check whether the member's etcd still runs, on a node of k0s
     Stop       stop that etcd, where its node has a command for it; also that of a removed learner
@@ -23,11 +23,11 @@ from etcd_handoff.activity_io import UpdateStatusResult
 from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.contract import FailureType, HandoffState, Outcome
 from etcd_handoff.operation import (
+    abandoned_lock,
     departed,
     failures,
     learner_removal,
     leave,
-    left_lock,
     membership,
     observation,
     parts,
@@ -52,8 +52,8 @@ if TYPE_CHECKING:
 
 def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
     """Return what is next until the operation has ended."""
-    if left_lock.is_due(state, end):
-        return left_lock.release(state, end)
+    if abandoned_lock.is_due(state, end):
+        return abandoned_lock.release(state, end)
     following: Decided | OperationState
     match end.phase:
         case EndPhase.UNDO | EndPhase.TAKE_OUT:

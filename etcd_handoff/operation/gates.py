@@ -31,7 +31,7 @@ def without_lapsed_checks(state: OperationState, now: float) -> OperationState:
     too_narrow = state.request.adds and hash_check.is_left_out_at_work(state)
     if now - state.gates_passed_at <= last_seconds and not too_narrow:
         return state
-    return state.changed(gates_passed_at=None, snapshot="", hash_left_out=())
+    return state.changed(gates_passed_at=None, snapshot="", hash_omitted=())
 
 
 def awaits_approval(state: OperationState) -> bool:
@@ -136,8 +136,8 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
         return state.failing(failures.inconsistent(step.note, adds=state.request.adds))
     if step.outcome != StepOutcome.CONSISTENT:
         return state.blocked_by(texts.hash_unknown(step.note))
-    left_out = hash_check.left_out(state)
-    return _passed(state.changed(hash_checked=True, hashing=Hashing(), hash_left_out=left_out), now)
+    omitted = hash_check.omitted(state)
+    return _passed(state.changed(hash_checked=True, hashing=Hashing(), hash_omitted=omitted), now)
 
 
 def _passed(state: OperationState, now: float) -> OperationState:

@@ -20,7 +20,7 @@ class HandedOn(WireModel):
         noticed: What was notified outside of Temporal.
         run_id: The run that this is the state of. Temporal's own continuations (cron, a retry policy, a Schedule) also
             show this state to the next run. That run starts afresh.
-        blocked_seconds_left: What is left of `blocked_timeout_seconds`.
+        blocked_remaining_seconds: What remains of `blocked_timeout_seconds`.
         began: When the operation began, ISO 8601 in UTC.
         worker_info: What the worker that took the operation up knows.
         pinned: The member that leaves or joins.
@@ -43,10 +43,10 @@ class HandedOn(WireModel):
         approval_lapsed: Why the last approval counts no more; empty when it does, or when there was none.
         paused: The pause; None when it is not paused.
         gates_passed_at: When the checks before a change were done; None when they are not.
-        hash_left_out: IDs of members whose data the last hash check did not compare, since they leave.
+        hash_omitted: IDs of members whose data the last hash check did not compare, since they leave.
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the change; None when nothing can be pending.
-        lock_left: An attempt has ended whose lock in etcd may stand.
+        lock_abandoned: An attempt has ended whose lock in etcd may stand.
         absent: An undoubted list has been seen without the member: it is out for good.
         writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
         recording_seconds: For how long the record has been tried.
@@ -67,7 +67,7 @@ class HandedOn(WireModel):
     """
 
     run_id: str
-    blocked_seconds_left: float
+    blocked_remaining_seconds: float
     origin: str = ""
     began: str = ""
     worker_info: WorkerInfo | None = None
@@ -89,10 +89,10 @@ class HandedOn(WireModel):
     approval_lapsed: str = ""
     paused: Pause | None = None
     gates_passed_at: float | None = None
-    hash_left_out: tuple[str, ...] = ()
+    hash_omitted: tuple[str, ...] = ()
     snapshot: str = ""
     pending_since: float | None = None
-    lock_left: bool = False
+    lock_abandoned: bool = False
     absent: bool = False
     writes_acknowledged: bool | None = None
     recording_seconds: float = 0.0

@@ -30,7 +30,7 @@ minutes."""
 
 def decide(state: OperationState) -> Decided | OperationState:
     """Compare the voters through one worker, or hash the next of them through their own nodes."""
-    ask = CheckHashInput(**dict(act_input(state)), left_out=left_out(state))
+    ask = CheckHashInput(**dict(act_input(state)), omitted=omitted(state))
     whole = CheckHash(ask=ask, summary="compare the data of the voters")
     if state.view is None or not state.view.merged:
         return Decided(state, whole)
@@ -78,7 +78,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
     return StepResult(step=step)
 
 
-def voters_to_compare(voters: Sequence[MemberView], left_out: Collection[str]) -> tuple[MemberView, ...]:
+def voters_to_compare(voters: Sequence[MemberView], omitted: Collection[str]) -> tuple[MemberView, ...]:
     """Return the voters whose data are compared: all but those left out, if these are most of the voters; else all.
 
     A member that leaves takes its copy along. So one that is down, or whose data are the ones that differ, can be
@@ -86,17 +86,17 @@ def voters_to_compare(voters: Sequence[MemberView], left_out: Collection[str]) -
 
     Args:
         voters: All voters.
-        left_out: IDs of members that leave by the change.
+        omitted: IDs of members that leave by the change.
     """
-    stay = tuple(m for m in voters if m.id not in left_out)
+    stay = tuple(m for m in voters if m.id not in omitted)
     return stay if 2 * len(stay) > len(voters) else tuple(voters)
 
 
 def _compared_voters(state: OperationState) -> tuple[MemberView, ...]:
-    return voters_to_compare(state.view.voters, left_out(state)) if state.view else ()
+    return voters_to_compare(state.view.voters, omitted(state)) if state.view else ()
 
 
-def left_out(state: OperationState) -> tuple[str, ...]:
+def omitted(state: OperationState) -> tuple[str, ...]:
     """Return the IDs of the members whose data need not be compared, since they leave.
 
     In a larger change a new member may join before one leaves, and it copies the data of the leader. So a member that
@@ -108,7 +108,7 @@ def left_out(state: OperationState) -> tuple[str, ...]:
 
 def is_left_out_at_work(state: OperationState) -> bool:
     """Whether a new member may copy the data of a member that the last hash check left out: it has come back."""
-    return bool(_may_be_copied(state) & {*state.hash_left_out})
+    return bool(_may_be_copied(state) & {*state.hash_omitted})
 
 
 def _may_be_copied(state: OperationState) -> set[str]:

@@ -127,8 +127,8 @@ def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> Await
     decision = plan(view, goal(state, state.target.cluster_id))
     seconds = most_seconds
     if blocked.reason is not Reason.LEARNER_STALLS:  # which is to be told in time
-        left = request_of(state).progress_timeout_seconds - _idle_seconds(state)
-        seconds = min(most_seconds, max(left, 0.1))
+        remaining = request_of(state).progress_timeout_seconds - _idle_seconds(state)
+        seconds = min(most_seconds, max(remaining, 0.1))
     given = AwaitSyncInput(
         **dict(ask(state)),
         waits_for=decision.reason if isinstance(decision, Blocked) else "",

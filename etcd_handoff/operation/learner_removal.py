@@ -83,23 +83,23 @@ def tried(state: OperationState, report: StepResult) -> OperationState:
     state = observation.seen(state.with_step(step), report.view)
     if step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
         unasked = report.writes_acknowledged is None and step.attempts > 1
-        return _over(_with_lock(state, left=report.writes_acknowledged is False or unasked), taken_out=True)
+        return _over(_with_lock(state, abandoned=report.writes_acknowledged is False or unasked), taken_out=True)
     # An earlier attempt may have proposed it without being able to report it.
-    return _again(_with_lock(state, left=report.proposed or step.attempts > 1))
+    return _again(_with_lock(state, abandoned=report.proposed or step.attempts > 1))
 
 
 def failed(state: OperationState, failure: StepFailure) -> OperationState:
     """Return the state after an attempt whose worker did not answer."""
-    return _again(_with_lock(state, left=failure.tried))
+    return _again(_with_lock(state, abandoned=failure.tried))
 
 
-def _with_lock(state: OperationState, *, left: bool) -> OperationState:
-    """Return the state after an attempt that may have left its lock in etcd behind, as may one before it."""
-    return state.changed(lock_left=state.lock_left or left)
+def _with_lock(state: OperationState, *, abandoned: bool) -> OperationState:
+    """Return the state after an attempt that may not have released its lock in etcd, or whose predecessor may not."""
+    return state.changed(lock_abandoned=state.lock_abandoned or abandoned)
 
 
 def _over(state: OperationState, **fields: Any) -> OperationState:
-    """Return the state with no learner left to remove; an order to k0s may be left to revoke."""
+    """Return the state with no learner to remove any more; an order to k0s may still have to be revoked."""
     return state.at_end(phase=EndPhase.UNDO, rest_seconds=0.0, **fields)
 
 

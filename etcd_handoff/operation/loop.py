@@ -87,7 +87,7 @@ def transfer_in_turn(
 
 def _decide(state: OperationState, now: float) -> Decided | OperationState:
     """Return a command, or the state after something that needs none."""
-    if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.nothing_left(state):
+    if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.is_goal_reached(state):
         return state.failing(failure)
     if state.is_paused and state.half_look is None:
         return pause_resume.decide(state)

@@ -150,11 +150,11 @@ def reconsidered(state: OperationState, view: ClusterView, *, waits: bool) -> Op
 
 
 def is_complete(state: OperationState) -> bool:
-    """Whether nothing is left of a larger change that could be cancelled."""
-    return state.whole is not None and state.whole.part is None and nothing_left(state)
+    """Whether a larger change has reached its goal, so that nothing of it could be cancelled."""
+    return state.whole is not None and state.whole.part is None and is_goal_reached(state)
 
 
-def nothing_left(state: OperationState) -> bool:
+def is_goal_reached(state: OperationState) -> bool:
     """Whether all members are as a larger change wants them; a record may still be missing."""
     if state.whole is None or state.pinned is None or state.view is None:
         return False

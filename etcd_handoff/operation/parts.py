@@ -1,8 +1,8 @@
 """Lead a larger change from one part to the next. Each part is an operation on the same state.
 
-`SHARED` names what the parts share: the turn in the queue, the approval and the checks, the time left for waiting, the
-view of the cluster, the steps. All else begins anew with each part. tests/unit/test_parts.py lists that too, so that no
-field is reset by oversight.
+`SHARED` names what the parts share: the turn in the queue, the approval and the checks, the time that remains for
+waiting, the view of the cluster, the steps. All else begins anew with each part. tests/unit/test_parts.py lists that
+too, so that no field is reset by oversight.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SHARED: Final = frozenset(
         "worker_info",
         "binding",
         "voters_seen",
-        "blocked_seconds_left",
+        "blocked_remaining_seconds",
         "steps",
         "steps_left_out",
         "pauses",
@@ -48,9 +48,9 @@ SHARED: Final = frozenset(
         "approval_lapsed",
         "paused",
         "gates_passed_at",
-        "hash_left_out",
+        "hash_omitted",
         "snapshot",
-        "lock_left",
+        "lock_abandoned",
         "turn_request",
         "wants_turn",
         "holds_turn",

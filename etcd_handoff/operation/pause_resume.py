@@ -27,7 +27,9 @@ def decide(state: OperationState) -> Decided:
         return queue_requests.ask(state, waits=False)
     return Decided(
         state,
-        Wait(until=Until.RESUME, seconds=schedule.seconds_left(state), summary="paused, until somebody resumes it"),
+        Wait(
+            until=Until.RESUME, seconds=schedule.remaining_seconds(state), summary="paused, until somebody resumes it"
+        ),
     )
 
 

@@ -224,7 +224,7 @@ class Ending(WireModel):
         looked: The last look at the cluster was made.
         tries: The number of attempts to remove the own learner.
         taken_out: The own learner was there and has been removed.
-        lock_tries: The number of attempts to release a lock that was left.
+        lock_tries: The number of attempts to release an abandoned lock.
         runs_on: The etcd of the removed member still runs; None when that is not known.
         rechecked: The cluster was looked at again before that, since the record had to wait.
         process_asked: The node of the removed member was asked to stop its etcd.

@@ -64,7 +64,7 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
         return _over(state, "")
     state = state.with_step(report.step)
     if report.error:
-        say = _left_alone if report.left_alone else _left
+        say = _untouched if report.untouched else _remaining_work
         return _over(state, say(state, command, report.error))
     if isinstance(command, StopMember):
         note = f"on {command.node}: etcd {report.step.note}"
@@ -78,7 +78,7 @@ def failed(state: OperationState, command: StopMember | ArchiveMember, failure: 
     without = not failure.taken or failure.kind in member_process.WITHOUT
     if isinstance(command, StopMember) and without and not has_command:
         return _over(state, "")
-    return _over(state, _left(state, command, failure.text))
+    return _over(state, _remaining_work(state, command, failure.text))
 
 
 def _member(state: OperationState) -> Target | None:
@@ -110,14 +110,14 @@ def _who(state: OperationState) -> str:
     return f"{member.member_name or member.member_id} ({member.member_id})"
 
 
-def _left(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
+def _remaining_work(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
     """Return what people have to do themselves."""
     if isinstance(command, StopMember):
         return f"on {command.node}: etcd could not be stopped: {why}. Left to do there: stop it, and move its data away"
     return f"{state.end.process}; its data could not be put away: {why}. Left to do there: move it away"
 
 
-def _left_alone(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
+def _untouched(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:
     """Return why nothing was touched: the process is another member's and must not be stopped for this one."""
     stops = isinstance(command, StopMember)
     what = f"on {command.node}: nothing was touched" if stops else f"{state.end.process}; no data was moved"

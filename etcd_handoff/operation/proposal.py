@@ -49,8 +49,8 @@ def ended(state: OperationState, now: float, *, may_be_pending: bool, by_k0s: bo
         by_k0s: It has asked k0s for it, which takes no lock in etcd.
     """
     pending_since = now if may_be_pending else state.pending_since
-    lock_left = state.lock_left or (may_be_pending and not by_k0s)
-    return state.changed(in_flight=False, pending_since=pending_since, lock_left=lock_left)
+    lock_abandoned = state.lock_abandoned or (may_be_pending and not by_k0s)
+    return state.changed(in_flight=False, pending_since=pending_since, lock_abandoned=lock_abandoned)
 
 
 def seconds_to_settle(state: OperationState, now: float) -> float:

@@ -34,8 +34,8 @@ def acquire(state: OperationState) -> Decided | OperationState:
         HandoffState.QUEUED, doing, "wait until the operations before it have ended or are blocked"
     ).changed(turn_news=False)
     seconds = rejoin_pause(state.rejoins).total_seconds()
-    if (left := schedule.seconds_left(state)) is not None:
-        seconds = min(seconds, left)
+    if (remaining := schedule.remaining_seconds(state)) is not None:
+        seconds = min(seconds, remaining)
     return Decided(
         state,
         Wait(until=Until.TURN, seconds=seconds, summary=cut(f"wait for its turn behind {behind}", LONGEST_SUMMARY)),

@@ -133,8 +133,8 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
     absent = report.step.outcome == StepOutcome.ALREADY_ABSENT
     if absent or report.step.outcome == StepOutcome.REMOVED:
         # If no member could be asked to release it, the lock of an earlier attempt may remain.
-        unasked = absent and report.writes_acknowledged is None and state.lock_left
-        state = state.changed(lock_left=report.writes_acknowledged is False or unasked)
+        unasked = absent and report.writes_acknowledged is None and state.lock_abandoned
+        state = state.changed(lock_abandoned=report.writes_acknowledged is False or unasked)
     if report.step.outcome == StepOutcome.REFUSED_BY_ETCD:
         return state.blocked_by(texts.refused_by_etcd(report.step.note))
     if report.step.outcome == StepOutcome.LOCKED:

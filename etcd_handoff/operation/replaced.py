@@ -100,8 +100,8 @@ def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView,
     if not is_full_id(request.member) and any(is_new(m, request) for m in view.members):
         return identity.pinned_as(view, "", request.member, (), present=False)
     add = f"etcd-handoff add {shlex.quote(request.name)} {_peer_urls(request)}"
-    left = f"; if it has left already, `{add}` does what is left"
-    return Failure(remembered.kind, f"{remembered.text}{left}")
+    hint = f"; if it has left already, `{add}` does what is left"
+    return Failure(remembered.kind, f"{remembered.text}{hint}")
 
 
 def warnings(whole: Whole) -> tuple[str, ...]:

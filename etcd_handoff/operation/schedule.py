@@ -61,12 +61,12 @@ def too_late(state: OperationState, now: float) -> Failure | None:
     return None
 
 
-def seconds_left(state: OperationState) -> float | None:
+def remaining_seconds(state: OperationState) -> float | None:
     """Return the longest wait from now that ends at `not_after`; None for no bound."""
     if not state.original_request.not_after or not may_wait(state):
         return None
-    left = seconds_of(state.original_request.not_after) - state.since
-    return max(0.0, min(left, time_limits.OPERATION.longest_wait_seconds))
+    remaining = seconds_of(state.original_request.not_after) - state.since
+    return max(0.0, min(remaining, time_limits.OPERATION.longest_wait_seconds))
 
 
 def begin_before(state: OperationState, now: float) -> float:

@@ -216,8 +216,8 @@ class OperationState(HandedOn):
             step: The activity.
             instead_of_last: It replaces the last one of its name.
         """
-        steps, left_out = step_log.appended(self.steps, self.steps_left_out, step, instead_of_last=instead_of_last)
-        return self.changed(steps=steps, steps_left_out=left_out)
+        steps, omitted = step_log.appended(self.steps, self.steps_left_out, step, instead_of_last=instead_of_last)
+        return self.changed(steps=steps, steps_left_out=omitted)
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """Return the state that waits for this; its next step is decided anew afterwards."""

@@ -39,37 +39,37 @@ def shortened(step: Step) -> Step:
     return step.model_copy(update={"note": cut(step.note, LONGEST_NOTE)})
 
 
-def bounded(steps: Sequence[Step], left_out: int, first: int = FIRST, last: int = LAST) -> tuple[list[Step], int]:
+def bounded(steps: Sequence[Step], omitted: int, first: int = FIRST, last: int = LAST) -> tuple[list[Step], int]:
     """Return the first and the last steps, and how many between them are left out.
 
     Args:
         steps: The steps kept so far.
-        left_out: How many have been left out before; they lie behind the `first` ones.
+        omitted: How many have been left out before; they lie behind the `first` ones.
         first: How many to keep at the beginning.
         last: How many to keep at the end.
     """
     surplus = len(steps) - first - last
     if surplus <= 0:
-        return list(steps), left_out
-    return [*steps[:first], *steps[len(steps) - last :]], left_out + surplus
+        return list(steps), omitted
+    return [*steps[:first], *steps[len(steps) - last :]], omitted + surplus
 
 
 def appended(
-    steps: Sequence[Step], left_out: int, step: Step, *, instead_of_last: bool = False
+    steps: Sequence[Step], omitted: int, step: Step, *, instead_of_last: bool = False
 ) -> tuple[tuple[Step, ...], int]:
     """Return the steps and how many are left out, after one more has ended.
 
     Args:
         steps: The steps kept so far.
-        left_out: How many have been left out before.
+        omitted: How many have been left out before.
         step: The one that has ended.
         instead_of_last: It replaces the last one of its name.
     """
     kept = list(steps)
     if instead_of_last and kept and kept[-1].name == step.name:
         kept.pop()
-    kept, left_out = bounded([*kept, shortened(step)], left_out)
-    return tuple(kept), left_out
+    kept, omitted = bounded([*kept, shortened(step)], omitted)
+    return tuple(kept), omitted
 
 
 def within(state: OperationState, most_bytes: int = MEMO_BYTES) -> OperationState:

@@ -111,15 +111,15 @@ def _after(view: ClusterView, goal: MembersChanged, part: Part) -> ClusterView:
 
 
 def _without(view: ClusterView, goal: MembersChanged, member_id: str) -> ClusterView:
-    leader, left = view.leadership, view.only({m.id for m in view.members} - {member_id})
+    leader, remaining = view.leadership, view.only({m.id for m in view.members} - {member_id})
     if leader is None or leader.id != member_id:
-        return left
+        return remaining
     able = leadership.candidates(view, member_id, goal.leaves)
     if not able:
-        return left
+        return remaining
     follows = {"leader_id": leadership.preferred(view, able).id, "term": leader.term + 1}
-    members = tuple(m.model_copy(update=follows) if m in view.healthy_voters else m for m in left.members)
-    return left.model_copy(update={"members": members})
+    members = tuple(m.model_copy(update=follows) if m in view.healthy_voters else m for m in remaining.members)
+    return remaining.model_copy(update={"members": members})
 
 
 def _free_id(view: ClusterView, goal: MembersChanged) -> str:

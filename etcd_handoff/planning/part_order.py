@@ -205,12 +205,12 @@ def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
 
 def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Blocked | Refused | None:
     """Return why the part must not begin; the part's own steps are checked separately."""
-    left = [m.label for m in view.members if not goal.stays(m)]
+    surplus = [m.label for m in view.members if not goal.stays(m)]
     there = [goal.member_in(view, joiner) for joiner in goal.joins]
     match decision:
         case Done():
             missing = any(m is None or m.is_learner or not m.name for m in there)
-            return safety.stopped(decision, "it is not what is wanted") if left or missing else None
+            return safety.stopped(decision, "it is not what is wanted") if surplus or missing else None
         case StartAddition():
             is_listed = Joiner(decision.name, decision.peer_urls) in goal.joins
             return None if is_listed else safety.stopped(decision, "nobody wants it to join")

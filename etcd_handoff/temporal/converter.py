@@ -90,10 +90,10 @@ def _without_unused(payload: Payload, error: ValidationError) -> Payload | None:
     """
     unused = payload.metadata.get(DEFAULTS, b"").decode(errors="replace").split(",")
     unknown = [item["loc"][-1] for item in error.errors(include_url=False) if item["type"] == "extra_forbidden"]
-    left_out = set(unknown) & set(filter(None, unused))
-    if not left_out:
+    omitted = set(unknown) & set(filter(None, unused))
+    if not omitted:
         return None
-    kept = {name: value for name, value in json.loads(payload.data).items() if name not in left_out}
+    kept = {name: value for name, value in json.loads(payload.data).items() if name not in omitted}
     metadata = {key: value for key, value in payload.metadata.items() if key != DEFAULTS}
     return Payload(metadata=metadata, data=json.dumps(kept).encode())
 

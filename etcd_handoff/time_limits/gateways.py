@@ -23,9 +23,9 @@ class EtcdTiming:
     second_look_seconds: float = 0.05
     """Pause before contradictory answers are read once more: a membership change may just be passing."""
     lock_stale_seconds: float = 20.0
-    """How long without a new revision before the lock counts as left, at least. `etcd.lock.stale_seconds` has more if a
-    profile's time-outs need it. A removal holds the lock for one look and one change, and takes it anew after every
-    pause."""
+    """How long without a new revision before the lock counts as abandoned, at least. `etcd.lock.stale_seconds` has
+    more if a profile's time-outs need it. A removal holds the lock for one look and one change, and takes it anew
+    after every pause."""
     lock_pauses_seconds: float = 6.0
     """How long the holder of the lock may wait between its calls, at most."""
     lock_call_seconds: float = 1.0

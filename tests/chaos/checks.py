@@ -104,7 +104,7 @@ async def change_is_right(  # noqa: PLR0913  # each is a check's
     await writes_are_acknowledged(urls[0])
     for name in set(names) & set(lab.nodes_with(Role.APISERVER)):
         await resources_come_to_agree(lab.members, partial(lab.etcdmembers, name), RECORDED_SECONDS)
-    await no_lock_is_left(urls[0])
+    await no_lock_remains(urls[0])
     if client is not None:
         await nothing_runs(client)
 
@@ -247,7 +247,7 @@ class Memory:
             await asyncio.sleep(MEMORY_SECONDS)
 
 
-async def no_lock_is_left(url: str, seconds: float = LOCK_SECONDS) -> None:
+async def no_lock_remains(url: str, seconds: float = LOCK_SECONDS) -> None:
     """Nobody holds the lock in etcd that excludes other changes."""
     key = base64.b64encode(LOCK_KEY.encode()).decode()
     holders: list[str] = []
@@ -335,7 +335,7 @@ async def nothing_runs(client: Client, seconds: float = IDLE_SECONDS) -> None:
     await _becomes(none, "no workflow is open", seconds, lambda: str(open_ones))
 
 
-def nothing_is_left(before: Container[int]) -> None:
+def nothing_remains(before: Container[int]) -> None:
     """No process that this one has started runs any more, but those that ran before."""
     left = {process_id: command for process_id, command in children().items() if process_id not in before}
     assert not left, f"the lab has closed, and these run: {left}"

@@ -73,7 +73,7 @@ async def recorded(name: str) -> AsyncIterator[Finding]:
     before = checks.children()
     try:
         yield finding
-        checks.nothing_is_left(before)
+        checks.nothing_remains(before)
     except BaseException as error:  # a case that hangs ends as one that is stopped: by a cancellation
         finding.ended, finding.failure = "broken", f"{type(error).__name__}: {error}"[:500]
         raise

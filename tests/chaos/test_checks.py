@@ -190,7 +190,7 @@ async def test_what_is_wrong_after_a_change_is_caught(tmp_path: Path) -> None:
         lock = {"key": base64.b64encode(checks.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
         await http.post(f"{node.etcd_url}/v3/kv/put", lock)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(checks.no_lock_is_left, "__defaults__", (1.0,))
+            patch.setattr(checks.no_lock_remains, "__defaults__", (1.0,))
             with pytest.raises(AssertionError, match=r"is gone.*me"):
                 await check()
         await write_joined(lab.kubectl, node.name, node.name, "beef")
@@ -293,11 +293,11 @@ async def test_lost_writes_and_a_dead_cluster_are_caught(tmp_path: Path) -> None
             await checks.hashes_agree([url, stranger.nodes[0].etcd_url])
         await checks.writes_go_on(url, tmp_path)
         await checks.writes_are_acknowledged(url)
-        await checks.no_lock_is_left(url)
+        await checks.no_lock_remains(url)
         lock = {"key": base64.b64encode(checks.LOCK_KEY.encode()).decode(), "value": base64.b64encode(b"me").decode()}
         await http.post(f"{url}/v3/kv/put", lock)
         with pytest.raises(AssertionError, match=r"is gone.*me"):
-            await checks.no_lock_is_left(url, seconds=1)
+            await checks.no_lock_remains(url, seconds=1)
         await disasters.raise_alarm(lab, "node0", "NOSPACE", await lab.member_id("node0"))
         with pytest.raises(AssertionError, match="before anything is healed"):
             await checks.writes_are_acknowledged(url, seconds=1)
@@ -387,5 +387,5 @@ async def test_whatever_goes_on_running_is_caught(tmp_path: Path, monkeypatch: p
         await forgotten.terminate()
         await checks.nothing_runs(client)
         with pytest.raises(AssertionError, match=r"these run: .*etcd .*temporal "):
-            checks.nothing_is_left(before)
-    checks.nothing_is_left(before)
+            checks.nothing_remains(before)
+    checks.nothing_remains(before)

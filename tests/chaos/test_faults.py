@@ -91,7 +91,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
             await fault.inject(context)
             (folder / f"{case.point}.release").touch()
             ending = asyncio.ensure_future(_result(removal))
-            done = await _left_alone(case, removal, ending)
+            done = await _untouched(case, removal, ending)
             await checks.nothing_is_stopped(case, writer_url, target, done=done)
             await fault.heal(context)
             result = await asyncio.wait_for(ending, MENDED_SECONDS)
@@ -103,7 +103,7 @@ async def _run(case: Case, folder: Path, finding: Finding, monkeypatch: pytest.M
         checks.ended_rightly(ended, case.right_ends)
         await _judge(case, context, before, result, report)
         await checks.writes_go_on(writer_url, folder)
-        await checks.no_lock_is_left(writer_url)
+        await checks.no_lock_remains(writer_url)
         if memory is not None:
             memory.nobody_was_denied()
             await client.get_workflow_handle(watcher_id(lab.cluster)).cancel()
@@ -145,7 +145,7 @@ async def _begin(case: Case, lab: Lab, client: Client, target: str, via: str) ->
     return handle
 
 
-async def _left_alone(case: Case, removal: Removal, ending: asyncio.Future[Any]) -> bool:
+async def _untouched(case: Case, removal: Removal, ending: asyncio.Future[Any]) -> bool:
     """Whether the removal has ended with the fault in place; where it must wait, it is asked until it says so."""
     if not case.waits:
         await asyncio.wait({ending}, timeout=UNMENDED_SECONDS)

@@ -37,7 +37,7 @@ class LongRemoval:
         """Continue as new, on the task queue of the workers."""
         state = OperationState(
             run_id=workflow.info().run_id,
-            blocked_seconds_left=60,
+            blocked_remaining_seconds=60,
             pinned=Target(cluster_id=CLUSTER_ID, member_id=MEMBER_ID, member_name="node9", peer_urls=(), present=True),
             paused=Pause(by="ann", reason="lunch"),
             turn_request=TURN_REQUEST,

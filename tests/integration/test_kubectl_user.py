@@ -40,10 +40,10 @@ async def test_worker_of_the_watcher_killed(kubectl_user: MakeKubectlUser) -> No
             for point in points:
                 await b.reached(point)
 
-            async def one_is_left() -> bool:  # a worker says that it was reached before it is killed
+            async def one_remains() -> bool:  # a worker says that it was reached before it is killed
                 return sum(b.lab.alive(Role.WORKER, name) for name in workers) == 1
 
-            await wait_until(one_is_left, f"two workers die at {points}", 60)
+            await wait_until(one_remains, f"two workers die at {points}", 60)
             await b.judge({leader})
 
 

@@ -224,9 +224,9 @@ async def test_removal_that_may_still_take_place_is_written_as_unknown(relayed: 
             assert await condition() == ("Unknown", before["conditions"][0]["lastTransitionTime"], record.message)
             for known in (None, frozenset({before["memberID"]})):
                 listed = known
-                left_alone = await ActivityEnvironment().run(update, late)
-                assert (left_alone.recorded, (await condition())[0]) == (False, "Unknown")
-                assert "written after the removal ended" in left_alone.note
+                untouched = await ActivityEnvironment().run(update, late)
+                assert (untouched.recorded, (await condition())[0]) == (False, "Unknown")
+                assert "written after the removal ended" in untouched.note
             listed = frozenset({"1"})
             assert (await ActivityEnvironment().run(update, late)).recorded
             assert (await condition())[::2] == ("False", "Member removed from cluster")

@@ -42,7 +42,7 @@ NOBODY: Final = "node9"
 
 def paused(run_id: str) -> OperationState:
     """What this run has handed on: it was paused, so whoever takes it over does nothing."""
-    return OperationState(run_id=run_id, blocked_seconds_left=60, paused=Pause(by="ann", reason="lunch"))
+    return OperationState(run_id=run_id, blocked_remaining_seconds=60, paused=Pause(by="ann", reason="lunch"))
 
 
 @workflow.defn(name="RemoveMember")

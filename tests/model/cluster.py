@@ -43,7 +43,7 @@ FIRST_INDEX: Final = 100_000
 """Where a cluster stands at first: further than a restored one comes within any script."""
 ANOTHER: Final = "another holder"
 STALE_AFTER: Final = 10
-"""How often others find a lock that was left behind before it counts as stale; the real gateway goes by the clock."""
+"""How often others find an abandoned lock before it counts as stale; the real gateway goes by the clock."""
 
 
 class CrashError(Exception):
@@ -173,7 +173,7 @@ class Cluster(Resources):
         """What a look shows to an activity; the first true one that can be believed pins the target."""
         fault = self.call()
         if fault in (Fault.NO_EFFECT, Fault.ANSWER_LOST):
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             raise UnreachableError(fault)
         self.crash_at(fault)
         if self.lists in (Fault.FOREIGN_LIST, Fault.FOREIGN_ALONE):
@@ -272,9 +272,9 @@ class Cluster(Resources):
         """The lock is the holder's, or the label of who has it."""
         if self.lock is not None and self.lock.holder != holder:
             self._found_locked += 1
-            if not (self.lock.ours and self.invariants.lock_left and self._found_locked > STALE_AFTER):
+            if not (self.lock.ours and self.invariants.lock_abandoned and self._found_locked > STALE_AFTER):
                 return self.lock.label
-        self.lock, self.invariants.lock_left, self._found_locked = Lock(holder, label), False, 0
+        self.lock, self.invariants.lock_abandoned, self._found_locked = Lock(holder, label), False, 0
         self.invariants.locked[who] = holder
         return ""
 
@@ -282,7 +282,7 @@ class Cluster(Resources):
         """The lock is not the holder's; an entry is written either way."""
         fault = self._write(via_id)
         if self.lock is not None and self.lock.holder == holder:
-            self.lock, self.invariants.lock_left = None, False
+            self.lock, self.invariants.lock_abandoned = None, False
         self._lost_at(fault)
 
     def commit_probe(self, who: str, via_id: str) -> None:
@@ -302,7 +302,7 @@ class Cluster(Resources):
             raise UnhealthyClusterError(fault)
         via = self.members.get(via_id)
         if fault is Fault.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
         if member_id not in self.members:
@@ -321,7 +321,7 @@ class Cluster(Resources):
         """The next removal is another one; what is late takes place before, as nobody would mean it then."""
         self.target, self.target_ids, self.removed, self.restored = target, None, [], False
         self.invariants = Invariants(
-            wrong=self.invariants.wrong, lock_left=self.invariants.lock_left, early=self.invariants.early
+            wrong=self.invariants.wrong, lock_abandoned=self.invariants.lock_abandoned, early=self.invariants.early
         )
 
     def inject(self, fault: Fault) -> None:
@@ -408,7 +408,7 @@ class Cluster(Resources):
 
     def _needs(self, quality: str) -> None:
         if not most(self.members.values(), quality):
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             msg = "no quorum"
             raise UnreachableError(msg)
 
@@ -416,7 +416,7 @@ class Cluster(Resources):
         """An entry is written through a member, or there is no definite answer."""
         fault, via = self.call(), self.members.get(via_id)
         if fault is Fault.NO_EFFECT or via is None or not via.well or not most(self.members.values(), "writes"):
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             msg = "no definite answer"
             raise UnknownOutcomeError(msg)
         self.commit()
@@ -425,14 +425,14 @@ class Cluster(Resources):
     def _lost_at(self, fault: Fault | None) -> None:
         """The effect has taken place; its answer may not arrive."""
         if fault is Fault.ANSWER_LOST:
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             raise UnknownOutcomeError(fault)
         self.crash_at(fault)
 
     def crash_at(self, fault: Fault | None) -> None:
         """The worker dies, where that is what happens."""
         if fault is Fault.CRASH:
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             raise CrashError(fault)
 
     def _reach(self, member_id: str, *, breaks: bool = True) -> Fault | None:

@@ -41,7 +41,7 @@ class Invariants:
         named: Whether the first look showed a member of the target's name.
         led: Whether a look showed a leader: how far the cluster is.
         misled: Whether a look showed another cluster's list alone.
-        lock_left: A worker died, or an answer was lost, while the lock was held: it may go stale.
+        lock_abandoned: A worker died, or an answer was lost, while the lock was held: it may go stale.
         early: EtcdMembers that were written by the step that removes the member.
     """
 
@@ -58,7 +58,7 @@ class Invariants:
     named: bool = False
     led: bool = False
     misled: bool = False
-    lock_left: bool = False
+    lock_abandoned: bool = False
     early: int = 0
 
     def note_look(self, cluster: Cluster, who: str) -> None:
@@ -171,7 +171,7 @@ class Invariants:
             *self._wrong_outcome(cluster, outcome, text),
             *(lie for lie in lies(cluster) if lie.endswith(OUT)),
             *(self._wrong_record(cluster, target_ids, recorded=recorded) if gone else ()),
-            *(["lock: it has ended, and the lock is still held"] if ours and not self.lock_left else ()),
+            *(["lock: it has ended, and the lock is still held"] if ours and not self.lock_abandoned else ()),
         ]
 
     def _wrong_outcome(self, cluster: Cluster, outcome: str, text: str) -> Iterator[str]:

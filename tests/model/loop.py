@@ -75,7 +75,7 @@ class Loop:
             blocked_timeout_seconds=patience,
             hash_check="hash" in cluster.gates,
         )
-        state = OperationState(run_id="model", blocked_seconds_left=patience, request=request, chain_id="model")
+        state = OperationState(run_id="model", blocked_remaining_seconds=patience, request=request, chain_id="model")
         self._now, self._number, self._attempt = 0.0, 0, 0
         self.outcome, self.message, self.recorded, self.continues = "", "", False, False
         self._next: Command | None = None

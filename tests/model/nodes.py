@@ -147,7 +147,7 @@ class NodeCluster(Cluster):
         if node in self.foreign_on:
             self.invariants.foreign_nodes.add(node)
         if fault in (Fault.NO_EFFECT, Fault.ANSWER_LOST):
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             raise UnreachableError(fault)
         self.crash_at(fault)
         if node in self.foreign_on:
@@ -158,7 +158,7 @@ class NodeCluster(Cluster):
         if own is not None and own.id == self.lone and self.lists is Fault.LISTS_DIFFER and self._contradicted(own):
             return looks.lone_look(self, own)
         if own is None or not own.well or not own.voter or not self.has_quorum:
-            self.invariants.lock_left = True
+            self.invariants.lock_abandoned = True
             msg = "it gives no list"
             raise UnreachableError(msg)
         self.invariants.note_part(self, who, own)
@@ -167,7 +167,7 @@ class NodeCluster(Cluster):
     def aim(self, target: str) -> None:
         """The next removal is another one."""
         super().aim(target)
-        self.invariants = NodeInvariants(wrong=self.invariants.wrong, lock_left=self.invariants.lock_left)
+        self.invariants = NodeInvariants(wrong=self.invariants.wrong, lock_abandoned=self.invariants.lock_abandoned)
         self.bore = set()
         self._note_names()
 

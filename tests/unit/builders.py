@@ -99,7 +99,7 @@ def refused(decision: Decision, reason: Reason) -> Refused:
 
 def begun(**fields: Any) -> OperationState:
     """An operation that may wait for a minute, with these fields."""
-    return OperationState(run_id="r", blocked_seconds_left=60).changed(**fields)
+    return OperationState(run_id="r", blocked_remaining_seconds=60).changed(**fields)
 
 
 def resource(name: str, member_id: str = "", **fields: object) -> MemberResource:

@@ -56,7 +56,7 @@ def begin(request: OperationRequest) -> Drive:
     patience = request.blocked_timeout_seconds
     whole = Whole(request=request)
     return Drive(
-        OperationState(run_id="run", chain_id="chain", request=request, whole=whole, blocked_seconds_left=patience)
+        OperationState(run_id="run", chain_id="chain", request=request, whole=whole, blocked_remaining_seconds=patience)
     )
 
 

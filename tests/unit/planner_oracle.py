@@ -93,18 +93,22 @@ def right_kind(view: ClusterView, goal: MemberAbsent) -> tuple[type[Decision], s
         return doubt
     facts, listed = count(view), {m.id for m in view.members}
     answering = {m.id for m in view.members if m.reachable}
-    left, healthy_left = facts.voters - {goal.target_id}, facts.healthy - {goal.target_id}
+    remaining, healthy_remaining = facts.voters - {goal.target_id}, facts.healthy - {goal.target_id}
     lag = lags(view, facts)
-    current_left = {i for i in healthy_left if lag[i] <= CAUGHT_UP}
-    able = current_left - goal.avoid
+    current_remaining = {i for i in healthy_remaining if lag[i] <= CAUGHT_UP}
+    able = current_remaining - goal.avoid
     rules: tuple[tuple[bool, type[Decision], str], ...] = (
         (goal.target_id not in listed, Done, "the target is not listed"),
-        (not left, Refused, "no voter would remain"),
+        (not remaining, Refused, "no voter would remain"),
         (facts.leader is None, Blocked, "no leader is agreed"),
         (2 * len(facts.healthy) <= len(facts.voters), Blocked, "no healthy quorum can commit the change"),
         (bool(corrupt(view) - {goal.target_id}), Blocked, "another member's data may be the bad ones"),
-        (2 * len(healthy_left) <= len(left), Blocked, "the healthy voters that remain would be no quorum"),
-        (2 * len(current_left) <= len(left), Blocked, "the voters that remain and have caught up would be no quorum"),
+        (2 * len(healthy_remaining) <= len(remaining), Blocked, "the healthy voters that remain would be no quorum"),
+        (
+            2 * len(current_remaining) <= len(remaining),
+            Blocked,
+            "the voters that remain and have caught up would be no quorum",
+        ),
         (facts.leader != goal.target_id, Remove, "a follower can go"),
         (goal.target_id not in answering, Blocked, "the leader can't be asked to hand over"),
         (not able, Blocked, "nobody can take over"),
@@ -155,12 +159,12 @@ def unsafe(view: ClusterView, goal: MemberAbsent, decision: Decision) -> Iterato
 
 def _wrong_change(view: ClusterView, goal: MemberAbsent) -> Iterator[str]:
     facts = count(view)
-    left, healthy_left = facts.voters - {goal.target_id}, facts.healthy - {goal.target_id}
-    if not left:
+    remaining, healthy_remaining = facts.voters - {goal.target_id}, facts.healthy - {goal.target_id}
+    if not remaining:
         yield "quorum: the last voter"
-    if len(healthy_left) < len(left) // 2 + 1:
+    if len(healthy_remaining) < len(remaining) // 2 + 1:
         yield "quorum: too few healthy voters remain"
-    if sum(at <= CAUGHT_UP for i, at in lags(view, facts).items() if i in left) < len(left) // 2 + 1:
+    if sum(at <= CAUGHT_UP for i, at in lags(view, facts).items() if i in remaining) < len(remaining) // 2 + 1:
         yield "quorum: too few voters that have caught up remain"
     if (goal.cluster_id, goal.target_id) not in {(view.cluster_id, m.id) for m in view.members}:
         yield "identity: not the pinned member of the pinned cluster"

@@ -42,7 +42,7 @@ def begin(**options: Any) -> Drive:
     """An addition that has just begun."""
     request = AdditionRequest.model_validate({"cluster": "prod", "name": "node3", "peer_urls": (URL,), **options})
     patience = request.blocked_timeout_seconds
-    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
+    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=patience))
 
 
 def adding(**options: Any) -> Drive:

@@ -130,7 +130,7 @@ class Meddled(World):
 async def run(world: Meddled, cancelled_at: int = NEVER) -> AdditionResult | str:
     """The result of the addition, why it has failed, or `cancelled`."""
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
-    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=PATIENCE_SECONDS)
+    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=PATIENCE_SECONDS)
     return cast("AdditionResult | str", await model.carried_out(world, state, cancelled_at))
 
 

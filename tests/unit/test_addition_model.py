@@ -264,7 +264,7 @@ def _nobody_waits_between_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 async def run(world: World) -> AdditionResult | str:
     """The result of the addition, or why it has failed."""
     request = AdditionRequest(cluster="demo", name="node4", peer_urls=(URL,))
-    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600)
+    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=3600)
     result = await carried_out(world, state)
     assert isinstance(result, AdditionResult | str)
     return result

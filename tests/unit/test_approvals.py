@@ -190,7 +190,7 @@ def test_approval_counts_for_a_day_by_default() -> None:
     for blocked, lapses in ((DAY - 3, False), (DAY, True)):
         drive = approve(awaiting_approval()).do(to.Observe, seen(RISKY))
         drive.do(to.Wait, after=blocked)
-        drive.state = drive.state.changed(blocked_seconds_left=100.0)
+        drive.state = drive.state.changed(blocked_remaining_seconds=100.0)
         drive.do(to.Observe, seen(LED_BY_B))
         if lapses:
             assert awaits_again(drive) == "it was given more than 86400 s ago"
@@ -222,7 +222,7 @@ def test_checks_older_than_an_hour_are_made_again() -> None:
     saved = StepResult(step=step("take_snapshot", StepOutcome.SAVED, "a file on node0"))
     drive.do(to.TakeSnapshot, saved).do(to.Observe, seen(RISKY))
     drive = given_up(drive).do(to.Wait, after=time_limits.OPERATION.gates_last_seconds + 1)
-    drive.state = drive.state.changed(blocked_seconds_left=100.0)
+    drive.state = drive.state.changed(blocked_remaining_seconds=100.0)
     drive.do(to.Observe, seen(LED_BY_B)).turn().next(to.TakeSnapshot)
 
 

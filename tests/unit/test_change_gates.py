@@ -65,9 +65,9 @@ def test_waits_for_the_window_by_one_timer_and_then_goes_on() -> None:
         f"no change window is open: it goes on at {OPENS}",
         f"it is {OPENS}",
     )
-    left = drive.state.blocked_seconds_left
+    left = drive.state.blocked_remaining_seconds
     drive.result(after=SATURDAY - THURSDAY).do(to.Observe, FOLLOWER).turn()
-    assert drive.state.blocked_seconds_left == left
+    assert drive.state.blocked_remaining_seconds == left
     drive.next(to.RemoveTarget)
 
 
@@ -154,7 +154,7 @@ def test_learner_of_an_earlier_start_is_promoted_outside_the_window() -> None:
     """An addition that finds its learner there goes on with what is half done."""
     state = OperationState(
         run_id="run",
-        blocked_seconds_left=60,
+        blocked_remaining_seconds=60,
         request=AdditionRequest(cluster="demo", name="d", peer_urls=("http://d:2380",)),
         chain_id="chain",
         pinned=Target(cluster_id="c", member_id="d", member_name="d", present=False),
@@ -263,7 +263,7 @@ def between(view: Any, *ended: PartResult, own: tuple[str, ...] = ()) -> Operati
     request = ReplacementRequest(cluster="prod", member="node0", name="node3", peer_urls=("http://node3:2380",))
     whole = Whole(request=request, begun=True, ended=ended, own=own)
     worker_info = WorkerInfo(search_attributes=True, **WORKER_INFO)
-    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=1)
+    state = OperationState(run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=1)
     return state.changed(whole=whole, view=view, worker_info=worker_info)
 
 
@@ -295,7 +295,7 @@ def test_larger_change_that_is_complete_is_recorded_after_its_time() -> None:
     whole = state.whole.model_copy(update={"request": late, "leaves": (pinned,), "part": part})
     state = state.changed(whole=whole, request=late, pinned=pinned)
     assert schedule.too_late(state, THURSDAY + 1) is not None
-    assert membership.nothing_left(state)
+    assert membership.is_goal_reached(state)
 
 
 def test_request_of_a_part_takes_the_moments_of_the_whole() -> None:

@@ -423,6 +423,6 @@ def test_progress_counts_steps_that_are_left_out() -> None:
     steps = tuple(step(f"step{n}") for n in range(4))
     lines = ProgressLines("id")
     assert len(lines.steps(steps[:2])) == 2
-    assert [line.split()[0] for line in lines.steps(steps, left_out=7)] == ["(5", "step0", "step1", "step2", "step3"]
-    assert lines.steps(steps, left_out=7) == []
-    assert [line.split()[0] for line in lines.steps(steps, left_out=8)] == ["step3"]
+    assert [line.split()[0] for line in lines.steps(steps, omitted=7)] == ["(5", "step0", "step1", "step2", "step3"]
+    assert lines.steps(steps, omitted=7) == []
+    assert [line.split()[0] for line in lines.steps(steps, omitted=8)] == ["step3"]

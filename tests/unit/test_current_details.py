@@ -85,7 +85,7 @@ def test_page_says_since_when_who_asked_and_when_it_gives_up() -> None:
     blocked = Blocked(Reason.QUORUM_AT_RISK, "node2 is down", "node2 is back")
     known = {"blocked": blocked, "started_by": "etcd-handoff:ann@host", "began": "2026-01-01T11:59:00+00:00"}
     at = lasting_since(
-        state(handoff_state=HandoffState.BLOCKED, since=NOON + 90, blocked_seconds_left=60, **known), NOON
+        state(handoff_state=HandoffState.BLOCKED, since=NOON + 90, blocked_remaining_seconds=60, **known), NOON
     )
     looking = lasting_since(at.changed(handoff_state=HandoffState.CHECKING, blocked=None), NOON + 30)
     again = lasting_since(looking.changed(handoff_state=HandoffState.BLOCKED, blocked=blocked), NOON + 90)

@@ -1,4 +1,4 @@
-"""The lock in etcd: what its key holds, and when it counts as left behind."""
+"""The lock in etcd: what its key holds, and when it counts as abandoned."""
 
 from __future__ import annotations
 

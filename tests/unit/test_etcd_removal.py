@@ -11,7 +11,7 @@ from temporalio.activity import ActivityCancellationDetails
 from temporalio.testing import ActivityEnvironment
 
 from activities.attempts import GIVEN_UP
-from activities.etcd_change import release_left_lock
+from activities.etcd_change import release_abandoned_lock
 from activities.etcd_looks import Looks
 from activities.etcd_removal import Removal
 from activities.interceptor import StepClock
@@ -401,11 +401,13 @@ async def test_lock_that_was_left_is_given_back_through_anybody(
     """The leader is asked first, the others where it gives no answer; the lock of another cluster is not touched."""
     script = three(release_lock=failures)
     ask = ReleaseLockInput(cluster="demo", cluster_id=cluster_id, holder="run-1")
-    assert await release_left_lock(looks_at(script), ask) is released
+    assert await release_abandoned_lock(looks_at(script), ask) is released
     assert script.calls == ["observe", *calls]
 
 
 async def test_lock_stays_where_nobody_can_be_asked() -> None:
     """The removal ends all the same."""
     script = three(observe=[UNKNOWN])
-    assert not await release_left_lock(looks_at(script), ReleaseLockInput(cluster="demo", cluster_id="c", holder="x"))
+    assert not await release_abandoned_lock(
+        looks_at(script), ReleaseLockInput(cluster="demo", cluster_id="c", holder="x")
+    )

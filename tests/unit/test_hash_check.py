@@ -191,9 +191,9 @@ def test_dead_member_leaves_though_the_profile_wants_hashes() -> None:
     assert checks(seen_through) == [("node1", B, 0)]
 
 
-def left_out(change: Drive) -> tuple[str, ...]:
+def omitted(change: Drive) -> tuple[str, ...]:
     """Members that the next hash check leaves out."""
-    out: tuple[str, ...] = change.next(to.CheckHash).ask.left_out
+    out: tuple[str, ...] = change.next(to.CheckHash).ask.omitted
     return out
 
 
@@ -203,20 +203,20 @@ HANGS_AND_LEADS = cluster(node(0, serves_reads=False), node(1), node(2))
 @pytest.mark.parametrize(("view", "out"), [(nodes(0, 1, 2), ()), (HANGS_AND_LEADS, ()), (DEAD, (A,))])
 def test_larger_change_compares_members_whose_data_a_new_one_may_copy(view: ClusterView, out: tuple[str, ...]) -> None:
     """The new member may join before the old one leaves, and copies what the leader has."""
-    assert left_out(looks(replacement(hash_check=True), view).turn()) == out
+    assert omitted(looks(replacement(hash_check=True), view).turn()) == out
 
 
 def test_removal_leaves_its_target_out_though_that_works() -> None:
     """Nobody joins meanwhile."""
-    assert left_out(begin(hash_check=True).do(to.Observe, report(StepOutcome.OBSERVED, nodes(0, 1, 2))).turn()) == (A,)
+    assert omitted(begin(hash_check=True).do(to.Observe, report(StepOutcome.OBSERVED, nodes(0, 1, 2))).turn()) == (A,)
 
 
 def test_member_that_was_left_out_and_comes_back_is_compared_before_another_one_joins() -> None:
     """It was down, was to leave first, and leads now."""
     change = looks(replacement(hash_check=True), DEAD).turn()
-    assert left_out(change) == (A,)
+    assert omitted(change) == (A,)
     change.result(report(StepOutcome.CONSISTENT, None))
-    assert left_out(looks(change, nodes(0, 1, 2))) == ()
+    assert omitted(looks(change, nodes(0, 1, 2))) == ()
 
 
 async def test_activity_compares_no_member_that_is_left_out() -> None:
@@ -225,7 +225,7 @@ async def test_activity_compares_no_member_that_is_left_out() -> None:
     etcd = EtcdActivities(config, "n1", lambda *_: FakeEtcd({"1": "n1", "2": "n2", "3": "n3"}))
     hashes = HashAndSnapshotActivities(config, "n1", etcd.looks)
     for out, names in (("3",), ("n1", "n2")), ((), ("n1", "n2", "n3")), (("2", "3"), ("n1", "n2", "n3")):
-        ask = CheckHashInput(cluster="prod", cluster_id="c", target_id="3", left_out=out)
+        ask = CheckHashInput(cluster="prod", cluster_id="c", target_id="3", omitted=out)
         step = (await ActivityEnvironment().run(hashes.check_hash, ask)).step
         assert [name for name in ("n1", "n2", "n3") if f"{name} " in step.note] == [*names], step.note
 

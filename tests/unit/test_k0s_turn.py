@@ -63,7 +63,7 @@ class Queue:
 def removal(name: str, chain: str) -> Drive:
     """One that has looked, and leaves the removing to k0s."""
     request = RemovalRequest(cluster="prod", member=name)
-    state = OperationState(run_id=chain, chain_id=chain, request=request, blocked_seconds_left=3600)
+    state = OperationState(run_id=chain, chain_id=chain, request=request, blocked_remaining_seconds=3600)
     return Drive(state).do(to.Observe, seen(FIVE))
 
 
@@ -138,7 +138,7 @@ def test_cancelled_removal_keeps_its_turn_until_nothing_of_it_can_happen_any_mor
 def test_order_that_kubernetes_does_not_let_us_take_back_stands() -> None:
     """A webhook or a policy forbids it, so k0s may still follow it: whoever reads of the end has to know."""
     _, first, _ = one_waits_for_k0s()
-    left = first.state.blocked_seconds_left
+    left = first.state.blocked_remaining_seconds
     first.result(after=left).do(to.Observe, seen(FIVE)).do(to.ReadLeave, leave_flag(stands=True))
     first.do(to.ReadLeave, leave_flag(stands=True))
     first.do(to.RequestLeave, step("request_leave", StepOutcome.FAILED, "denied by a webhook"))
@@ -149,7 +149,7 @@ def test_order_that_kubernetes_does_not_let_us_take_back_stands() -> None:
 def test_removal_that_k0s_never_carries_out_fails_when_its_time_is_over() -> None:
     """So others wait no longer than its `blocked_timeout_seconds`, and its order is taken back first."""
     queue, first, second = one_waits_for_k0s()
-    left = first.state.blocked_seconds_left
+    left = first.state.blocked_remaining_seconds
     first.result(after=left).do(to.Observe, seen(FIVE)).do(to.ReadLeave, leave_flag(stands=True))
     first.do(to.ReadLeave, leave_flag(stands=True))
     assert first.next(to.RequestLeave).ask.leave is False

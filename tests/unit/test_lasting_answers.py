@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.interceptor import StepClock
-from activities.kubernetes_errors import seconds_left
+from activities.kubernetes_errors import remaining_seconds
 from activities.member_status import NOTHING_TO_RECORD, KubernetesActivities
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, LeaveInput, UpdateStatusResult
@@ -231,7 +231,7 @@ def test_time_that_is_left_is_what_the_attempt_has_not_taken_yet(
         start_to_close_timeout=timedelta(seconds=start_to_close) if start_to_close else None,
         schedule_to_close_timeout=timedelta(seconds=schedule_to_close) if schedule_to_close else None,
     )
-    assert environment.run(seconds_left, LongStep("node0")) == left
+    assert environment.run(remaining_seconds, LongStep("node0")) == left
 
 
 @pytest.mark.parametrize("name", ["find_resource", "read_leave", "request_leave"])

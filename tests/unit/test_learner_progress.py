@@ -22,11 +22,11 @@ def test_learner_that_lags_is_waited_for() -> None:
     """It is never promoted before it has caught up; as long as it makes progress that blocks nothing."""
     addition = looks_again(added(), LAGS)
     assert addition.next(AwaitSync).ask.waits_for == "LearnerLags"
-    assert (addition.shown(), addition.state.blocked_seconds_left) == ("Syncing", 3600 - 1.0)
+    assert (addition.shown(), addition.state.blocked_remaining_seconds) == ("Syncing", 3600 - 1.0)
     addition.result(report(StepOutcome.NOT_IN_SYNC, with_it(raft_index=INDEX // 2 + 1)), after=30.0)
     addition.next(AwaitSync)
     assert addition.shown() == "Syncing"
-    assert addition.state.blocked_seconds_left > 3600 - 1.1
+    assert addition.state.blocked_remaining_seconds > 3600 - 1.1
 
 
 @pytest.mark.parametrize(("view", "says"), [(LAGS, "LearnerLags, learner"), (UNSTARTED, "has not started")])
@@ -39,7 +39,7 @@ def test_learner_without_progress_is_a_reason_of_its_own(view: ClusterView, says
     assert addition.shown() == "Blocked"
     assert addition.state.doing.startswith("LearnerStalls: no progress for more than 60 s")
     assert says in addition.state.doing
-    left = addition.state.blocked_seconds_left
+    left = addition.state.blocked_remaining_seconds
     addition.result(report(StepOutcome.NOT_IN_SYNC, view), after=left)
     assert addition.next(to.Fail).failure.text.startswith("LearnerStalls: ")
 

@@ -123,15 +123,15 @@ async def test_what_goes_wrong_is_an_answer(tmp_path: Path) -> None:
     answer = await run(acting(tmp_path, "echo broken >&2; exit 1").preflight_member, preflight(2380))
     assert (answer.command, answer.step.outcome) == (True, StepOutcome.FAILED)
     assert answer.error == answer.step.note == "`status` ended with status 1: broken"
-    assert not answer.left_alone
+    assert not answer.untouched
     written(tmp_path / "data", Identity("cdf818194e3a8c32", "1"))
     (tmp_path / "runs").touch()
     answer = await run(acting(tmp_path).stop_member, STOP)
     assert "left alone" in answer.error
-    assert answer.left_alone
+    assert answer.untouched
     assert (tmp_path / "runs").exists()
     (tmp_path / "runs").unlink()
-    assert (await run(acting(tmp_path).archive_member, STOP)).left_alone
+    assert (await run(acting(tmp_path).archive_member, STOP)).untouched
 
 
 async def test_two_attempts_on_one_node_do_not_overlap(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from etcd_handoff import member_process, time_limits
 from etcd_handoff.config_member import MemberProfile
-from etcd_handoff.member_command import LeftAloneError, Member, MemberProcessError
+from etcd_handoff.member_command import ForeignMemberError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
 from tests.unit.test_member_process import ANOTHER, OBEDIENT, OURS, clock_of, ticking, verbs
 from tests.unit.wal import written
@@ -87,7 +87,7 @@ async def test_process_on_other_data_is_left_alone(tmp_path: Path, *, database: 
         (tmp_path / "data" / "member" / "snap").mkdir()
         (tmp_path / "data" / "member" / "snap" / "db").touch()
     process = command(tmp_path)
-    with pytest.raises(LeftAloneError, match=r"no process has the database in .*/data open: .*; left alone"):
+    with pytest.raises(ForeignMemberError, match=r"no process has the database in .*/data open: .*; left alone"):
         await process.stop()
     with pytest.raises(MemberProcessError, match="stop it first"):
         await process.archive()

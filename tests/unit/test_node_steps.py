@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from activities.etcd_change import release_left_lock
+from activities.etcd_change import release_abandoned_lock
 from etcd_handoff.activity_io import ReleaseLockInput
 from etcd_handoff.errors import MemberNotFoundError, UnknownOutcomeError
 from tests.fakes.etcd import FakeEtcd
@@ -74,7 +74,7 @@ async def test_lock_that_was_left_is_given_back_through_the_own_member() -> None
     script = FakeEtcd(THREE)
     script.reached = {"3"}
     ask = ReleaseLockInput(cluster="demo", cluster_id="c", holder="run-1")
-    assert await release_left_lock(looks_at(script), ask)
+    assert await release_abandoned_lock(looks_at(script), ask)
     assert script.calls == ["observe", "release_lock 3"]
 
 

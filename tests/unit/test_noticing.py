@@ -41,7 +41,7 @@ class NoticedRemoval:
         request = RemovalRequest(**{"cluster": "prod", "member": "node0", **fields})
         patience = request.blocked_timeout_seconds
         self.state = OperationState(
-            run_id="run-2", chain_id="chain", origin="run-1", request=request, blocked_seconds_left=patience
+            run_id="run-2", chain_id="chain", origin="run-1", request=request, blocked_remaining_seconds=patience
         )
         self.notifies, self.now = notifies, 1_700_000_000.0
         self.notices: list[Notice] = []

@@ -108,9 +108,9 @@ def test_pause_costs_none_of_the_time_for_waiting() -> None:
     """A weekend on hold is no reason to fail on Monday."""
     removal = paused(removing()).do(to.AskQueue, GIVEN_UP)
     held(removal)
-    before = removal.state.blocked_seconds_left
+    before = removal.state.blocked_remaining_seconds
     removal.now += 200_000
-    assert resumed(removal).state.blocked_seconds_left == before
+    assert resumed(removal).state.blocked_remaining_seconds == before
 
 
 def test_pause_is_handed_on_to_the_next_run() -> None:

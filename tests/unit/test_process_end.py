@@ -40,7 +40,7 @@ STOPPED = did(StepOutcome.STOPPED, "stopped (pid 7)", changed=True)
 ARCHIVED = did(StepOutcome.ARCHIVED, "/var/lib/etcd is /var/lib/etcd.member now", changed=True)
 FAILED = did(StepOutcome.FAILED, "no unit", error="no unit")
 ANOTHERS = "/var/lib/etcd holds data of member 9 of cluster f; it is another member's"
-LEFT_ALONE = did(StepOutcome.FAILED, ANOTHERS, error=ANOTHERS, left_alone=True)
+UNTOUCHED = did(StepOutcome.FAILED, ANOTHERS, error=ANOTHERS, untouched=True)
 
 
 # --- the learner of an addition that was cancelled ---------------------------------------------------------------
@@ -190,8 +190,8 @@ def test_old_member_that_a_restore_brings_back_while_it_is_held_is_left_alone() 
 @pytest.mark.parametrize(
     ("answers", "done"),
     [
-        ([LEFT_ALONE], "on node2: nothing was touched"),
-        ([did(StepOutcome.STOPPED, "did not run"), LEFT_ALONE], "on node2: etcd did not run; no data was moved"),
+        ([UNTOUCHED], "on node2: nothing was touched"),
+        ([did(StepOutcome.STOPPED, "did not run"), UNTOUCHED], "on node2: etcd did not run; no data was moved"),
     ],
 )
 def test_nobody_is_told_to_stop_another_member_on_that_node(answers: list[Any], done: str) -> None:
@@ -207,8 +207,8 @@ def test_nobody_is_told_to_stop_another_member_on_that_node(answers: list[Any], 
 
 def test_answer_of_an_older_worker_can_be_read() -> None:
     """It does not say why it has refused."""
-    older = LEFT_ALONE.model_dump_json(exclude={"left_alone"})
-    assert ProcessResult.model_validate_json(older) == LEFT_ALONE.model_copy(update={"left_alone": False})
+    older = UNTOUCHED.model_dump_json(exclude={"untouched"})
+    assert ProcessResult.model_validate_json(older) == UNTOUCHED.model_copy(update={"untouched": False})
 
 
 @pytest.mark.parametrize("answer", [NO_WORKER, did(StepOutcome.NO_COMMAND, "", command=False)])

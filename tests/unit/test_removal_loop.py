@@ -105,7 +105,7 @@ def begin(**options: Any) -> Drive:
     """A removal that has just begun."""
     request = RemovalRequest(cluster="prod", member="node0", **options)
     patience = request.blocked_timeout_seconds
-    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=patience))
+    return Drive(OperationState(run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=patience))
 
 
 def removing(**options: Any) -> Drive:
@@ -215,7 +215,7 @@ def test_removal_that_waits_gives_its_turn_to_others_and_looks_again() -> None:
     assert removal.state.changed(recheck=True).is_over(pause.until)
     look = removal.result(after=0.25).next(to.Observe)
     assert (look.patient, look.ask.doubtful) == (True, ())
-    assert removal.state.blocked_seconds_left == 3600 - 0.25
+    assert removal.state.blocked_remaining_seconds == 3600 - 0.25
 
 
 def test_next_run_begins_with_a_look_whatever_the_one_before_was_waiting_for() -> None:

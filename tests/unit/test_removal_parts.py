@@ -62,9 +62,9 @@ def test_long_log_keeps_the_first_and_the_last_and_counts_the_rest() -> None:
 
 def test_bounding_twice_counts_each_step_once() -> None:
     """What was left out before is not counted again."""
-    steps, left_out = bounded([numbered(n) for n in range(100)], 7)
-    assert (len(steps), left_out) == (FIRST + LAST, 7 + 30)
-    assert bounded(steps, left_out) == (steps, left_out)
+    steps, omitted = bounded([numbered(n) for n in range(100)], 7)
+    assert (len(steps), omitted) == (FIRST + LAST, 7 + 30)
+    assert bounded(steps, omitted) == (steps, omitted)
 
 
 def test_repeated_look_takes_the_place_of_the_last_one_of_its_name_alone() -> None:
@@ -92,7 +92,7 @@ def carried(steps: int) -> OperationState:
         pinned=Target(cluster_id="cdf818194e3a8c32", member_id="1f", member_name="n" * 253, peer_urls=("u" * 200,) * 3),
         steps=tuple(numbered(n, note="ö" * LONGEST_NOTE) for n in range(steps)),
         steps_left_out=3,
-        blocked_seconds_left=MONTH_SECONDS,
+        blocked_remaining_seconds=MONTH_SECONDS,
         approval=Approval(by="b" * 200, comment="c" * 1000),
         snapshot="s" * 300,
         request=RemovalRequest(cluster="prod", member="m" * 253, reason="r" * 1000),
@@ -244,28 +244,28 @@ def test_state_has_no_field_that_is_misspelt() -> None:
 
 def test_pauses_grow_to_a_bound_and_never_past_the_time_that_is_left() -> None:
     """0.25 s at first, at least one look in 30 s, and no pause beyond the end."""
-    removal, pauses = begun(blocked_seconds_left=MONTH_SECONDS), list[float]()
+    removal, pauses = begun(blocked_remaining_seconds=MONTH_SECONDS), list[float]()
     for _ in range(5_000):
         pauses.append(blocked_waiting.pause_seconds(removal))
         removal = blocked_waiting.waited(removal, pauses[-1], rechecked=False)
     assert pauses[0] == 0.25
     assert sorted(pauses) == pauses
     assert pauses[-1] == time_limits.OPERATION.blocked_longest_pause_seconds
-    assert blocked_waiting.pause_seconds(begun(blocked_seconds_left=0.1)) == 0.1
+    assert blocked_waiting.pause_seconds(begun(blocked_remaining_seconds=0.1)) == 0.1
 
 
 def test_recheck_makes_pauses_short_again() -> None:
     """Whoever says that something has changed gets quick looks afterwards."""
-    removal = blocked_waiting.waited(begun(blocked_seconds_left=100, pauses=9), 3, rechecked=True)
-    assert (blocked_waiting.pause_seconds(removal), removal.blocked_seconds_left) == (0.25, 97)
+    removal = blocked_waiting.waited(begun(blocked_remaining_seconds=100, pauses=9), 3, rechecked=True)
+    assert (blocked_waiting.pause_seconds(removal), removal.blocked_remaining_seconds) == (0.25, 97)
 
 
 def test_waiting_always_uses_something_up() -> None:
     """A clock that stands still does not make a removal wait for ever."""
-    removal = begun(blocked_seconds_left=0.01)
+    removal = begun(blocked_remaining_seconds=0.01)
     for _ in range(11):
         removal = blocked_waiting.waited(removal, 0, rechecked=True)
-    assert removal.blocked_seconds_left <= 0
+    assert removal.blocked_remaining_seconds <= 0
 
 
 # --- the point of no return -----------------------------------------------------------------------------------------

@@ -93,10 +93,10 @@ def test_approval_counts_for_all_parts_and_the_time_for_waiting_is_shared() -> N
     change.state = change.state.changed(approval=Approval(by="ann"))
     looks(change.result(), THREE).turn()
     records(adds(change, THREE, 3), 3, joined=True)
-    assert change.state.blocked_seconds_left == 99.0
+    assert change.state.blocked_remaining_seconds == 99.0
     looks(change, FOUR)
     change.next(to.TransferLeadership)
-    assert change.state.blocked_seconds_left == 99.0
+    assert change.state.blocked_remaining_seconds == 99.0
 
 
 def test_pause_holds_the_whole_also_between_the_parts() -> None:

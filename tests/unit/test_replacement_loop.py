@@ -436,4 +436,4 @@ def test_lock_that_an_addition_has_left_is_given_back_after_its_part_was_put_off
     assert change.state.whole is not None
     part = change.state.whole.part
     assert part is None or part.kind == "remove"
-    assert change.state.lock_left
+    assert change.state.lock_abandoned

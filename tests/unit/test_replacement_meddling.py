@@ -201,7 +201,7 @@ async def run(world: Meddled, request: ReplacementRequest | AdditionRequest, can
     """The result, why it has failed, or `cancelled` and the words of that."""
     whole = Whole(request=request) if isinstance(request, ReplacementRequest) else None
     state = OperationState(
-        run_id="run", chain_id="chain", request=request, whole=whole, blocked_seconds_left=PATIENCE_SECONDS
+        run_id="run", chain_id="chain", request=request, whole=whole, blocked_remaining_seconds=PATIENCE_SECONDS
     )
     return cast("Result", await carried_out(world, state, cancelled_at, MOST_COMMANDS))
 

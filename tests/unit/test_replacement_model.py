@@ -114,7 +114,7 @@ async def run(world: Replaced) -> ReplacementResult | str:
     """The result of the replacement, or why it has failed."""
     request = ReplacementRequest(cluster="demo", member=f"node{world.old}", name="node4", peer_urls=(URL,))
     state = OperationState(
-        run_id="run", chain_id="chain", request=request, whole=Whole(request=request), blocked_seconds_left=3600
+        run_id="run", chain_id="chain", request=request, whole=Whole(request=request), blocked_remaining_seconds=3600
     )
     result = await carried_out(world, state, most_commands=MOST_COMMANDS)
     assert isinstance(result, ReplacementResult | str)

@@ -30,7 +30,9 @@ def asked_for(member: str = A) -> Drive:
     """A removal that the flag of EtcdMember node0 has started."""
     request = RemovalRequest(cluster="prod", member=member)
     return Drive(
-        OperationState(run_id="run", chain_id="chain", request=request, blocked_seconds_left=3600, etcdmember="node0")
+        OperationState(
+            run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=3600, etcdmember="node0"
+        )
     )
 
 
@@ -87,7 +89,7 @@ def test_nobody_is_told_of_a_removal_that_no_etcdmember_asks_for() -> None:
 def test_end_before_the_first_look_is_told_too() -> None:
     """The watcher tells it as well where it runs; a stopped one would leave `Blocked` for ever."""
     removal = asked_for()
-    removal.state = removal.state.changed(blocked_seconds_left=0)
+    removal.state = removal.state.changed(blocked_remaining_seconds=0)
     removal.do(to.Observe, UNSEEN)
     note: NoteProgressInput = removal.next(WriteProgress).ask
     assert note.message.startswith("Not removed: ClusterUnavailable: ")

@@ -140,7 +140,7 @@ def test_wait_for_a_learner_ends_in_its_time() -> None:
     assert waits + 2 * looks.longest_seconds < LIMITS.look_timeout.total_seconds()
 
 
-def test_left_lock_is_given_back_in_its_time() -> None:
+def test_abandoned_lock_is_given_back_in_its_time() -> None:
     """A look, then one write after another, through each of the most voters that etcd's documentation recommends."""
     looks, voters = Looks(FakeEtcd({"1": "node1"}), SLOWEST), 7
     assert looks.longest_seconds + voters * looks.write_seconds < LIMITS.look_timeout.total_seconds()

@@ -234,6 +234,6 @@ def test_looks_that_take_long_count_as_the_pauses_between_them_do() -> None:
 def test_time_without_any_worker_is_no_time_that_it_was_blocked() -> None:
     """The look that follows a pause waits for a worker; what it shows is not blamed for that."""
     removal = waits(begin(blocked_timeout_seconds=3_600).do(to.Observe, sees(B_IS_DOWN)))
-    before = removal.state.blocked_seconds_left
+    before = removal.state.blocked_remaining_seconds
     removal.do(to.Observe, sees(LED_BY_B), after=4_000.0).next(to.AskQueue)
-    assert before - removal.state.blocked_seconds_left == time_limits.OPERATION.counted_look_seconds
+    assert before - removal.state.blocked_remaining_seconds == time_limits.OPERATION.counted_look_seconds

@@ -55,14 +55,14 @@ class ProgressLines:
         self._last_part = ""
         self._remarks: set[str] = set()
 
-    def steps(self, steps: Sequence[Step], left_out: int = 0) -> list[str]:
+    def steps(self, steps: Sequence[Step], omitted: int = 0) -> list[str]:
         """Return lines for new steps.
 
         Args:
             steps: The first and the last steps.
-            left_out: Number of steps between them that are left out.
+            omitted: Number of steps between them that are left out.
         """
-        total = len(steps) + left_out
+        total = len(steps) + omitted
         new, self._steps_shown = max(0, total - self._steps_shown), max(self._steps_shown, total)
         lines = [step_line(step) for step in steps[max(0, len(steps) - new) :]]
         skipped = new - len(lines)

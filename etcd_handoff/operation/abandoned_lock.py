@@ -28,7 +28,7 @@ BEFORE: Final = frozenset({EndPhase.UNDO, EndPhase.TAKE_OUT, EndPhase.SETTLE, En
 def is_due(state: OperationState, end: Ending) -> bool:
     """Whether to release the lock now: before the record, and again after it where no member took that."""
     tries = 2 if end.phase is EndPhase.REPORT else 1
-    return state.lock_left and state.pinned is not None and end.phase not in BEFORE and end.lock_tries < tries
+    return state.lock_abandoned and state.pinned is not None and end.phase not in BEFORE and end.lock_tries < tries
 
 
 def release(state: OperationState, end: Ending) -> Decided:
@@ -56,4 +56,4 @@ def _node(state: OperationState) -> str:
 
 def tried(state: OperationState, result: ReleaseLockResult) -> OperationState:
     """Return the state after the attempt."""
-    return state.changed(lock_left=not result.released)
+    return state.changed(lock_abandoned=not result.released)
