@@ -65,21 +65,21 @@ class Proposal(MemberChange, Generic[S]):
     async def _begin(self) -> tuple[ClusterView | None, str | None, str]:
         """Return a view, the member through which to commit the first entry, and a note.
 
-        The member is None when the planner does not want the step.
+        The member is None when the planner does not decide on the change.
         """
         view, decision, note = await self._plan()
         return view, decision.via_id if decision else None, note
 
     @abstractmethod
     async def _plan(self) -> tuple[ClusterView | None, S | None, str]:
-        """Return a fresh view and the step, or why there is no step."""
+        """Return a fresh view and the decision, or why there is none."""
 
     @abstractmethod
     async def _propose(self, view: ClusterView, decision: S) -> StepResult:
         """Change the membership, then look at the result."""
 
     async def _no_step(self, view: ClusterView | None, note: str) -> StepResult:
-        """Return the result when the planner does not want the step now."""
+        """Return the result when the planner does not decide on the change now."""
         return self._replan(view, note)
 
     def _why_behind(self, view: ClusterView, decision: S, before: ClusterView | None) -> str:  # noqa: ARG002

@@ -87,10 +87,10 @@ def on_blocked(state: OperationState, decision: Blocked) -> Decided | OperationS
 
 
 def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:
-    """Carry out the planner's step, or wait after too many steps in a row.
+    """Carry out the planner's decision, or wait after too many steps in a row.
 
     Raises:
-        TypeError: The step is no step of an addition.
+        TypeError: It is no decision of an addition.
     """
     if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
@@ -112,7 +112,7 @@ def decide(state: OperationState, decision: object, now: float) -> Decided | Ope
         doing = f"promoting {state.label} through {state.label_of(decision.via_id)}"
         promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
         return Decided(state.changed(in_flight=True).showing(HandoffState.PROMOTING, doing), promote)
-    msg = f"{decision} is no step of an addition"
+    msg = f"{decision} is no decision of an addition"
     raise TypeError(msg)
 
 

@@ -93,7 +93,7 @@ def decide(state: OperationState, decision: object, now: float) -> Decided | Ope
     """Begin the part that the planner has chosen.
 
     Raises:
-        TypeError: The step is no part of a larger change.
+        TypeError: The decision is no part of a larger change.
     """
     whole, view = parts.whole_of(state), state.view
     if view and not whole.begun:

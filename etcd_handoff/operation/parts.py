@@ -82,7 +82,7 @@ def whole_of(state: OperationState) -> Whole:
 
 
 def found_possible(state: OperationState) -> OperationState:
-    """Return the state after the planner answered with a step: a larger change is possible."""
+    """Return the state after the planner decided on a change: a larger change is possible."""
     return state if state.whole is None else state.changed(whole=state.whole.changed(possible=True))
 
 

@@ -47,10 +47,10 @@ def on_blocked(state: OperationState, decision: Blocked) -> OperationState:
 
 
 def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:
-    """Carry out the planner's step, or wait after too many steps in a row.
+    """Carry out the planner's decision, or wait after too many steps in a row.
 
     Raises:
-        TypeError: The step is no step of a removal.
+        TypeError: It is no decision of a removal.
     """
     if state.steps_since_pause >= time_limits.OPERATION.without_pause_steps:
         return state.blocked_by(texts.unsettled(state.steps))
@@ -58,7 +58,7 @@ def decide(state: OperationState, decision: object, now: float) -> Decided | Ope
     if isinstance(decision, Transfer):
         return _transfer(state, decision)
     if not isinstance(decision, Remove):
-        msg = f"{decision} is no step of a removal"
+        msg = f"{decision} is no decision of a removal"
         raise TypeError(msg)
     if leave.is_due(state):
         if observation.is_old(state, now):  # k0s follows an order without looking who takes part
@@ -79,14 +79,14 @@ def after_command(state: OperationState, command: Activity, report: StepResult, 
     return removed(state, report, now)
 
 
-def _transfer(state: OperationState, step: Transfer) -> Decided:
+def _transfer(state: OperationState, decision: Transfer) -> Decided:
     """Move leadership from the target to another voter, and wait until a majority confirms it."""
-    transferee = state.label_of(step.transferee_id)
+    transferee = state.label_of(decision.transferee_id)
     act = act_input(state)
     voters = state.view.healthy_voters if state.view else ()
-    node = state.node_for(step.transferee_id)
+    node = state.node_for(decision.transferee_id)
     others = tuple(m.id for m in voters if m.id != act.target_id and m.through_node == node)
-    election = AwaitElectionInput(**dict(act), term_before=step.term, others=others)
+    election = AwaitElectionInput(**dict(act), term_before=decision.term, others=others)
     command = TransferLeadership(
         ask=act,
         election=AwaitNewLeader(ask=election, node=node, summary=texts.election(transferee)),
@@ -112,13 +112,13 @@ def elected(state: OperationState, report: StepResult) -> OperationState:
     return after_step(state.with_step(report.step).changed(election=None), report.view)
 
 
-def _remove(state: OperationState, step: Remove, now: float) -> Decided:
+def _remove(state: OperationState, decision: Remove, now: float) -> Decided:
     """Remove the target: the point of no return, unless it turns out that nothing was proposed."""
-    whom = f"{state.label} through {state.label_of(step.via_id)}"
+    whom = f"{state.label} through {state.label_of(decision.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
     record = recording.record_of(state.changed(steps=()), now, joined=False, message=MESSAGE_REMOVED)
     ask = act_input(state).model_copy(update={"record": record})
-    command = RemoveTarget(ask=ask, node=state.node_for(step.via_id), summary=f"remove {whom}")
+    command = RemoveTarget(ask=ask, node=state.node_for(decision.via_id), summary=f"remove {whom}")
     return Decided(state.changed(in_flight=True), command)
 
 

@@ -39,12 +39,12 @@ class Strategy(Protocol):
         """Wait for this, or do something about it."""
 
     def decide(self, state: OperationState, decision: object, now: float, /) -> Decided | OperationState:
-        """Carry out the planner's step."""
+        """Carry out the planner's decision."""
 
     def after_command(
         self, state: OperationState, command: Activity, report: StepResult, now: float, /
     ) -> OperationState:
-        """Return the state after such a step was carried out."""
+        """Return the state after such a decision was carried out."""
 
     def on_goal_reached(self, state: OperationState, now: float, /) -> Decided | OperationState:
         """Make the last checks and begin the end: the planner calls the goal reached."""

@@ -1,8 +1,8 @@
 """Decide what to do next about the members of a cluster: a pure function of a view and a goal.
 
-    observe -> plan(view, goal) -> one step -> fresh view -> plan -> ... -> Done
+    observe -> plan(view, goal) -> one decision -> fresh view -> plan -> ... -> Done
 
-The planner keeps no memory of earlier steps. Each call looks at one view alone, so it may be called again after any
+The planner keeps no memory of earlier decisions. Each call looks at one view alone, so it may be called again after any
 interruption, on any node. It has no clock, no I/O and no Temporal.
 
 Rules that `plan` never breaks, whatever the view:
@@ -24,8 +24,8 @@ Rules that `plan` never breaks, whatever the view:
 6. Known faults. It adds and promotes no member while a member runs an etcd that may forget the promotion. It adds no
    member where etcd itself would refuse it.
 
-A strategy per goal (`removal`, `addition`) chooses the step, and `safety.check` has the last word on it. `part_order`
-orders additions and removals into a larger change. It answers with the next part, which plans its own steps.
+A strategy per goal (`removal`, `addition`) makes the decision, and `safety.check` has the last word on it. `part_order`
+orders additions and removals into a larger change. It answers with the next part, which has decisions of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Define the planner's answers: one step, an obstacle for now, a refusal for good, or the reached goal."""
+"""Define the planner's decisions: a change, an obstacle for now, a refusal for good, or the reached goal."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StartRemoval:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """No step is safe now; this may pass.
+    """No change is safe now; this may pass.
 
     Attributes:
         reason: The rule that blocks.
@@ -77,7 +77,7 @@ class Blocked:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """No step will ever be safe.
+    """No change will ever be safe.
 
     Attributes:
         reason: The rule that refuses.

@@ -1,7 +1,7 @@
 """Order the parts of a larger change: which member joins or leaves next. Pure.
 
-Each part is an ordinary addition or removal, which plans its own steps. The order of the parts follows from the view,
-and never from a memory of earlier steps:
+Each part is an ordinary addition or removal, which has decisions of its own. The order of the parts follows from the
+view, and never from a memory of earlier decisions:
 
 1. Leaving members that do not work go first. Without them the quorum is no larger and all healthy voters are still
    there, so no fewer voters may fail than before. etcd itself refuses an addition while too few voters are connected
@@ -89,11 +89,11 @@ def _next(view: ClusterView, goal: MembersChanged) -> ChangeDecision:
     begun = pending(view, goal)
     obstacle: Blocked | Refused | None = None
     for part in _parts(view, goal, begun):
-        step = _first_step(view, goal, part)
+        decision = _first_decision(view, goal, part)
         waits_well = isinstance(part, StartAddition) and any(part.name == joiner.name for joiner in begun)
-        if not isinstance(step, Blocked | Refused) or waits_well:
+        if not isinstance(decision, Blocked | Refused) or waits_well:
             return part
-        obstacle = obstacle or step
+        obstacle = obstacle or decision
     return obstacle or Done()
 
 
@@ -112,7 +112,7 @@ def _parts(view: ClusterView, goal: MembersChanged, begun: tuple[Joiner, ...]) -
     yield from (StartAddition(joiner.name, joiner.peer_urls) for joiner in free[:1])
 
 
-def _first_step(view: ClusterView, goal: MembersChanged, part: Part) -> Decision:
+def _first_decision(view: ClusterView, goal: MembersChanged, part: Part) -> Decision:
     """Return the planner's decision for the part now."""
     if isinstance(part, StartRemoval):
         leave = goal.leaving(view, part.member_id)
@@ -204,7 +204,7 @@ def _unplanned(view: ClusterView, goal: MembersChanged) -> Blocked | None:
 
 
 def unsafe(view: ClusterView, goal: MembersChanged, decision: Decision) -> Blocked | Refused | None:
-    """Return why the part must not begin; the part's own steps are checked separately."""
+    """Return why the part must not begin; the part's own decisions are checked separately."""
     surplus = [m.label for m in view.members if not goal.stays(m)]
     there = [goal.member_in(view, joiner) for joiner in goal.joins]
     match decision:

@@ -1,4 +1,4 @@
-"""Name the reasons why there is no step now.
+"""Name the reasons why the planner decides on no change now.
 
 They are given, with their texts, where they are found:
 
@@ -16,7 +16,7 @@ from etcd_handoff import doubts
 
 
 class Reason(StrEnum):
-    """A reason why there is no step now, in one word: enum value, failure text, and heading in the docs."""
+    """A reason why no change is decided on now, in one word: enum value, failure text, and heading in the docs."""
 
     CLUSTER_UNAVAILABLE = "ClusterUnavailable"
     MIXED_CLUSTERS = doubts.MIXED_CLUSTERS

@@ -1,6 +1,6 @@
 """Prevent what must never happen, whatever a strategy answers. Pure.
 
-Strategies ask the `obstacles` before they choose a step. `check` looks at the step once more before it leaves `plan`.
+Strategies ask the `obstacles` before they decide. `check` looks at the decision once more before it leaves `plan`.
 So a strategy that asks nothing, or picks a wrong member, still changes nothing. Policies of a profile, such as
 `min_voters`, are left to the strategies: breaking one may be unwanted, but costs no quorum.
 """
@@ -57,17 +57,17 @@ def _unsafe_removal(view: ClusterView, goal: MemberAbsent, decision: Decision) -
     if isinstance(decision, Transfer):
         return _bad_transfer(view, target, decision, goal)
     if not isinstance(decision, Remove):
-        return stopped(decision, "it is no step of a removal")
+        return stopped(decision, "it is no decision of a removal")
     leads = view.leadership is None or view.leadership.id == target.id
     return stopped(decision, f"{target.label} leads") if leads else _bad_via(view, decision, target.id)
 
 
-def _bad_transfer(view: ClusterView, target: MemberView, step: Transfer, goal: MemberAbsent) -> Blocked | None:
+def _bad_transfer(view: ClusterView, target: MemberView, decision: Transfer, goal: MemberAbsent) -> Blocked | None:
     leader = view.leadership
-    if leader is None or (leader.id, leader.term) != (target.id, step.term):
-        return stopped(step, f"{target.label} does not lead at term {step.term}")
-    if step.transferee_id not in {m.id for m in leadership.candidates(view, target.id, goal.leaving_later)}:
-        return stopped(step, f"{view.label(step.transferee_id)} cannot take over")
+    if leader is None or (leader.id, leader.term) != (target.id, decision.term):
+        return stopped(decision, f"{target.label} does not lead at term {decision.term}")
+    if decision.transferee_id not in {m.id for m in leadership.candidates(view, target.id, goal.leaving_later)}:
+        return stopped(decision, f"{view.label(decision.transferee_id)} cannot take over")
     return None
 
 
@@ -81,16 +81,16 @@ def _unsafe_addition(view: ClusterView, goal: MemberPresent, decision: Decision)
             return stopped(decision, f"{member.label} is listed")
         return obstacles.obstacle_to_joining(view, goal) or _bad_via(view, decision)
     if not isinstance(decision, PromoteLearner):
-        return stopped(decision, "it is no step of an addition")
+        return stopped(decision, "it is no decision of an addition")
     if member is None or not member.is_learner or member.id != decision.learner_id:
         return stopped(decision, f"{view.label(decision.learner_id)} is not the learner that was added")
     return obstacles.obstacle_to_promotion(view, member) or _bad_via(view, decision)
 
 
-def _bad_via(view: ClusterView, step: Remove | AddLearner | PromoteLearner, leaving: str = "") -> Blocked | None:
-    if step.via_id in {m.id for m in view.healthy_voters} - {leaving}:
+def _bad_via(view: ClusterView, decision: Remove | AddLearner | PromoteLearner, leaving: str = "") -> Blocked | None:
+    if decision.via_id in {m.id for m in view.healthy_voters} - {leaving}:
         return None
-    return stopped(step, f"{view.label(step.via_id)} is no healthy voter that stays")
+    return stopped(decision, f"{view.label(decision.via_id)} is no healthy voter that stays")
 
 
 def stopped(decision: Decision, why: str) -> Blocked:

@@ -24,7 +24,7 @@ from etcd_handoff.planning import (
     removal,
 )
 
-REAL_OBSTACLE, REAL_STEP, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._decision, planning.plan, lagging.lag
+REAL_OBSTACLE, REAL_DECISION, REAL_PLAN, REAL_LAG = obstacles.obstacle, removal._decision, planning.plan, lagging.lag
 
 
 class Obstacle(Protocol):
@@ -46,14 +46,14 @@ def without(*reasons: Reason) -> Obstacle:
 
 def learner_as_transferee(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
     """`_decision` that asks a learner first."""
-    step = REAL_STEP(view, target, goal)
+    decision = REAL_DECISION(view, target, goal)
     learner = next((m.id for m in view.members if m.is_learner and m.reachable), None)
-    return Transfer(learner, step.term) if isinstance(step, Transfer) and learner else step
+    return Transfer(learner, decision.term) if isinstance(decision, Transfer) and learner else decision
 
 
 def silent_leader_asked(view: ClusterView, target: MemberView, goal: MemberAbsent) -> Transfer | Remove | Blocked:
     """`_decision` that does not care whether the leading target answers."""
-    return REAL_STEP(view, target.model_copy(update={"reachable": True}), goal)
+    return REAL_DECISION(view, target.model_copy(update={"reachable": True}), goal)
 
 
 def first_word(view: ClusterView) -> Leadership | None:
