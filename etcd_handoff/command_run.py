@@ -26,7 +26,7 @@ LEFT_UNREAD: Final = 64
 """How many chunks are still read after its end; processes that it left behind may write for ever."""
 
 
-class Ended(NamedTuple):
+class CommandResult(NamedTuple):
     """The end of a command.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Kept:
         return self.data.decode(errors="replace")
 
 
-async def run(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
+async def run(command: Sequence[str], environment: Mapping[str, str], seconds: float) -> CommandResult:
     """Run a command until its program ends, even if it leaves processes behind that have its output open.
 
     A process that is to go on must leave the command's process group (`setsid`). All processes in the group are killed
@@ -114,4 +114,4 @@ async def run(command: Sequence[str], environment: Mapping[str, str], seconds: f
                     break
         process.stdout.close()
         process.stderr.close()
-    return Ended(process.returncode, output.text(), errors.text(), output.too_much, timed_out)
+    return CommandResult(process.returncode, output.text(), errors.text(), output.too_much, timed_out)

@@ -21,7 +21,7 @@ from etcd_handoff.wire import WireModel, describe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etcd_handoff.command_run import Ended
+    from etcd_handoff.command_run import CommandResult
     from etcd_handoff.config_member import MemberProfile
     from etcd_handoff.data_directory import Identity
 
@@ -135,7 +135,7 @@ class MemberCommand:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _run(self, verb: str, seconds: float, more: Mapping[str, str] | None = None) -> Ended:
+    async def _run(self, verb: str, seconds: float, more: Mapping[str, str] | None = None) -> CommandResult:
         ended = await command_run.run([*self._profile.command, verb], self._environment(more or {}), seconds)
         if ended.timed_out:
             raise MemberProcessError(self._failed(verb, ended, f"did not end within {seconds:g} s and was killed"))
@@ -156,7 +156,7 @@ class MemberCommand:
         path = {"PATH": os.environ.get("PATH", DEFAULT_PATH)}
         return {**path, **inherited, **self._profile.environment, **ours, **more}
 
-    def _answer(self, ended: Ended) -> Answer:
+    def _answer(self, ended: CommandResult) -> Answer:
         text = ended.output.strip()
         if not text and ended.status == DOES_NOT_RUN:
             return Answer()
@@ -170,7 +170,7 @@ class MemberCommand:
             msg = f"`status` ended with status {ended.status}, and its output is no answer: {error_text}"
             raise MemberProcessError(self._clean(msg)) from None
 
-    def _failed(self, verb: str, ended: Ended, what: str = "") -> str:
+    def _failed(self, verb: str, ended: CommandResult, what: str = "") -> str:
         how = f"was ended by signal {-ended.status}" if ended.status < 0 else f"ended with status {ended.status}"
         lines = [line for line in ended.errors.splitlines() if line.strip()][-ERROR_LINES:]
         return self._clean(f"`{verb}` {what or how}" + (f": {' | '.join(lines)}" if lines else ""))

@@ -14,14 +14,14 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import AdditionRequest, AdditionResult
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation
-    from workflows.drive_operation import Operation
+    from workflows.drive_operation import OperationWorkflow
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
 @workflow.defn
-class AddMember(Operation):
+class AddMember(OperationWorkflow):
     """Adds one member to a live cluster. The contract is in docs/reference.md."""
 
     @continuation.takes_input

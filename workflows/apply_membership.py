@@ -12,17 +12,17 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import MembershipRequest, MembershipResult
-    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.operation.whole_change import WholeChange
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation
-    from workflows.drive_operation import Operation
+    from workflows.drive_operation import OperationWorkflow
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
 @workflow.defn
-class ApplyMembership(Operation):
+class ApplyMembership(OperationWorkflow):
     """Gives a live cluster the members of a list. The contract is in docs/reference.md."""
 
     @continuation.takes_input
@@ -46,4 +46,4 @@ def _beginning(request: MembershipRequest | None) -> OperationState:
     if request is None:
         text = 'input: missing; give {"cluster": "<profile>", "members": [{"name": "<name>", "peer_urls": ["<URL>"]}]}'
         raise invalid_input(text)
-    return continuation.beginning(request, whole=Whole(request=request))
+    return continuation.beginning(request, whole=WholeChange(request=request))

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.commands import Effect
 
 
-class Operation(Approvable, Pausable, Transferring):
+class OperationWorkflow(Approvable, Pausable, Transferring):
     """A workflow that drives an operation. The subclass gives the first state."""
 
     def __init__(self, begin: Callable[[], OperationState]) -> None:

@@ -16,7 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from etcd_handoff.operation.people import REQUESTER_MEMO
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation
-    from workflows.drive_operation import Operation
+    from workflows.drive_operation import OperationWorkflow
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
@@ -28,7 +28,7 @@ ETCDMEMBER_MEMO: Final = "etcd-handoff-etcdmember"
 
 
 @workflow.defn
-class RemoveMember(Operation):
+class RemoveMember(OperationWorkflow):
     """Removes one member from a live cluster. The contract is in docs/reference.md."""
 
     @continuation.takes_input

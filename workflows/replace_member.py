@@ -13,17 +13,17 @@ from temporalio import workflow
 
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff.contract import ReplacementRequest, ReplacementResult
-    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.operation.whole_change import WholeChange
     from etcd_handoff.temporal.converter import invalid_input
     from workflows import continuation
-    from workflows.drive_operation import Operation
+    from workflows.drive_operation import OperationWorkflow
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
 @workflow.defn
-class ReplaceMember(Operation):
+class ReplaceMember(OperationWorkflow):
     """Replaces one member by another in a live cluster. The contract is in docs/reference.md."""
 
     @continuation.takes_input
@@ -50,4 +50,4 @@ def _beginning(request: ReplacementRequest | None) -> OperationState:
             ' "peer_urls": ["<URL>"]}'
         )
         raise invalid_input(text)
-    return continuation.beginning(request, whole=Whole(request=request))
+    return continuation.beginning(request, whole=WholeChange(request=request))

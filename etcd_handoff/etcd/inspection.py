@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Inhabitant:
+class AnsweringMember:
     """The member that answers at an endpoint.
 
     Attributes:
@@ -45,7 +45,7 @@ class EtcdInspection:
         """Close all connections."""
         await self._connections.close()
 
-    async def who_answers(self, endpoint: str) -> Inhabitant:
+    async def who_answers(self, endpoint: str) -> AnsweringMember:
         """Return the member at an endpoint by its own status, and its member list.
 
         Raises:
@@ -53,13 +53,13 @@ class EtcdInspection:
             EtcdPermissionError: The credentials are wrong.
         """
         status = await self._ask(endpoint, lambda c, t: c.maintenance.status(timeout=t))
-        inhabitant = Inhabitant(format(status.header.cluster_id, "x"), format(status.header.member_id, "x"))
+        member = AnsweringMember(format(status.header.cluster_id, "x"), format(status.header.member_id, "x"))
         try:
             listed = await self._ask(endpoint, lambda c, t: c.cluster.member_list(linearizable=True, timeout=t))
         except EtcdError as error:
-            return Inhabitant(inhabitant.cluster_id, inhabitant.member_id, note=str(error))
+            return AnsweringMember(member.cluster_id, member.member_id, note=str(error))
         advertised = {format(m.ID, "x"): tuple(m.clientURLs) for m in listed.members}
-        return Inhabitant(inhabitant.cluster_id, inhabitant.member_id, advertised)
+        return AnsweringMember(member.cluster_id, member.member_id, advertised)
 
     async def why_no_change(self, endpoint: str) -> str:
         """Return why we may not change the membership, or "" when we may.

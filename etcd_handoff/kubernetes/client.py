@@ -48,7 +48,7 @@ class _ShortLivedConnections(aiohttp.TCPConnector):
 
 
 @dataclass(slots=True, eq=False)
-class Opened:
+class OpenClient:
     """A client, its files and its credentials.
 
     Attributes:
@@ -92,7 +92,7 @@ class Opened:
         return tuple(stamp(name) for name, *_ in self.files) != self.files
 
 
-async def open_client(kubeconfig: Path, context: str, server: str = "") -> Opened:
+async def open_client(kubeconfig: Path, context: str, server: str = "") -> OpenClient:
     """Open a client for a context of a kubeconfig.
 
     Args:
@@ -120,7 +120,7 @@ async def open_client(kubeconfig: Path, context: str, server: str = "") -> Opene
     return opened
 
 
-async def open_in_cluster() -> Opened:
+async def open_in_cluster() -> OpenClient:
     """Open a client with the ServiceAccount of the Pod that this process runs in.
 
     Raises:
@@ -142,7 +142,7 @@ def _settings() -> client.Configuration:
     return settings
 
 
-def _opened(settings: client.Configuration, files: tuple[Stamp, ...], proxy: Proxy | None) -> Opened:
+def _opened(settings: client.Configuration, files: tuple[Stamp, ...], proxy: Proxy | None) -> OpenClient:
     remember(settings.api_key.get("BearerToken", "").removeprefix("Bearer "))
     remember(settings.password or "")
     settings.proxy = proxy.url if proxy else None
@@ -150,7 +150,7 @@ def _opened(settings: client.Configuration, files: tuple[Stamp, ...], proxy: Pro
     short = functools.partial(_ShortLivedConnections, ssl=api.rest_client.ssl_context)
     api.rest_client._create_connector = short  # type: ignore[method-assign]  # noqa: SLF001  # its only hook
     now = asyncio.get_running_loop().time()
-    return Opened(api, _digest(settings), files, proxy, opened=now, checked=now)
+    return OpenClient(api, _digest(settings), files, proxy, opened=now, checked=now)
 
 
 def _digest(settings: client.Configuration) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff import time_limits
 from etcd_handoff.errors import ApiUnavailableError, ConfigError, HandoffError
-from etcd_handoff.kubernetes.client import UNUSABLE, Opened, open_client, open_in_cluster
+from etcd_handoff.kubernetes.client import UNUSABLE, OpenClient, open_client, open_in_cluster
 from etcd_handoff.kubernetes.kubeconfig import what_is_wrong
 from etcd_handoff.kubernetes.temporary_files import remove_temporary_files
 
@@ -35,12 +35,12 @@ class Clients:
 
     kubeconfig: Path | None
     _servers: dict[str, str] = field(default_factory=dict)
-    _opened: dict[str, Opened] = field(default_factory=dict)
-    _opening: dict[str, asyncio.Task[Opened]] = field(default_factory=dict)
+    _opened: dict[str, OpenClient] = field(default_factory=dict)
+    _opening: dict[str, asyncio.Task[OpenClient]] = field(default_factory=dict)
     _retiring: set[asyncio.Task[None]] = field(default_factory=set)
     _failed: dict[str, tuple[float, str]] = field(default_factory=dict)
 
-    async def get(self, context: str) -> Opened:
+    async def get(self, context: str) -> OpenClient:
         """Return the client of a context, with credentials that are valid as far as known.
 
         Raises:
@@ -62,7 +62,7 @@ class Clients:
             self._start(context)
         return opened
 
-    async def renewed(self, context: str, refused: Opened) -> Opened | None:
+    async def renewed(self, context: str, refused: OpenClient) -> OpenClient | None:
         """Return another client than the refused one, or None if there are no other credentials.
 
         Raises:
@@ -110,7 +110,7 @@ class Clients:
         self._opened.clear()
         remove_temporary_files()
 
-    async def _open(self, context: str) -> Opened:
+    async def _open(self, context: str) -> OpenClient:
         """Return the client that is being opened. A caller that stops waiting does not stop that.
 
         Raises:
@@ -121,14 +121,14 @@ class Clients:
             raise ApiUnavailableError(text)
         return await asyncio.shield(self._start(context))
 
-    def _start(self, context: str) -> asyncio.Task[Opened]:
+    def _start(self, context: str) -> asyncio.Task[OpenClient]:
         if context not in self._opening:
             task = asyncio.create_task(self._replace(context))
             self._opening[context] = task
             task.add_done_callback(lambda done: self._ended(context, done))
         return self._opening[context]
 
-    def _ended(self, context: str, task: asyncio.Task[Opened]) -> None:
+    def _ended(self, context: str, task: asyncio.Task[OpenClient]) -> None:
         self._opening.pop(context, None)
         self._failed.pop(context, None)
         if not task.cancelled() and (error := task.exception()) is not None:  # there may be no waiter any more
@@ -137,7 +137,7 @@ class Clients:
             if isinstance(error, ApiUnavailableError):
                 self._failed[context] = (asyncio.get_running_loop().time(), str(error))
 
-    async def _replace(self, context: str) -> Opened:
+    async def _replace(self, context: str) -> OpenClient:
         try:
             opened = await self._open_anew(context)
         except UNUSABLE as error:
@@ -148,14 +148,14 @@ class Clients:
             self._retire(before)
         return opened
 
-    async def _open_anew(self, context: str) -> Opened:
+    async def _open_anew(self, context: str) -> OpenClient:
         if self.kubeconfig is None:
             return await open_in_cluster()
         if context in self._servers:
             return await open_client(self.kubeconfig, "", self._servers[context])
         return await open_client(self.kubeconfig, context)
 
-    def _retire(self, opened: Opened) -> None:
+    def _retire(self, opened: OpenClient) -> None:
         async def later() -> None:
             try:
                 await asyncio.sleep(time_limits.KUBERNETES.replaced_client_seconds)

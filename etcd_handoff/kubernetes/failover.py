@@ -27,7 +27,7 @@ from etcd_handoff.kubernetes.member_servers import MemberServers, same_node
 
 if TYPE_CHECKING:
     from etcd_handoff.config import KubernetesProfile
-    from etcd_handoff.kubernetes.client import Opened
+    from etcd_handoff.kubernetes.client import OpenClient
     from etcd_handoff.kubernetes.member_servers import Hosts
 
 IN_CLUSTER: Final = ""
@@ -111,7 +111,7 @@ class ApiServers:
 
         return tuple(sorted(known, key=order))
 
-    async def client(self, context: str) -> Opened:
+    async def client(self, context: str) -> OpenClient:
         """Return the client of a context.
 
         Raises:
@@ -120,7 +120,7 @@ class ApiServers:
         """
         return await self._clients.get(context)
 
-    async def refused(self, context: str, opened: Opened) -> None:
+    async def refused(self, context: str, opened: OpenClient) -> None:
         """Replace a client whose credentials were refused, so that the next request has others if there are any."""
         await self._clients.renewed(context, opened)
 

@@ -10,7 +10,7 @@ The loop:
     apply               the state after a command
     failed_steps        the state after an activity failed in all its attempts
     state               the state of an operation
-    handed_on           the part of the state that the next run gets
+    carried_state       the part of the state that the next run gets
     phases              the progress of what takes several commands
     step_log            the steps, bounded
     commands            the commands
@@ -23,7 +23,7 @@ The kinds of operations:
     addition            learner, promotion
     membership          a larger change, in parts: the next addition or removal
     membership_goal     its goal, for the planner
-    whole               its state, besides the state of the running part
+    whole_change        its state, besides the state of the running part
     parts               the way from one part to the next
     replaced            which member is replaced
     unrecorded          changes made earlier that no EtcdMember records yet

@@ -14,24 +14,24 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import observation
 from etcd_handoff.operation.commands import ReleaseLock
 from etcd_handoff.operation.phases import EndPhase
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ReleaseLockResult
-    from etcd_handoff.operation.phases import Ending
+    from etcd_handoff.operation.phases import EndState
     from etcd_handoff.operation.state import OperationState
 
 BEFORE: Final = frozenset({EndPhase.UNDO, EndPhase.TAKE_OUT, EndPhase.SETTLE, EndPhase.LOOK})
 """Phases of the end in which something may be proposed, or a proposal may still take place."""
 
 
-def is_due(state: OperationState, end: Ending) -> bool:
+def is_due(state: OperationState, end: EndState) -> bool:
     """Whether to release the lock now: before the record, and again after it where no member took that."""
     tries = 2 if end.phase is EndPhase.REPORT else 1
     return state.lock_abandoned and state.pinned is not None and end.phase not in BEFORE and end.lock_tries < tries
 
 
-def release(state: OperationState, end: Ending) -> Decided:
+def release(state: OperationState, end: EndState) -> NextCommand:
     """Release the lock through a member that stays. Where that fails too, the next change takes the stale lock over."""
     ask = ReleaseLockInput(
         cluster=state.request.cluster,
@@ -40,7 +40,7 @@ def release(state: OperationState, end: Ending) -> Decided:
         doubtful=observation.doubtful(state),
     )
     command = ReleaseLock(ask=ask, node=_node(state), summary="release the lock in etcd")
-    return Decided(state.at_end(lock_tries=end.lock_tries + 1), command)
+    return NextCommand(state.at_end(lock_tries=end.lock_tries + 1), command)
 
 
 def _node(state: OperationState) -> str:

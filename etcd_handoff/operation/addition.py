@@ -28,7 +28,7 @@ from etcd_handoff.operation import (
 from etcd_handoff.operation.commands import Activity, AddTarget, Failure, PromoteTarget, Until, Wait
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import AddLearner, Blocked, PromoteLearner, Reason, Refused, name_taken, unverified
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def goal(state: OperationState) -> MemberPresent:
     return learner.goal(state, state.target.cluster_id)
 
 
-def on_blocked(state: OperationState, decision: Blocked) -> Decided | OperationState:
+def on_blocked(state: OperationState, decision: Blocked) -> NextCommand | OperationState:
     """Wait; when the learner has not started, start it or describe how to start it."""
     settings = join.configuration(state) if decision.reason is Reason.LEARNER_NOT_STARTED else {}
     if settings and gates.may_change(state) and (start := member_process.starting(state, settings)):
@@ -86,7 +86,7 @@ def on_blocked(state: OperationState, decision: Blocked) -> Decided | OperationS
     return member_process.with_start_result(learner.waits(state, decision))
 
 
-def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:
+def decide(state: OperationState, decision: object, now: float) -> NextCommand | OperationState:
     """Carry out the planner's decision, or wait after too many steps in a row.
 
     Raises:
@@ -107,11 +107,11 @@ def decide(state: OperationState, decision: object, now: float) -> Decided | Ope
         doing = f"adding {state.label} as a learner through {state.label_of(decision.via_id)}"
         state = state.changed(in_flight=True).with_joining(sent=True)  # from here on one may be there that is ours
         command = AddTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
-        return Decided(state.showing(HandoffState.ADDING, doing), command)
+        return NextCommand(state.showing(HandoffState.ADDING, doing), command)
     if isinstance(decision, PromoteLearner):
         doing = f"promoting {state.label} through {state.label_of(decision.via_id)}"
         promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
-        return Decided(state.changed(in_flight=True).showing(HandoffState.PROMOTING, doing), promote)
+        return NextCommand(state.changed(in_flight=True).showing(HandoffState.PROMOTING, doing), promote)
     msg = f"{decision} is no decision of an addition"
     raise TypeError(msg)
 
@@ -154,7 +154,7 @@ def _awaited(state: OperationState, command: AwaitSync, report: StepResult, now:
     return state.with_joining(in_sync=report.step.outcome == StepOutcome.IN_SYNC, followed=command.ask.own_index)
 
 
-def on_goal_reached(state: OperationState, now: float) -> Decided | OperationState:
+def on_goal_reached(state: OperationState, now: float) -> NextCommand | OperationState:
     """Finish once the new voter has worked for a while: every list shows it, and it serves linearizable reads."""
     member = learner.member_of(state)
     if member is None or state.view is None:
@@ -173,7 +173,7 @@ def on_goal_reached(state: OperationState, now: float) -> Decided | OperationSta
         return state.finishing()
     doing = f"{state.label} has a vote; making sure that it works for {time_limits.OPERATION.connected_seconds:g} s"
     wait = Wait(until=Until.TIME, seconds=seconds, summary=f"make sure that {state.label} works as a voter")
-    return Decided(state.showing(HandoffState.VERIFYING, doing), wait)
+    return NextCommand(state.showing(HandoffState.VERIFYING, doing), wait)
 
 
 def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:

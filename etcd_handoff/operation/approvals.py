@@ -24,8 +24,8 @@ from etcd_handoff.operation.commands import (
     Until,
     Wait,
 )
-from etcd_handoff.operation.phases import Approved, ApprovedChange
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.phases import ApprovalState, ApprovedChange
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.operation.step_log import cut
 from etcd_handoff.operation.unblocking_commands import command
 from etcd_handoff.planning import StartAddition
@@ -72,7 +72,7 @@ def _plan(state: OperationState, step: object) -> tuple[str, ...]:
     )
 
 
-def wait(state: OperationState, step: object, now: float) -> Decided:
+def wait(state: OperationState, step: object, now: float) -> NextCommand:
     """Wait for an approval, and give up the turn meanwhile."""
     doing = "everything is ready"
     if state.approval_lapsed:
@@ -88,7 +88,7 @@ def wait(state: OperationState, step: object, now: float) -> Decided:
     if not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False, news=True)  # the queue tells the EtcdMember what it waits for
     seconds = schedule.remaining_seconds(state)
-    return Decided(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
+    return NextCommand(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
 
 
 def refusal(state: OperationState, approval: Approval, identity: str) -> str:
@@ -111,7 +111,7 @@ def refusal(state: OperationState, approval: Approval, identity: str) -> str:
 def approved(state: OperationState, approval: Approval, identity: str, now: float) -> OperationState:
     """Return the state after an approval; waiting for a change window does not use up its time."""
     change = state.to_approve or ApprovedChange()
-    given = Approved(identity=identity, counts_from=schedule.opens_at(state, now), change=change)
+    given = ApprovalState(identity=identity, counts_from=schedule.opens_at(state, now), change=change)
     return state.changed(approval=approval, approved=given, approval_lapsed="")
 
 
@@ -142,7 +142,7 @@ def without_lapsed_approval(state: OperationState, step: object, now: float) -> 
     return state.changed(approval=None, approved=None, approval_lapsed=cut(text, LONGEST_REASON))
 
 
-def bounded(decided: Decided | OperationState, before: OperationState, now: float) -> Decided | OperationState:
+def bounded(decided: NextCommand | OperationState, before: OperationState, now: float) -> NextCommand | OperationState:
     """Return the decision, with a limit on when its change may begin.
 
     Args:
@@ -150,14 +150,14 @@ def bounded(decided: Decided | OperationState, before: OperationState, now: floa
         before: The state in which it was made.
         now: Workflow time in seconds.
     """
-    if not isinstance(decided, Decided) or not isinstance(decided.command, CHANGES):
+    if not isinstance(decided, NextCommand) or not isinstance(decided.command, CHANGES):
         return decided
     bounds = (schedule.begin_before(before, now), _ends(before))
     if not (bound := min(filter(None, bounds), default=0.0)):
         return decided
     command = decided.command
     ask = command.ask.model_copy(update={"begin_before": bound})
-    return Decided(decided.state, command.model_copy(update={"ask": ask}))
+    return NextCommand(decided.state, command.model_copy(update={"ask": ask}))
 
 
 def with_approval_used(state: OperationState, command: object, result: StepResult | StepFailure) -> OperationState:

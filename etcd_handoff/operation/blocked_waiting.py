@@ -9,7 +9,7 @@ from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import failures, learner, queue_requests
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, FindResource, LookThroughNodes, Observe, Until, Wait
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ MOST_PAUSES: Final = 100
 """Number of pauses after which they grow no more; a larger power would overflow."""
 
 
-def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
+def decide(state: OperationState, blocked: Blocked) -> NextCommand | OperationState:
     """Pause and give up the turn, or fail when the time for waiting is used up."""
     state = _hurried(state)
     progresses = state.joining.progresses
@@ -38,9 +38,9 @@ def decide(state: OperationState, blocked: Blocked) -> Decided | OperationState:
     longest = time_limits.OPERATION.blocked_longest_pause_seconds
     longest = longest if progresses else min(longest, state.blocked_remaining_seconds)
     if state.request.adds and (watched := learner.pause(state, blocked, longest)):
-        return Decided(state, watched)
+        return NextCommand(state, watched)
     summary = cut(f"blocked: {blocked.reason}, until {state.waiting_for}", LONGEST_SUMMARY)
-    return Decided(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=summary))
+    return NextCommand(state, Wait(until=Until.RECHECK, seconds=pause_seconds(state), summary=summary))
 
 
 def _is_hurried(state: OperationState) -> bool:

@@ -7,12 +7,12 @@ from typing import Any, Self
 from etcd_handoff.activity_io import Target, WorkerInfo
 from etcd_handoff.contract import Approval, Pause, Step
 from etcd_handoff.doubts import Binding
-from etcd_handoff.operation.phases import Approved, Joining, Lasting, Noticed
-from etcd_handoff.operation.whole import Whole
+from etcd_handoff.operation.phases import ApprovalState, JoinState, LastingState, SentNotices
+from etcd_handoff.operation.whole_change import WholeChange
 from etcd_handoff.wire import WireModel
 
 
-class HandedOn(WireModel):
+class CarriedState(WireModel):
     """The part of an operation's state that a new run cannot find out again. Times are workflow time, in seconds.
 
     Attributes:
@@ -85,7 +85,7 @@ class HandedOn(WireModel):
     was_leader: bool = False
     started_by: str = ""
     approval: Approval | None = None
-    approved: Approved | None = None
+    approved: ApprovalState | None = None
     approval_lapsed: str = ""
     paused: Pause | None = None
     gates_passed_at: float | None = None
@@ -103,10 +103,10 @@ class HandedOn(WireModel):
     leave_asked: bool = False
     leave_stored: bool = False
     cancel_requested: bool = False
-    joining: Joining = Joining()
-    whole: Whole | None = None
-    noticed: Noticed = Noticed()
-    lasting: Lasting = Lasting()
+    joining: JoinState = JoinState()
+    whole: WholeChange | None = None
+    noticed: SentNotices = SentNotices()
+    lasting: LastingState = LastingState()
     etcdmember: str = ""
     requester: str = ""
     last_note: str = ""

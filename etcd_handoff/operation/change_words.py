@@ -11,7 +11,7 @@ from etcd_handoff.planning.part_order import leaving
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.operation.whole_change import WholeChange
     from etcd_handoff.planning import MembersChanged
     from etcd_handoff.planning.outline import Stage
 
@@ -27,7 +27,7 @@ def plan_lines(view: ClusterView, goal: MembersChanged) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def records(whole: Whole) -> tuple[str, ...]:
+def records(whole: WholeChange) -> tuple[str, ...]:
     """Return the records that are missing for changes made before, in words."""
     return tuple(
         f"record on its EtcdMember that {target.member_name} ({target.member_id}) has left"
@@ -55,7 +55,7 @@ def _in_place_of(view: ClusterView, goal: MembersChanged, name: str) -> str:
     return "".join(f", in place of {member}" for member in old)
 
 
-def so_far(whole: Whole) -> str:
+def so_far(whole: WholeChange) -> str:
     """Return what has been done, in words."""
     done = {"add": "is a voter", "remove": "is out"}
     results = [

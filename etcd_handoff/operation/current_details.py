@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from etcd_handoff.contract import HandoffState, Progress
 from etcd_handoff.operation import change_queue, join, people, texts
-from etcd_handoff.operation.phases import Lasting
+from etcd_handoff.operation.phases import LastingState
 from etcd_handoff.operation.unblocking_commands import command, remedies
 from etcd_handoff.planning import warnings
 
@@ -52,7 +52,7 @@ def lasting_since(state: OperationState, now: float) -> OperationState:
     what = f"{state.handoff_state}: {state.blocked.reason}" if state.blocked else str(state.handoff_state)
     if state.handoff_state is HandoffState.CHECKING or what == state.lasting.what:
         return state
-    return state.changed(lasting=Lasting(what=what, since=now))
+    return state.changed(lasting=LastingState(what=what, since=now))
 
 
 def details(state: OperationState) -> str:

@@ -13,13 +13,13 @@ from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation import process_end, recording
 from etcd_handoff.operation.commands import SeeDeparted
 from etcd_handoff.operation.phases import EndPhase
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-def decide(state: OperationState) -> Decided | OperationState:
+def decide(state: OperationState) -> NextCommand | OperationState:
     """Ask the worker on the member's node, if it took part in the last look at that member."""
     following = EndPhase.STOP if process_end.is_due(state) else EndPhase.REPORT
     state, info = state.at_end(phase=following), state.worker_info
@@ -29,7 +29,8 @@ def decide(state: OperationState) -> Decided | OperationState:
     if node not in state.far_nodes:
         return state
     ask = SeeDepartedInput(cluster=state.request.cluster)
-    return Decided(state, SeeDeparted(ask=ask, node=node, summary=f"look whether the etcd of {state.label} still runs"))
+    command = SeeDeparted(ask=ask, node=node, summary=f"look whether the etcd of {state.label} still runs")
+    return NextCommand(state, command)
 
 
 def seen(state: OperationState, result: SeeDepartedResult | None) -> OperationState:

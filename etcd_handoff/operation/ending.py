@@ -41,8 +41,8 @@ from etcd_handoff.operation import (
     view_doubts,
 )
 from etcd_handoff.operation.commands import Cancel, DescribeWorker, Fail, Failure, Finish, Until, Wait
-from etcd_handoff.operation.phases import Ending, EndPhase, LeavePhase
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.phases import EndPhase, EndState, LeavePhase
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import Blocked, Done
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ if TYPE_CHECKING:
     from etcd_handoff.planning import Decision
 
 
-def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def decide(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Return what is next until the operation has ended."""
     if abandoned_lock.is_due(state, end):
         return abandoned_lock.release(state, end)
-    following: Decided | OperationState
+    following: NextCommand | OperationState
     match end.phase:
         case EndPhase.UNDO | EndPhase.TAKE_OUT:
             following = learner_removal.decide(state, end, now)
@@ -77,10 +77,10 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
 
 def cancelled(state: OperationState) -> OperationState:
     """Return the state after a cancellation: it ends, unless k0s, which was asked, has removed the member."""
-    return state.changed(ending=Ending(), released=False, leave_step=LeavePhase.NONE)
+    return state.changed(ending=EndState(), released=False, leave_step=LeavePhase.NONE)
 
 
-def planned(state: OperationState, decision: Decision, now: float) -> Decided:
+def planned(state: OperationState, decision: Decision, now: float) -> NextCommand:
     """Return the answer of a dry run: the start time and the steps in words, or what it would wait for."""
     lines = strategy.of(state).plan_lines(state, decision)
     if lines and (opens := schedule.opens_at(state, now)) > now and not isinstance(decision, Done):
@@ -95,10 +95,10 @@ def planned(state: OperationState, decision: Decision, now: float) -> Decided:
         .result(state, Outcome.PLANNED, unwritten)
         .model_copy(update={"plan": lines, "blocked_by": blocked})
     )
-    return Decided(state, Finish(result=result))
+    return NextCommand(state, Finish(result=result))
 
 
-def _settle(state: OperationState, now: float) -> Decided | OperationState:
+def _settle(state: OperationState, now: float) -> NextCommand | OperationState:
     """Wait until a look can show whether what was proposed can still take place."""
     if state.pending_since is None:
         # After the last part, only a look shows that a larger change is complete and can't be cancelled any more.
@@ -108,10 +108,10 @@ def _settle(state: OperationState, now: float) -> Decided | OperationState:
     if not (seconds := proposal.seconds_to_settle(state, now)):
         return state
     summary = "wait until etcd has given up what was proposed"
-    return Decided(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
+    return NextCommand(state, Wait(until=Until.TIME, seconds=seconds, summary=summary, resumable=False))
 
 
-def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def _classify_end(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Decide whether the member is out after all; else write what is true, where it may have been touched."""
     failure = end.failure
     touched = failure is not None or end.proposed or state.absent
@@ -123,7 +123,7 @@ def _classify_end(state: OperationState, end: Ending, now: float) -> Decided | O
         remaining_text = parts.half_done(state.whole) if state.whole and state.whole.part else ""
         text = f"{strategy.of(state).cancelled_text(state)}{parts.put_off(state)}{remaining_text}"
         text = with_cluster(text, state.request.cluster)
-        return Decided(state.showing(HandoffState.FAILED, text), Cancel())
+        return NextCommand(state.showing(HandoffState.FAILED, text), Cancel())
     waited = failure.kind == FailureType.BLOCKED_TOO_LONG and state.view is not None and not state.request.dry_run
     # No record: the EtcdMember of a member that has not joined is not read, and between two parts all is written.
     if state.request.adds or state.request.of_parts:
@@ -150,7 +150,7 @@ def _came_too_late(state: OperationState) -> bool:
     return complete and unrecorded.part(state, membership.goal(state)) is None
 
 
-def _end_process(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def _end_process(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Stop the member's etcd and put its data away; after a long wait for the record, check first that it is still out.
 
     Its data have the IDs of a member that a restore brings back, so they cannot show that.
@@ -164,22 +164,22 @@ def _end_process(state: OperationState, end: Ending, now: float) -> Decided | Op
     return process_end.decide(state)
 
 
-def _fail(state: OperationState, failure: Failure) -> Decided:
+def _fail(state: OperationState, failure: Failure) -> NextCommand:
     if state.worker_info is None:
-        return Decided(state, DescribeWorker(cluster=state.request.cluster))
+        return NextCommand(state, DescribeWorker(cluster=state.request.cluster))
     failure = parts.failed(state, failure).with_cluster(state.request.cluster)
     refused = failure.kind in (FailureType.REMOVAL_REFUSED, FailureType.CHANGE_REFUSED, FailureType.UNKNOWN_MEMBER)
     state = state.showing(HandoffState.REFUSED if refused else HandoffState.FAILED, failure.text)
-    return Decided(state, Fail(failure))
+    return NextCommand(state, Fail(failure))
 
 
-def _report_failure(state: OperationState, failure: Failure, end: Ending) -> Decided:
+def _report_failure(state: OperationState, failure: Failure, end: EndState) -> NextCommand:
     recorded = end.recorded
     unwritten = recorded.note if recorded is not None and recorded.step.attempts == 0 else ""
     return _fail(state, failures.ended(failure, pending=state.pending_since is not None, unwritten=unwritten))
 
 
-def _report(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def _report(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Return the result, or begin the next part.
 
     Where nothing could be recorded, a look comes first that shows whether the other members commit writes.
@@ -196,4 +196,4 @@ def _report(state: OperationState, end: Ending, now: float) -> Decided | Operati
     written = "its EtcdMember says so" if recorded.recorded else recorded.note
     state = state.showing(HandoffState.DONE, strategy.of(state).success_text(state, written))
     result = strategy.of(state).result(state, None, recorded)
-    return parts.ended(state, result) if state.whole else Decided(state, Finish(result=result))
+    return parts.ended(state, result) if state.whole else NextCommand(state, Finish(result=result))

@@ -10,8 +10,8 @@ from etcd_handoff.contract import CheckedRequest, FailureType, HandoffState, Ste
 from etcd_handoff.operation import failures, hash_check, queue_requests, schedule, texts
 from etcd_handoff.operation.commands import Failure, TakeSnapshot, Until, Wait
 from etcd_handoff.operation.observation import act_input, staying_node
-from etcd_handoff.operation.phases import Hashing, LookDue
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.phases import HashCheck, LookDue
+from etcd_handoff.operation.state import NextCommand
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def may_change(state: OperationState) -> bool:
     return not awaits_approval(state) and not _is_closed(state, state.since)
 
 
-def awaits_window(state: OperationState, now: float) -> Decided | None:
+def awaits_window(state: OperationState, now: float) -> NextCommand | None:
     """Wait for a change window, with the turn given up; return None when it may, or has to, make a change now."""
     if not _is_closed(state, now):
         return None
@@ -60,7 +60,7 @@ def awaits_window(state: OperationState, now: float) -> Decided | None:
     if state.holds_turn or state.wants_turn or not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False)
     seconds = min(opens - now, time_limits.OPERATION.longest_wait_seconds)
-    return Decided(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"wait until {until}"))
+    return NextCommand(state, Wait(until=Until.WINDOW, seconds=seconds, summary=f"wait until {until}"))
 
 
 def window_opened(state: OperationState) -> OperationState:
@@ -82,7 +82,7 @@ def has_checks(state: OperationState) -> bool:
     return state.gates_passed_at is None and (_wants_hash_check(state) or _wants_snapshot(state))
 
 
-def passes(state: OperationState) -> Decided | OperationState | None:
+def passes(state: OperationState) -> NextCommand | OperationState | None:
     """Return the next check; None when none was asked for, or all are made."""
     if state.gates_passed_at is not None:
         return None
@@ -91,7 +91,7 @@ def passes(state: OperationState) -> Decided | OperationState | None:
         return hash_check.decide(checking)
     if _wants_snapshot(state) and not state.snapshot:
         ask = act_input(state)
-        return Decided(
+        return NextCommand(
             checking, TakeSnapshot(ask=ask, node=staying_node(state), summary="store a snapshot of the data first")
         )
     return None
@@ -137,7 +137,7 @@ def _compared(state: OperationState, report: StepResult, now: float) -> Operatio
     if step.outcome != StepOutcome.CONSISTENT:
         return state.blocked_by(texts.hash_unknown(step.note))
     omitted = hash_check.omitted(state)
-    return _passed(state.changed(hash_checked=True, hashing=Hashing(), hash_omitted=omitted), now)
+    return _passed(state.changed(hash_checked=True, hashing=HashCheck(), hash_omitted=omitted), now)
 
 
 def _passed(state: OperationState, now: float) -> OperationState:

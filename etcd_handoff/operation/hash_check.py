@@ -13,8 +13,8 @@ from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import failures, texts, view_doubts
 from etcd_handoff.operation.commands import CheckHash, HashThroughNodes, StepFailure
 from etcd_handoff.operation.observation import act_input
-from etcd_handoff.operation.phases import Hashing
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.phases import HashCheck
+from etcd_handoff.operation.state import NextCommand
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -28,25 +28,25 @@ TRIES: Final = 5
 minutes."""
 
 
-def decide(state: OperationState) -> Decided | OperationState:
+def decide(state: OperationState) -> NextCommand | OperationState:
     """Compare the voters through one worker, or hash the next of them through their own nodes."""
     ask = CheckHashInput(**dict(act_input(state)), omitted=omitted(state))
     whole = CheckHash(ask=ask, summary="compare the data of the voters")
     if state.view is None or not state.view.merged:
-        return Decided(state, whole)
+        return NextCommand(state, whole)
     first, *others = voters = _compared_voters(state)
     if missing := silent(voters):
         return state.blocked_by(texts.hash_unknown(missing))
     newest = state.hashing.newest
     if newest is None or not others:
-        return Decided(state, HashThroughNodes(checks=(_check(first, ask),), whole=whole))
+        return NextCommand(state, HashThroughNodes(checks=(_check(first, ask),), whole=whole))
     at = ask.model_copy(update={"newest": newest.keyspace})
-    return Decided(state, HashThroughNodes(checks=tuple(_check(member, at) for member in others), whole=whole))
+    return NextCommand(state, HashThroughNodes(checks=tuple(_check(member, at) for member in others), whole=whole))
 
 
 def unchecked(state: OperationState) -> OperationState:
     """Return the state after a wait without the turn: earlier hashes count no more."""
-    return state.changed(hash_checked=False, hashing=Hashing())
+    return state.changed(hash_checked=False, hashing=HashCheck())
 
 
 def _check(member: MemberView, ask: CheckHashInput) -> CheckHash:
@@ -73,7 +73,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
     if not note:
         outcome, note = compared(hashes)
     if outcome is StepOutcome.UNAVAILABLE and hashing.tries + 1 < TRIES:
-        return state.changed(hashing=Hashing(tries=hashing.tries + 1))
+        return state.changed(hashing=HashCheck(tries=hashing.tries + 1))
     step = reports[0].step.model_copy(update={"outcome": outcome, "note": note})
     return StepResult(step=step)
 

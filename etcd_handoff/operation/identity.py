@@ -13,7 +13,7 @@ from etcd_handoff.etcdmember_matching import names_of_resources, resource_asked_
 from etcd_handoff.operation import failures, view_doubts
 from etcd_handoff.operation.commands import Failure, FindResource
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import (
     Ambiguous,
     Blocked,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-def decide(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused:
+def decide(state: OperationState, view: ClusterView) -> NextCommand | OperationState | Blocked | Refused:
     """Pin the member that is to leave, as etcd lists it or as an EtcdMember remembers it.
 
     Returns:
@@ -108,7 +108,7 @@ def has_joined_since(state: OperationState, view: ClusterView, member_id: str) -
     return is_member_id(state.described_id) and state.described_id != member_id
 
 
-def find(state: OperationState, view: ClusterView) -> Decided:
+def find(state: OperationState, view: ClusterView) -> NextCommand:
     """Ask for the EtcdMember of a member that no list shows.
 
     A member that has left and still runs casts doubt on the list, and nothing is decided until it ends. The list still
@@ -120,7 +120,7 @@ def find(state: OperationState, view: ClusterView) -> Decided:
     lone = lone_list(state, view, claim.member_id if claim else "")
     if lone is None and doubt(state, view, doubts.silent_outsiders(view)) is None:
         state = state.changed(unlisted_in=view.cluster_id)
-    return Decided(
+    return NextCommand(
         state,
         FindResource(
             ask=FindResourceInput(

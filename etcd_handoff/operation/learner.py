@@ -13,7 +13,7 @@ from etcd_handoff.activity_io import AdditionInput, AwaitSyncInput
 from etcd_handoff.contract import AdditionRequest, HandoffState
 from etcd_handoff.operation import join, observation, view_doubts
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Activity
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.operation.step_log import cut
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES, Blocked, MemberPresent, Reason, lag, learner_lags, plan
 
@@ -140,7 +140,7 @@ def pause(state: OperationState, blocked: Blocked, most_seconds: float) -> Await
     )
 
 
-def confirm(state: OperationState, now: float) -> Decided:
+def confirm(state: OperationState, now: float) -> NextCommand:
     """Make sure that the learner is in sync in two looks, by its own answer."""
     if is_second_voter(state) and observation.wants_entry_first(state):  # which a learner that hangs does not get
         return observation.look(state, now, before_change=True)
@@ -155,7 +155,7 @@ def confirm(state: OperationState, now: float) -> Decided:
     )
     doing = f"making sure that {state.label} is in sync"
     node = member.through_node if member else ""
-    return Decided(state.showing(HandoffState.SYNCING, doing), AwaitSync(ask=given, node=node, summary=doing))
+    return NextCommand(state.showing(HandoffState.SYNCING, doing), AwaitSync(ask=given, node=node, summary=doing))
 
 
 def follows(state: OperationState) -> bool:

@@ -17,13 +17,13 @@ from etcd_handoff.operation import leave, observation, parts, process_end, view_
 from etcd_handoff.operation.commands import Activity, Until, Wait
 from etcd_handoff.operation.observation import act_input
 from etcd_handoff.operation.phases import EndPhase
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import via
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import StepResult
     from etcd_handoff.operation.commands import StepFailure
-    from etcd_handoff.operation.phases import Ending
+    from etcd_handoff.operation.phases import EndState
     from etcd_handoff.operation.state import OperationState
 
 
@@ -33,12 +33,12 @@ class TakeLearnerOut(Activity):
     ask: StepInput
 
 
-def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def decide(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Return what is next until the own learner is out, or enough attempts were made."""
     return _take_out(state) if end.phase is EndPhase.TAKE_OUT else _begin(state, end, now)
 
 
-def _begin(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def _begin(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Check whether there is an own learner to remove; revoke an order to k0s, where there is one."""
     owns = bool(parts.own_learner(state))
     if process_end.is_due(state):
@@ -53,12 +53,12 @@ def _begin(state: OperationState, end: Ending, now: float) -> Decided | Operatio
     state = state.showing(HandoffState.CHECKING, f"taking learner {parts.own_learner(state)} out again")
     if end.rest_seconds:
         summary = "wait before the learner is taken out again"
-        return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
+        return NextCommand(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
     merged = state.view is not None and state.view.merged
     return observation.look(state.at_end(phase=EndPhase.TAKE_OUT), now, patient=True, before_change=merged)
 
 
-def _take_out(state: OperationState) -> Decided | OperationState:
+def _take_out(state: OperationState) -> NextCommand | OperationState:
     """Remove it if it is still a learner; one that has a vote by now stays, and the addition goes on."""
     view = view_doubts.undoubted(state)
     if view is None:
@@ -74,7 +74,7 @@ def _take_out(state: OperationState) -> Decided | OperationState:
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     # The step removes it through this member, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
-    return Decided(state, TakeLearnerOut(ask=ask, node=node, summary=f"take learner {learner.id} out again"))
+    return NextCommand(state, TakeLearnerOut(ask=ask, node=node, summary=f"take learner {learner.id} out again"))
 
 
 def tried(state: OperationState, report: StepResult) -> OperationState:

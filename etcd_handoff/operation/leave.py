@@ -23,7 +23,7 @@ from etcd_handoff.managed_fields import FIELD_MANAGER
 from etcd_handoff.operation import failures, observation, proposal, texts
 from etcd_handoff.operation.commands import ReadLeave, RequestLeave
 from etcd_handoff.operation.phases import LeavePhase, LookDue
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import Reason
 from etcd_handoff.reconciler.leave_orders import may_ask_again
 from etcd_handoff.reconciler.removal_progress import ASKING_K0S
@@ -87,7 +87,7 @@ def standing_order(state: OperationState) -> str:
     )
 
 
-def decide(state: OperationState, now: float) -> Decided:
+def decide(state: OperationState, now: float) -> NextCommand:
     """Return what is next about the order."""
     match state.leave_step:
         case LeavePhase.ORDER:
@@ -99,7 +99,7 @@ def decide(state: OperationState, now: float) -> Decided:
         case LeavePhase.REVOKE_IF_OURS:
             state = proposal.ended(state, now, may_be_pending=True, by_k0s=True)
     ask = _ask(state, leave=True)
-    return Decided(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
+    return NextCommand(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
 
 
 def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:
@@ -153,9 +153,9 @@ def _revoked(state: OperationState) -> OperationState:
     return state.changed(leave_step=LeavePhase.NONE, leave_asked=False, leave_stored=False)
 
 
-def _request(state: OperationState, *, leave: bool) -> Decided:
+def _request(state: OperationState, *, leave: bool) -> NextCommand:
     what = "ask k0s to remove" if leave else "take the order back to remove"
-    return Decided(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
+    return NextCommand(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
 
 
 def _ask(state: OperationState, *, leave: bool) -> LeaveInput:

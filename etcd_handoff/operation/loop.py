@@ -37,7 +37,7 @@ from etcd_handoff.operation.commands import DescribeWorker, TransferLeadership
 from etcd_handoff.operation.current_details import lasting_since
 from etcd_handoff.operation.phases import LeavePhase, LookDue
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.state import Decided, OperationState
+from etcd_handoff.operation.state import NextCommand, OperationState
 from etcd_handoff.planning import Blocked, Done, Reason, Refused, doubted, plan
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["apply", "decide", "transfer_in_turn"]
 
 
-def decide(state: OperationState, now: float) -> Decided:
+def decide(state: OperationState, now: float) -> NextCommand:
     """Decide on the next command.
 
     Args:
@@ -59,10 +59,10 @@ def decide(state: OperationState, now: float) -> Decided:
         The command, and the state that holds while it is carried out. That is what may be true from its first moment
             on, such as a proposed removal, and what people see.
     """
-    following: Decided | OperationState = state.changed(since=now)
+    following: NextCommand | OperationState = state.changed(since=now)
     while isinstance(following, OperationState):
         following = _decide(following, now)
-    return resource_progress.first(Decided(lasting_since(following.state, now), following.command))
+    return resource_progress.first(NextCommand(lasting_since(following.state, now), following.command))
 
 
 def transfer_in_turn(
@@ -85,7 +85,7 @@ def transfer_in_turn(
     return state.showing(then.handoff_state, f"{then.doing} as soon as it has its turn"), following
 
 
-def _decide(state: OperationState, now: float) -> Decided | OperationState:
+def _decide(state: OperationState, now: float) -> NextCommand | OperationState:
     """Return a command, or the state after something that needs none."""
     if state.half_look is None and (failure := schedule.too_late(state, now)) and not membership.is_goal_reached(state):
         return state.failing(failure)
@@ -94,7 +94,7 @@ def _decide(state: OperationState, now: float) -> Decided | OperationState:
     return _under_way(state, now) or _afresh(state, now)
 
 
-def _under_way(state: OperationState, now: float) -> Decided | OperationState | None:
+def _under_way(state: OperationState, now: float) -> NextCommand | OperationState | None:
     """Go on with what has begun; return None when nothing has."""
     if state.half_look is not None:
         return node_looks.decide(state, state.half_look)
@@ -105,16 +105,16 @@ def _under_way(state: OperationState, now: float) -> Decided | OperationState | 
     if state.blocked is not None:
         return blocked_waiting.decide(state, state.blocked)
     if state.election is not None:
-        return Decided(state, state.election)
+        return NextCommand(state, state.election)
     return queue_requests.acquired(state) if state.queueing and state.holds_turn else None
 
 
-def _afresh(state: OperationState, now: float) -> Decided | OperationState:
+def _afresh(state: OperationState, now: float) -> NextCommand | OperationState:
     """Take a look where one is due, or act on the last one."""
     if state.look_due is not LookDue.NO:
         return observation.look(state, now, patient=state.look_due is LookDue.PATIENT)
     if state.worker_info is None:
-        return Decided(state, DescribeWorker(cluster=state.request.cluster))
+        return NextCommand(state, DescribeWorker(cluster=state.request.cluster))
     if state.cancel_requested and not state.point_of_no_return and not membership.is_complete(state):
         return ending.cancelled(state)  # it came too late at first, and nothing has come of the proposal
     if state.view is None:
@@ -134,19 +134,19 @@ def _unseen(state: OperationState, now: float) -> OperationState:
     )
 
 
-def _plan(state: OperationState, view: ClusterView, now: float) -> Decided | OperationState:
+def _plan(state: OperationState, view: ClusterView, now: float) -> NextCommand | OperationState:
     """Act on the last view; a name is resolved before that, once."""
     if (doubt := view_doubts.remembered_doubt(state)) and view_doubts.contradiction(state) is None:
         return _follow(state, doubted(doubt), now)
     answer = strategy.of(state).resolve(state, view)
     if answer is not None:
-        return answer if isinstance(answer, Decided | OperationState) else _follow(state, answer, now)
+        return answer if isinstance(answer, NextCommand | OperationState) else _follow(state, answer, now)
     leads = view.leadership is not None and view.leadership.id == state.target.member_id
     state = state.changed(was_leader=state.was_leader or leads)
     return _follow(state, plan(view, strategy.of(state).goal(state)), now)
 
 
-def _follow(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
+def _follow(state: OperationState, decision: Decision, now: float) -> NextCommand | OperationState:
     """Act on the planner's decision."""
     if state.view is not None and not isinstance(decision, Done):
         waits = isinstance(decision, Blocked | Refused)
@@ -163,7 +163,7 @@ def _follow(state: OperationState, decision: Decision, now: float) -> Decided | 
     return _advance(state, decision, now)
 
 
-def _refused(state: OperationState, decision: Refused, now: float) -> Decided | OperationState:
+def _refused(state: OperationState, decision: Refused, now: float) -> NextCommand | OperationState:
     if decision.reason is Reason.NO_QUORUM:
         if not state.looked_twice:
             return observation.looking_twice(state)  # voters may be late for one look
@@ -172,7 +172,7 @@ def _refused(state: OperationState, decision: Refused, now: float) -> Decided | 
     return state.failing(failures.refusal(decision, strategy.of(state).REFUSAL))
 
 
-def _blocked(state: OperationState, decision: Blocked, now: float) -> Decided | OperationState:
+def _blocked(state: OperationState, decision: Blocked, now: float) -> NextCommand | OperationState:
     if _may_look_twice(state):
         return observation.looking_twice(state)
     return (
@@ -188,7 +188,7 @@ def _may_look_twice(state: OperationState) -> bool:
     return not state.looked_twice and (lacks_witness or (state.request.dry_run and observation.may_be_late(state)))
 
 
-def _advance(state: OperationState, decision: Decision, now: float) -> Decided | OperationState:
+def _advance(state: OperationState, decision: Decision, now: float) -> NextCommand | OperationState:
     """Do what has to come before the step, or the step."""
     state = approvals.without_lapsed_approval(gates.without_lapsed_checks(state, now), decision, now)
     state = parts.found_possible(state.changed(planned=strategy.of(state).plan_lines(state, decision)))

@@ -15,7 +15,7 @@ from etcd_handoff.merged_view import node_of
 from etcd_handoff.operation import node_needs
 from etcd_handoff.operation.commands import Activity
 from etcd_handoff.operation.phases import NodeProcess
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import Blocked, Reason
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import ProcessResult, Target
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.operation.whole_change import WholeChange
 
 WITHOUT: Final = frozenset({FailureType.UNKNOWN_CLUSTER, "NotFoundError"})
 """Failures of a worker that does not know the profile, or is older than these activities (Temporal's type for that)."""
@@ -71,7 +71,7 @@ class ArchiveMember(Activity):
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-def before_adding(state: OperationState, now: float) -> Decided | None:
+def before_adding(state: OperationState, now: float) -> NextCommand | None:
     """Check the node, if that is due; return None when no obstacle to joining is known there."""
     process = state.joining.process
     ready_seconds = time_limits.OPERATION.node_ready_seconds
@@ -83,10 +83,10 @@ def before_adding(state: OperationState, now: float) -> Decided | None:
     ask = PreflightMemberInput(
         cluster=state.request.cluster, cluster_id=target.cluster_id, name=target.member_name, peer_urls=target.peer_urls
     )
-    return Decided(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=doing))
+    return NextCommand(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=doing))
 
 
-def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | None:
+def starting(state: OperationState, settings: Mapping[str, str]) -> NextCommand | None:
     """Start the learner, or make sure that it still runs.
 
     Args:
@@ -111,7 +111,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> Decided | No
         begun=process.started,
         again=process.started and process.join not in ({}, settings),
     )
-    return Decided(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
+    return NextCommand(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
 
 
 def stop(
@@ -138,7 +138,7 @@ def archive(state: OperationState, member: Target) -> ArchiveMember:
     return ArchiveMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
 
 
-def known_of(whole: Whole | None, member_id: str) -> NodeProcess:
+def known_of(whole: WholeChange | None, member_id: str) -> NodeProcess:
     """Return what is known of the process of a learner that an earlier part added and left."""
     learner = whole.learners.get(member_id) if whole else None
     return NodeProcess(started=learner.started, join=learner.join) if learner else NodeProcess()

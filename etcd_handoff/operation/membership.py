@@ -24,8 +24,8 @@ from etcd_handoff.operation import change_words, identity, parts, recording, rep
 from etcd_handoff.operation.commands import Finish
 from etcd_handoff.operation.membership_goal import joins, members_changed
 from etcd_handoff.operation.phases import LookDue
-from etcd_handoff.operation.state import Decided
-from etcd_handoff.operation.whole import Part
+from etcd_handoff.operation.state import NextCommand
+from etcd_handoff.operation.whole_change import Part
 from etcd_handoff.planning import (
     Blocked,
     Done,
@@ -51,7 +51,7 @@ REFUSAL: Final = FailureType.CHANGE_REFUSED
 """Type of the failure for what will never be safe."""
 
 
-def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
+def resolve(state: OperationState, view: ClusterView) -> NextCommand | OperationState | Blocked | Refused | None:
     """Pin the cluster and the members that leave, once; return None when that is done."""
     if state.pinned is not None:
         return None
@@ -89,7 +89,7 @@ def on_blocked(state: OperationState, decision: Blocked) -> OperationState:
     return state.blocked_by(decision)
 
 
-def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:  # noqa: ARG001  # a part begins
+def decide(state: OperationState, decision: object, now: float) -> NextCommand | OperationState:  # noqa: ARG001  # a part begins
     """Begin the part that the planner has chosen.
 
     Raises:
@@ -161,7 +161,7 @@ def is_goal_reached(state: OperationState) -> bool:
     return isinstance(plan(state.view, goal(state)), Done)
 
 
-def on_goal_reached(state: OperationState, now: float) -> Decided | OperationState:  # noqa: ARG001  # each part has seen to it
+def on_goal_reached(state: OperationState, now: float) -> NextCommand | OperationState:  # noqa: ARG001  # each part has seen to it
     """Record what EtcdMembers do not show yet, then return the result: all members are as wanted."""
     if part := unrecorded.part(state, goal(state)):
         return parts.begun(state, part)
@@ -171,7 +171,7 @@ def on_goal_reached(state: OperationState, now: float) -> Decided | OperationSta
     note = "; ".join(notes) or ("" if whole.ended else "all members were as they are to be; nothing was written")
     step = state.steps[-1]
     final = result(state, None, UpdateStatusResult(step=step, recorded=recorded and bool(whole.ended), note=note))
-    return Decided(
+    return NextCommand(
         state.showing(HandoffState.DONE, f"{final.outcome}: {change_words.so_far(whole)}"), Finish(result=final)
     )
 

@@ -10,7 +10,7 @@ from etcd_handoff.planning import Joiner, MembersChanged
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.operation.whole_change import WholeChange
 
 
 def members_changed(state: OperationState) -> MembersChanged:
@@ -44,7 +44,7 @@ def joins(state: OperationState) -> tuple[Joiner, ...]:
     raise TypeError(msg)
 
 
-def _min_voters(state: OperationState, whole: Whole) -> int:
+def _min_voters(state: OperationState, whole: WholeChange) -> int:
     """Return the profile's minimum; for a change that has begun, no more than its planned number of voters."""
     least = state.worker_info.min_voters if state.worker_info else 1
     return min(least, whole.voters or 1) if whole.begun else least

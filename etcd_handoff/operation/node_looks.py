@@ -16,7 +16,7 @@ from etcd_handoff.operation import node_doubts, observation, texts
 from etcd_handoff.operation.commands import LookThroughNodes, Observe, StepFailure
 from etcd_handoff.operation.node_answers import merge_looks
 from etcd_handoff.operation.phases import HalfLook
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import Blocked
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def looked(state: OperationState, command: Observe, report: StepResult, now: flo
     return state.changed(half_look=HalfLook(command=command, report=report, nodes=nodes))
 
 
-def decide(state: OperationState, half: HalfLook) -> Decided:
+def decide(state: OperationState, half: HalfLook) -> NextCommand:
     """Ask the nodes."""
     claims = half.command.ask.claims and half.report.view is None  # a worker that saw no list has read none
     ask = half.command.ask
     look = looks_through(ask.cluster, ask.cluster_id, half.report, half.nodes, _table(state), claims=claims)
-    return Decided(state, look)
+    return NextCommand(state, look)
 
 
 def answered(state: OperationState, results: Sequence[StepResult | StepFailure], now: float) -> OperationState:

@@ -14,7 +14,7 @@ from etcd_handoff.contract import HandoffState
 from etcd_handoff.errors import ADDRESS
 from etcd_handoff.operation.commands import Cancel, Fail, Finish, Wait
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.phases import Noticed
+from etcd_handoff.operation.phases import SentNotices
 from etcd_handoff.operation.unblocking_commands import command as typed
 from etcd_handoff.operation.unblocking_commands import remedies
 from etcd_handoff.webhook_notice import Notice, NoticeEvent
@@ -55,7 +55,7 @@ def due(state: OperationState, command: Command, workflow_id: str) -> tuple[Oper
     if event is None or event not in events or what == state.noticed.last:
         return state, None
     number = state.noticed.counts.get(event.value, 0) + 1
-    noticed = Noticed(last=what, counts={**state.noticed.counts, event.value: number})
+    noticed = SentNotices(last=what, counts={**state.noticed.counts, event.value: number})
     return state.changed(noticed=noticed), _notice(state, event, number, workflow_id, outcome)
 
 

@@ -12,7 +12,7 @@ from etcd_handoff.operation.commands import Observe
 from etcd_handoff.operation.membership_goal import members_changed
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.queue_messages import NO_MEMBER
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import MemberAbsent, MemberPresent
 from etcd_handoff.planning.part_order import min_voters_after_removal
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def look(
     state: OperationState, now: float, *, patient: bool = False, probe: bool = False, before_change: bool = False
-) -> Decided:
+) -> NextCommand:
     """Order a fresh view.
 
     Args:
@@ -48,7 +48,7 @@ def look(
         state = state.showing(HandoffState.CHECKING, state.doing, state.waiting_for)
     summary = f"look at members, leader and health of {cluster}"
     command = Observe(ask=ask, patient=patient, before_change=before_change, summary=summary)
-    return Decided(state.changed(look_due=LookDue.NO, looked_at=now), command)
+    return NextCommand(state.changed(look_due=LookDue.NO, looked_at=now), command)
 
 
 def _few_confirm(state: OperationState) -> bool:

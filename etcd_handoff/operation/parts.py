@@ -20,11 +20,11 @@ from etcd_handoff.contract import (
 from etcd_handoff.operation.commands import Failure
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.whole import OwnLearner
+from etcd_handoff.operation.whole_change import OwnLearner
 
 if TYPE_CHECKING:
     from etcd_handoff.contract import OperationResult
-    from etcd_handoff.operation.whole import Part, Whole
+    from etcd_handoff.operation.whole_change import Part, WholeChange
 
 SHARED: Final = frozenset(
     {
@@ -69,7 +69,7 @@ SHARED: Final = frozenset(
 )
 
 
-def whole_of(state: OperationState) -> Whole:
+def whole_of(state: OperationState) -> WholeChange:
     """Return the larger change that the state is a part of.
 
     Raises:
@@ -159,7 +159,7 @@ def failed(state: OperationState, failure: Failure) -> Failure:
     return Failure(FailureType.CHANGE_REFUSED if refused else failure.kind, text)
 
 
-def half_done(whole: Whole) -> str:
+def half_done(whole: WholeChange) -> str:
     """Return what has been done when it stops, and how to go on, as the end of a sentence.
 
     It is empty when nothing was begun.
@@ -174,7 +174,7 @@ def half_done(whole: Whole) -> str:
 _DONE: Final = {"add": "has joined", "remove": "has left"}
 
 
-def _again(whole: Whole) -> str:
+def _again(whole: WholeChange) -> str:
     request = whole.request
     if isinstance(request, ReplacementRequest):
         old = (whole.pinned.member_id if whole.pinned else "") or request.member
@@ -187,12 +187,12 @@ def _again(whole: Whole) -> str:
     return "start it again"
 
 
-def _between(state: OperationState, whole: Whole) -> OperationState:
+def _between(state: OperationState, whole: WholeChange) -> OperationState:
     """Return the state between two parts, in which the next one is decided."""
     doing = "deciding what is next"
     fresh = _anew(state, whole.changed(part=None)).showing(HandoffState.CHECKING, doing)
     return fresh.changed(request=whole.request, pinned=whole.pinned)
 
 
-def _anew(state: OperationState, whole: Whole) -> OperationState:
+def _anew(state: OperationState, whole: WholeChange) -> OperationState:
     return OperationState.model_construct(**{name: getattr(state, name) for name in SHARED}, whole=whole)

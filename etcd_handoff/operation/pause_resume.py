@@ -8,14 +8,14 @@ from etcd_handoff.contract import HandoffState
 from etcd_handoff.operation import hash_check, queue_requests, schedule
 from etcd_handoff.operation.commands import Until, Wait
 from etcd_handoff.operation.phases import LeavePhase, LookDue
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.operation.unblocking_commands import command
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-def decide(state: OperationState) -> Decided:
+def decide(state: OperationState) -> NextCommand:
     """Wait until somebody resumes it, with the turn given up; the time for waiting does not pass."""
     by = f" by {state.paused.by}" if state.paused and state.paused.by else ""
     why = f": {state.paused.reason}" if state.paused and state.paused.reason else ""
@@ -25,7 +25,7 @@ def decide(state: OperationState) -> Decided:
     queue_informed = state.queue_knows or state.released
     if state.subject is not None and (state.holds_turn or state.wants_turn or not queue_informed):
         return queue_requests.ask(state, waits=False)
-    return Decided(
+    return NextCommand(
         state,
         Wait(
             until=Until.RESUME, seconds=schedule.remaining_seconds(state), summary="paused, until somebody resumes it"

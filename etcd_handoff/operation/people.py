@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from etcd_handoff.contract import Approval
-    from etcd_handoff.operation.phases import Approved
+    from etcd_handoff.operation.phases import ApprovalState
 
 COMMAND_LINE: Final = "etcd-handoff:"
 SCRIPT: Final = "etcd-handoff-client:"
@@ -41,7 +41,7 @@ def named(by: str, identity: str) -> str:
     return f"{by} (as {identity})"
 
 
-def approver(approval: Approval | None, given: Approved | None) -> str:
+def approver(approval: Approval | None, given: ApprovalState | None) -> str:
     """Return who approved an operation, for people; empty when it is not approved.
 
     Args:

@@ -70,7 +70,7 @@ def _change(was: tuple[str, ...], its: tuple[str, ...]) -> str:
     return f"{come} as well now" if come else f"{gone} no more"
 
 
-class Approved(WireModel):
+class ApprovalState(WireModel):
     """An approval that was given.
 
     Attributes:
@@ -85,7 +85,7 @@ class Approved(WireModel):
     change: ApprovedChange = ApprovedChange()
     used: bool = False
 
-    def without_change(self) -> Approved:
+    def without_change(self) -> ApprovalState:
         """Return the same without the change, which is compared with nothing once the approval is used."""
         return self.model_copy(update={"change": ApprovedChange()})
 
@@ -115,7 +115,7 @@ class NodeProcess(WireModel):
         return self.command is True or self.started
 
 
-class Joining(WireModel):
+class JoinState(WireModel):
     """The progress of a member that joins.
 
     Attributes:
@@ -147,7 +147,7 @@ class Joining(WireModel):
     process: NodeProcess = NodeProcess()
 
 
-class Lasting(WireModel):
+class LastingState(WireModel):
     """The state of an operation and since when it lasts; a look in between does not end it.
 
     Attributes:
@@ -159,7 +159,7 @@ class Lasting(WireModel):
     since: float = 0.0
 
 
-class Noticed(WireModel):
+class SentNotices(WireModel):
     """The notifications that an operation has sent outside of Temporal.
 
     Attributes:
@@ -171,7 +171,7 @@ class Noticed(WireModel):
     counts: dict[str, int] = Field(default_factory=dict)
 
 
-class Hashing(WireModel):
+class HashCheck(WireModel):
     """A hash check through the workers of several nodes.
 
     Attributes:
@@ -208,7 +208,7 @@ class EndPhase(StrEnum):
     REPORT = "report"
 
 
-class Ending(WireModel):
+class EndState(WireModel):
     """The progress of an operation's end.
 
     Attributes:

@@ -21,14 +21,14 @@ from etcd_handoff.contract import ReplacementRequest
 from etcd_handoff.operation import member_process, parts, view_doubts
 from etcd_handoff.operation.member_process import StopLearner, StopMember
 from etcd_handoff.operation.phases import EndPhase
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 
 if TYPE_CHECKING:
     from etcd_handoff.activity_io import ProcessResult, Target
     from etcd_handoff.operation.commands import StepFailure
     from etcd_handoff.operation.member_process import ArchiveMember
     from etcd_handoff.operation.state import OperationState
-    from etcd_handoff.operation.whole import OwnLearner
+    from etcd_handoff.operation.whole_change import OwnLearner
 
 
 def is_due(state: OperationState) -> bool:
@@ -37,7 +37,7 @@ def is_due(state: OperationState) -> bool:
     return not end.process_asked and end.failure is None and _member(state) is not None
 
 
-def decide(state: OperationState) -> Decided | OperationState:
+def decide(state: OperationState) -> NextCommand | OperationState:
     """Stop the process, then put its data away."""
     member = _member(state)
     if member is None:
@@ -50,7 +50,7 @@ def decide(state: OperationState) -> Decided | OperationState:
         command: StopMember | ArchiveMember = member_process.stop(state, member, started=started, kind=kind)
     else:
         command = member_process.archive(state, member)
-    return Decided(state.changed(doing=command.summary, waiting_for=""), command)
+    return NextCommand(state.changed(doing=command.summary, waiting_for=""), command)
 
 
 def skipped(state: OperationState) -> OperationState:

@@ -13,14 +13,14 @@ from etcd_handoff.operation.change_queue import latest_position, rejoin_pause
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, AskQueue, Until, Wait
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.operation.step_log import cut
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-def acquire(state: OperationState) -> Decided | OperationState:
+def acquire(state: OperationState) -> NextCommand | OperationState:
     """Ask for a turn, then wait for it; others may change the cluster meanwhile."""
     if not state.queueing:
         return ask(state.changed(queueing=True, rejoins=0), waits=True)
@@ -36,13 +36,13 @@ def acquire(state: OperationState) -> Decided | OperationState:
     seconds = rejoin_pause(state.rejoins).total_seconds()
     if (remaining := schedule.remaining_seconds(state)) is not None:
         seconds = min(seconds, remaining)
-    return Decided(
+    return NextCommand(
         state,
         Wait(until=Until.TURN, seconds=seconds, summary=cut(f"wait for its turn behind {behind}", LONGEST_SUMMARY)),
     )
 
 
-def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = False) -> Decided:
+def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = False) -> NextCommand:
     """Inform the queue whether a turn is wanted; its answers to earlier requests count no more.
 
     Args:
@@ -59,7 +59,7 @@ def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = 
         queue_knows=True,
         rejoin_due=False,
     )
-    return Decided(state, AskQueue(waits=waits, wakes=wakes, news=news))
+    return NextCommand(state, AskQueue(waits=waits, wakes=wakes, news=news))
 
 
 def numbered(state: OperationState, now: float) -> OperationState:

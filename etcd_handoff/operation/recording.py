@@ -13,15 +13,15 @@ from etcd_handoff.etcdmember_messages import MESSAGE_JOINED, MESSAGE_REMOVED
 from etcd_handoff.operation import observation, people, queue_requests, texts
 from etcd_handoff.operation.commands import HandRecordOver, Until, Wait, WriteStatus
 from etcd_handoff.operation.phases import EndPhase
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 
 if TYPE_CHECKING:
     from etcd_handoff.operation.commands import StepFailure
-    from etcd_handoff.operation.phases import Ending
+    from etcd_handoff.operation.phases import EndState
     from etcd_handoff.operation.state import OperationState
 
 
-def decide(state: OperationState, end: Ending, now: float) -> Decided | OperationState:
+def decide(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Write the EtcdMember; where that fails for too long, end with a note, as etcd's list is the truth.
 
     Only attempts use up the time: a call that no worker takes costs no more than its own length.
@@ -38,7 +38,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
             return queue_requests.ask(state, waits=False, wakes=False)
         if end.rest_seconds:
             summary = "wait before the EtcdMember is written again"
-            return Decided(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
+            return NextCommand(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=out))
     record = record.model_copy(update={"late": is_late(state, now)})
     call_seconds = end.call_seconds or time_limits.OPERATION.record_first_call_seconds
     most = max(0.1, min(call_seconds, _patience(state, record) - state.recording_seconds))
@@ -50,7 +50,7 @@ def decide(state: OperationState, end: Ending, now: float) -> Decided | Operatio
         summary=f"write Joined={joined_text(record.joined)} to the EtcdMember of {state.label}",
         resumable=out and end.error is not None,
     )
-    return Decided(state.at_end(call_seconds=most), command)
+    return NextCommand(state.at_end(call_seconds=most), command)
 
 
 def written(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
@@ -167,12 +167,12 @@ def _patience(state: OperationState, record: UpdateStatusInput) -> float:
     return max(time_limits.OPERATION.record_at_least_seconds, state.request.blocked_timeout_seconds)
 
 
-def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> Decided | OperationState:
+def _give_up(state: OperationState, record: UpdateStatusInput, now: float) -> NextCommand | OperationState:
     """Hand the record over to another workflow where the operation may have changed something, and end."""
     reached = record.joined is state.request.adds
     if not reached and (state.request.adds or not state.end.proposed):
         return _unwritten(state, state.end.error or "", now)
-    return Decided(
+    return NextCommand(
         state,
         HandRecordOver(
             workflow_id=record_id(record.cluster, record.member_id),

@@ -11,7 +11,7 @@ from etcd_handoff.etcdmember_messages import MESSAGE_REMOVED
 from etcd_handoff.operation import failures, identity, leave, observation, proposal, recording, texts, view_doubts
 from etcd_handoff.operation.commands import AwaitNewLeader, RemoveTarget, TransferLeadership
 from etcd_handoff.operation.observation import act_input, after_step
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import Blocked, Refused, Remove, Transfer
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ REFUSAL: Final = FailureType.REMOVAL_REFUSED
 """Type of the failure for what will never be safe."""
 
 
-def resolve(state: OperationState, view: ClusterView) -> Decided | OperationState | Blocked | Refused | None:
+def resolve(state: OperationState, view: ClusterView) -> NextCommand | OperationState | Blocked | Refused | None:
     """Pin the member that leaves, once; return None when it is pinned and none has joined under its name since."""
     pinned = state.pinned
     if pinned is None:
@@ -46,7 +46,7 @@ def on_blocked(state: OperationState, decision: Blocked) -> OperationState:
     return leave.revoke_if_unsafe(state.blocked_by(decision), decision)
 
 
-def decide(state: OperationState, decision: object, now: float) -> Decided | OperationState:
+def decide(state: OperationState, decision: object, now: float) -> NextCommand | OperationState:
     """Carry out the planner's decision, or wait after too many steps in a row.
 
     Raises:
@@ -79,7 +79,7 @@ def after_command(state: OperationState, command: Activity, report: StepResult, 
     return removed(state, report, now)
 
 
-def _transfer(state: OperationState, decision: Transfer) -> Decided:
+def _transfer(state: OperationState, decision: Transfer) -> NextCommand:
     """Move leadership from the target to another voter, and wait until a majority confirms it."""
     transferee = state.label_of(decision.transferee_id)
     act = act_input(state)
@@ -94,7 +94,7 @@ def _transfer(state: OperationState, decision: Transfer) -> Decided:
         summary=texts.hand_over(state.label, transferee),
     )
     doing = f"handing leadership from {state.label} to {transferee}"
-    return Decided(state.showing(HandoffState.TRANSFERRING, doing), command)
+    return NextCommand(state.showing(HandoffState.TRANSFERRING, doing), command)
 
 
 def transferred(state: OperationState, command: TransferLeadership, report: StepResult) -> OperationState:
@@ -112,14 +112,14 @@ def elected(state: OperationState, report: StepResult) -> OperationState:
     return after_step(state.with_step(report.step).changed(election=None), report.view)
 
 
-def _remove(state: OperationState, decision: Remove, now: float) -> Decided:
+def _remove(state: OperationState, decision: Remove, now: float) -> NextCommand:
     """Remove the target: the point of no return, unless it turns out that nothing was proposed."""
     whom = f"{state.label} through {state.label_of(decision.via_id)}"
     state = state.showing(HandoffState.REMOVING, f"removing {whom}{texts.alarmed(state.view)}")
     record = recording.record_of(state.changed(steps=()), now, joined=False, message=MESSAGE_REMOVED)
     ask = act_input(state).model_copy(update={"record": record})
     command = RemoveTarget(ask=ask, node=state.node_for(decision.via_id), summary=f"remove {whom}")
-    return Decided(state.changed(in_flight=True), command)
+    return NextCommand(state.changed(in_flight=True), command)
 
 
 def removed(state: OperationState, report: StepResult, now: float) -> OperationState:

@@ -15,8 +15,8 @@ from etcd_handoff.planning import Ambiguous, Blocked, Reason, Refused, canonical
 
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
-    from etcd_handoff.operation.state import Decided, OperationState
-    from etcd_handoff.operation.whole import Whole
+    from etcd_handoff.operation.state import NextCommand, OperationState
+    from etcd_handoff.operation.whole_change import WholeChange
     from etcd_handoff.planning import NotFound
 
 DIGITS_OF_AN_ID: Final = 12
@@ -26,7 +26,7 @@ DIGITS_OF_AN_ID: Final = 12
 
 def find(
     state: OperationState, request: ReplacementRequest, view: ClusterView
-) -> Target | Decided | OperationState | Blocked | Refused:
+) -> Target | NextCommand | OperationState | Blocked | Refused:
     """Return the member that is replaced, or what has to come before that is known.
 
     A member that is already gone was replaced by the new one, or removed otherwise. An EtcdMember that remembers it
@@ -104,7 +104,7 @@ def _gone(state: OperationState, request: ReplacementRequest, view: ClusterView,
     return Failure(remembered.kind, f"{remembered.text}{hint}")
 
 
-def warnings(whole: Whole) -> tuple[str, ...]:
+def warnings(whole: WholeChange) -> tuple[str, ...]:
     """Return what people should know about the replaced member."""
     if not isinstance(whole.request, ReplacementRequest) or whole.pinned is None or whole.pinned.member_id:
         return ()

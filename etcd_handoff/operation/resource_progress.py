@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff import time_limits
 from etcd_handoff.operation.activity_commands import Activity
 from etcd_handoff.operation.commands import LONGEST_SUMMARY, Cancel, Fail, Until, Wait
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.operation.step_log import cut
 from etcd_handoff.planning import canonical_id
 from etcd_handoff.reconciler.removal_progress import FollowRemovalResult, NoteProgressInput, sentence
@@ -36,7 +36,7 @@ class WriteProgress(Activity):
     most_seconds: float
 
 
-def first(decided: Decided) -> Decided:
+def first(decided: NextCommand) -> NextCommand:
     """Return the command, or the one that writes a sentence on the EtcdMember before it."""
     state, command = decided
     message = _message(state, command) if state.etcdmember and not state.queue_knows else ""
@@ -52,7 +52,7 @@ def first(decided: Decided) -> Decided:
     limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
     summary = cut(f"tell EtcdMember {state.etcdmember}: {message}", LONGEST_SUMMARY)
     write = WriteProgress(ask=note, most_seconds=limit, summary=summary)
-    return Decided(state.changed(last_note=message, note_again=True), write)
+    return NextCommand(state.changed(last_note=message, note_again=True), write)
 
 
 def delivered(state: OperationState) -> OperationState:

@@ -1,7 +1,7 @@
 """Define the state of an operation: one value that holds all that it knows.
 
-An operation that continues as a new run hands its state on as it is, in JSON (`handed_on.py`). Fields that a run can
-find out anew are marked `Own` and left out. So a field that was forgotten here is carried.
+An operation that continues as a new run hands its state on as it is, in JSON (`carried_state.py`). Fields that a run
+can find out anew are marked `Own` and left out. So a field that was forgotten here is carried.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.contract import HandoffState, OperationRequest, RemovalRequest, Step
 from etcd_handoff.doubts import ResourceClaim
 from etcd_handoff.operation import step_log
+from etcd_handoff.operation.carried_state import CarriedState
 from etcd_handoff.operation.commands import AwaitNewLeader, Command, Failure, Until
-from etcd_handoff.operation.handed_on import HandedOn
-from etcd_handoff.operation.phases import ApprovedChange, Ending, EndPhase, HalfLook, Hashing, LeavePhase, LookDue
+from etcd_handoff.operation.phases import ApprovedChange, EndPhase, EndState, HalfLook, HashCheck, LeavePhase, LookDue
 from etcd_handoff.planning import Blocked
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ Own = Annotated[T, Field(exclude=True)]
 """A field that each run finds out anew; it is not handed on."""
 
 
-class OperationState(HandedOn):
+class OperationState(CarriedState):
     """All that an operation knows. Times are workflow time, in seconds.
 
     Attributes:
@@ -97,11 +97,11 @@ class OperationState(HandedOn):
     planned: Own[tuple[str, ...]] = ()
     to_approve: Own[ApprovedChange | None] = None
     hash_checked: Own[bool] = False
-    hashing: Own[Hashing] = Hashing()
+    hashing: Own[HashCheck] = HashCheck()
     election: Own[AwaitNewLeader | None] = None
     in_flight: Own[bool] = False
     leave_step: Own[LeavePhase] = LeavePhase.NONE
-    ending: Own[Ending | None] = None
+    ending: Own[EndState | None] = None
 
     # --- what follows from it -----------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class OperationState(HandedOn):
         return self.pinned
 
     @property
-    def end(self) -> Ending:
+    def end(self) -> EndState:
         """Return the end, as far as it has come.
 
         Raises:
@@ -221,18 +221,18 @@ class OperationState(HandedOn):
 
     def blocked_by(self, blocked: Blocked) -> OperationState:
         """Return the state that waits for this; its next step is decided anew afterwards."""
-        dropped = {"hash_checked": False, "hashing": Hashing(), "election": None, "queueing": False, "planned": ()}
+        dropped = {"hash_checked": False, "hashing": HashCheck(), "election": None, "queueing": False, "planned": ()}
         joining = self.with_joining(progresses=False, in_sync=False, works_since=None)
         return joining.changed(blocked=blocked, released=False, **dropped)
 
     def failing(self, failure: Failure) -> OperationState:
         """Return the state that ends with this failure, unless it turns out that the goal is reached."""
         failure = failure.with_cluster(self.request.cluster)
-        return self.changed(ending=Ending(failure=failure), released=False, leave_step=LeavePhase.NONE)
+        return self.changed(ending=EndState(failure=failure), released=False, leave_step=LeavePhase.NONE)
 
     def finishing(self) -> OperationState:
         """Return the state that records the reached goal and ends well."""
-        return self.changed(ending=Ending(phase=EndPhase.RECORD), released=False, in_flight=True)
+        return self.changed(ending=EndState(phase=EndPhase.RECORD), released=False, in_flight=True)
 
     def with_joining(self, **fields: Any) -> OperationState:
         """Return the same state with other values in these fields of `joining`."""
@@ -243,7 +243,7 @@ class OperationState(HandedOn):
         return self.changed(ending=self.end.model_copy(update=fields))
 
 
-class Decided(NamedTuple):
+class NextCommand(NamedTuple):
     """A command, and the state while it is carried out."""
 
     state: OperationState

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
     from etcd_handoff.contract import FailureType, OperationResult, Outcome
     from etcd_handoff.operation.commands import Activity
-    from etcd_handoff.operation.state import Decided, OperationState
+    from etcd_handoff.operation.state import NextCommand, OperationState
     from etcd_handoff.planning import Blocked, Decision, Goal, Refused
 
 
@@ -29,16 +29,16 @@ class Strategy(Protocol):
 
     def resolve(
         self, state: OperationState, view: ClusterView, /
-    ) -> Decided | OperationState | Blocked | Refused | None:
+    ) -> NextCommand | OperationState | Blocked | Refused | None:
         """Find the member that is meant, once; return None when it is known and nothing contradicts it."""
 
     def goal(self, state: OperationState, /) -> Goal:
         """Return the goal for the planner."""
 
-    def on_blocked(self, state: OperationState, decision: Blocked, /) -> Decided | OperationState:
+    def on_blocked(self, state: OperationState, decision: Blocked, /) -> NextCommand | OperationState:
         """Wait for this, or do something about it."""
 
-    def decide(self, state: OperationState, decision: object, now: float, /) -> Decided | OperationState:
+    def decide(self, state: OperationState, decision: object, now: float, /) -> NextCommand | OperationState:
         """Carry out the planner's decision."""
 
     def after_command(
@@ -46,7 +46,7 @@ class Strategy(Protocol):
     ) -> OperationState:
         """Return the state after such a decision was carried out."""
 
-    def on_goal_reached(self, state: OperationState, now: float, /) -> Decided | OperationState:
+    def on_goal_reached(self, state: OperationState, now: float, /) -> NextCommand | OperationState:
         """Make the last checks and begin the end: the planner calls the goal reached."""
 
     def plan_lines(self, state: OperationState, decision: Decision, /) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from etcd_handoff.cluster_view import MemberView
 from etcd_handoff.contract import MembershipRequest, ReplacementRequest
 from etcd_handoff.operation import identity, parts
-from etcd_handoff.operation.whole import Part
+from etcd_handoff.operation.whole_change import Part
 from etcd_handoff.reconciler import drift
 
 if TYPE_CHECKING:

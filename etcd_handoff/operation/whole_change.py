@@ -88,7 +88,7 @@ class OwnLearner(WireModel):
     join: dict[str, str] = Field(default_factory=dict)
 
 
-class Whole(WireModel):
+class WholeChange(WireModel):
     """What an operation knows besides its part's own state.
 
     Attributes:
@@ -119,7 +119,7 @@ class Whole(WireModel):
     was_leader: bool = False
     request: OperationRequest = Field(default=RemovalRequest.model_construct(cluster="", member=""), exclude=True)
 
-    def changed(self, **fields: object) -> Whole:
+    def changed(self, **fields: object) -> WholeChange:
         """Return the same with other values in these fields."""
         return self.model_copy(update=fields)
 

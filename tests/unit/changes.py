@@ -12,7 +12,7 @@ from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.whole import Whole
+from etcd_handoff.operation.whole_change import WholeChange
 from tests.unit.builders import A, B, C, D, E, cluster, member, step
 from tests.unit.test_removal_loop import Drive, report
 
@@ -54,7 +54,7 @@ def unstarted(number: int) -> MemberView:
 def begin(request: OperationRequest) -> Drive:
     """A change that has just begun."""
     patience = request.blocked_timeout_seconds
-    whole = Whole(request=request)
+    whole = WholeChange(request=request)
     return Drive(
         OperationState(run_id="run", chain_id="chain", request=request, whole=whole, blocked_remaining_seconds=patience)
     )

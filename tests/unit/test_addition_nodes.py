@@ -17,7 +17,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.learner_removal import TakeLearnerOut
-from etcd_handoff.operation.state import Decided
+from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES, PromoteLearner
 from tests.fakes.etcd import FakeEtcd
 from tests.model.gateways import config_of
@@ -120,7 +120,7 @@ def test_second_voter_has_to_know_of_two_entries_one_after_the_other(knows: int,
     state = begin().state.changed(pinned=pinned, view=view, entry_committed=True)
     state = state.with_joining(in_sync=True, followed=INDEX)
     decided = addition.decide(state, PromoteLearner(via_id=A, learner_id=D), 1.0)
-    assert isinstance(decided, Decided)
+    assert isinstance(decided, NextCommand)
     assert isinstance(decided.command, command)
     if isinstance(decided.command, AwaitSync):
         assert decided.command.ask.own_index == INDEX + 1

@@ -25,7 +25,7 @@ from etcd_handoff.operation.commands import Until
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.whole import Part, Whole
+from etcd_handoff.operation.whole_change import Part, WholeChange
 from tests.unit.builders import A, B, C, D, cluster, down, member
 from tests.unit.test_removal_loop import LED_BY_A, LED_BY_B, REMOVED, RISKY, Drive, begin, report
 
@@ -261,7 +261,7 @@ LEFT = PartResult(kind="remove", member_id=A, member_name="node0", outcome=Outco
 def between(view: Any, *ended: PartResult, own: tuple[str, ...] = ()) -> OperationState:
     """A replacement between two of its parts."""
     request = ReplacementRequest(cluster="prod", member="node0", name="node3", peer_urls=("http://node3:2380",))
-    whole = Whole(request=request, begun=True, ended=ended, own=own)
+    whole = WholeChange(request=request, begun=True, ended=ended, own=own)
     worker_info = WorkerInfo(search_attributes=True, **WORKER_INFO)
     state = OperationState(run_id="run", chain_id="chain", request=request, blocked_remaining_seconds=1)
     return state.changed(whole=whole, view=view, worker_info=worker_info)

@@ -16,7 +16,7 @@ from etcd_handoff.operation.current_details import (
     queue_details,
     record_details,
 )
-from etcd_handoff.operation.phases import Ending, Joining
+from etcd_handoff.operation.phases import EndState, JoinState
 from etcd_handoff.operation.queue_messages import ChangeQueueState
 from etcd_handoff.planning import Blocked, Reason
 from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, down, member, step
@@ -122,7 +122,7 @@ def test_page_says_what_follows_until_it_ends() -> None:
     lines = ("hand leadership from node1 to node0", "remove node1 through node0")
     text = details(state(planned=lines))
     assert "**What follows**\n\n1. hand leadership from node1 to node0\n2. remove node1 through node0\n" in text
-    assert "What follows" not in details(state(planned=lines, ending=Ending()))
+    assert "What follows" not in details(state(planned=lines, ending=EndState()))
     blocked = Blocked(Reason.QUORUM_AT_RISK, "node2 is down", "node2 is back")
     assert "What follows" not in details(state(planned=lines).blocked_by(blocked))
 
@@ -153,7 +153,7 @@ def test_page_of_a_wait_has_the_commands_and_updates_that_end_it() -> None:
     )
     final = details(state(handoff_state=HandoffState.BLOCKED, pending_since=1.0))
     assert "etcd-handoff cancel" not in final, "past the point of no return it would be refused"
-    joined = details(state(handoff_state=HandoffState.BLOCKED, joining=Joining(has_vote=True)))
+    joined = details(state(handoff_state=HandoffState.BLOCKED, joining=JoinState(has_vote=True)))
     assert "etcd-handoff cancel" not in joined, "a member that has its vote stays"
     by_k0s = details(state(handoff_state=HandoffState.BLOCKED, leave_asked=True))
     assert "etcd-handoff cancel" in by_k0s, "a cancellation takes the flag back that k0s waits for"

@@ -25,7 +25,7 @@ from etcd_handoff.activity_io import FindResourceInput, FindResourceResult, Upda
 from etcd_handoff.config import Config
 from etcd_handoff.errors import ApiUnavailableError, ConfigError
 from etcd_handoff.kubernetes import temporary_files
-from etcd_handoff.kubernetes.client import Opened, renewal
+from etcd_handoff.kubernetes.client import OpenClient, renewal
 from etcd_handoff.kubernetes.clients import Clients
 from etcd_handoff.kubernetes.gateway import KubernetesGateway
 from etcd_handoff.kubernetes.pool import KubernetesGateways
@@ -268,7 +268,7 @@ def clients(folder: Path, user: dict[str, Any], *, cluster: dict[str, Any] | Non
     return Clients(path)
 
 
-def bearer(opened: Opened) -> str | None:
+def bearer(opened: OpenClient) -> str | None:
     """What a client shows an API server."""
     token: str | None = opened.api.configuration.api_key.get("BearerToken")
     return token

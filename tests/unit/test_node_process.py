@@ -17,7 +17,7 @@ from tests.unit.builders import CLUSTER, A, B, C, D, begun, cluster, member, ste
 from tests.unit.test_member_process import JOIN
 
 if TYPE_CHECKING:
-    from etcd_handoff.operation.state import Decided, OperationState
+    from etcd_handoff.operation.state import NextCommand, OperationState
 
 URL = "http://node3:2380"
 NOW = 1_000.0
@@ -35,7 +35,7 @@ def state(member_id: str = "", **changes: Any) -> OperationState:
     return begun(**{"request": request, "pinned": target, "view": VIEW, "since": NOW, **changes})
 
 
-def command(decided: Decided | None) -> Any:
+def command(decided: NextCommand | None) -> Any:
     """The command; there is one."""
     assert decided is not None
     return decided.command

@@ -9,10 +9,10 @@ import pytest
 from etcd_handoff.contract import Approval, HandoffState, RemovalRequest, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending, noticing, parts
-from etcd_handoff.operation.handed_on import HandedOn
+from etcd_handoff.operation.carried_state import CarriedState
 from etcd_handoff.operation.learner import AwaitSync
 from etcd_handoff.operation.loop import apply, decide
-from etcd_handoff.operation.phases import Noticed
+from etcd_handoff.operation.phases import SentNotices
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.webhook_notice import NoticeEvent, cloud_event
@@ -146,7 +146,7 @@ def test_request_for_an_approval_has_the_plan() -> None:
 def test_plan_names_no_address() -> None:
     """As no text of an event does."""
     noticed = NoticedRemoval(require_approval=True).until(to.Wait, LED_BY_B)
-    noticed.state = noticed.state.changed(planned=("add node4 at http://10.0.0.4:2380",), noticed=Noticed())
+    noticed.state = noticed.state.changed(planned=("add node4 at http://10.0.0.4:2380",), noticed=SentNotices())
     _, notice = noticing.due(noticed.state, noticed.command, "etcd-remove/prod/node0")
     assert notice is not None
     assert notice.plan == ("add node4 at ...",)
@@ -172,7 +172,7 @@ def test_dry_run_is_told_to_nobody() -> None:
 def test_next_run_knows_what_was_told() -> None:
     """A wait of days goes on as a new run, and a part of a larger change goes on from the part before."""
     noticed = NoticedRemoval().until(to.Wait, RISKY)
-    carried = HandedOn.model_validate_json(noticed.state.model_dump_json())
+    carried = CarriedState.model_validate_json(noticed.state.model_dump_json())
     assert (carried.origin, carried.noticed) == ("run-1", noticed.state.noticed)
     assert {"origin", "noticed"} <= parts.SHARED
 

@@ -15,10 +15,10 @@ from etcd_handoff.operation import blocked_waiting, failures, proposal, texts
 from etcd_handoff.operation.approvals import LONGEST_REASON
 from etcd_handoff.operation.commands import DescribeWorker
 from etcd_handoff.operation.loop import decide
-from etcd_handoff.operation.phases import Approved, ApprovedChange, LookDue
+from etcd_handoff.operation.phases import ApprovalState, ApprovedChange, LookDue
 from etcd_handoff.operation.state import OperationState
 from etcd_handoff.operation.step_log import FIRST, LAST, LONGEST_NOTE, MEMO_BYTES, bounded, within
-from etcd_handoff.operation.whole import Part, Whole
+from etcd_handoff.operation.whole_change import Part, WholeChange
 from etcd_handoff.planning import Blocked, NotFound, Reason, Remove
 from tests.unit.builders import begun, cluster, step
 from workflows.failures import TIME_OUTS, attempts_of, was_taken, was_tried, why_it_failed
@@ -137,10 +137,10 @@ def large(approval: str) -> OperationState:
         worker_info=WorkerInfo(search_attributes=True, cluster_id=CLUSTER, change_windows=windows),
         pinned=leaves[0],
         approval=None if lapsed else Approval(by="ann", comment="as planned"),
-        approved=None if lapsed else Approved(identity=ANN, change=change, used=approval == "used"),
+        approved=None if lapsed else ApprovalState(identity=ANN, change=change, used=approval == "used"),
         approval_lapsed="x" * LONGEST_REASON if lapsed else "",
         snapshot="node0:/var/lib/etcd-handoff/snapshot.db",
-        whole=Whole(
+        whole=WholeChange(
             pinned=leaves[0],
             leaves=leaves,
             part=Part(kind="remove", leaves=leaves[-1], successors=successors, number=13, of=14),
@@ -166,13 +166,13 @@ def test_large_change_of_the_membership_fits_a_small_memo(approval: str) -> None
     if approval == "given":
         assert fits.approved == whole.approved
     elif approval == "used":
-        assert fits.approved == Approved(identity=ANN, used=True)
+        assert fits.approved == ApprovalState(identity=ANN, used=True)
 
 
 def test_texts_of_parts_that_have_ended_stay_where_there_is_room() -> None:
     """A result says them in full."""
     part = PartResult(kind="remove", member_id="1f", member_name="n", outcome="removed", process=NOTE)
-    whole = begun(whole=Whole(ended=(part,)), worker_info=WorkerInfo(search_attributes=True))
+    whole = begun(whole=WholeChange(ended=(part,)), worker_info=WorkerInfo(search_attributes=True))
     assert within(whole) == whole
 
 

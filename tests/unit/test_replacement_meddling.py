@@ -20,7 +20,7 @@ from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import AdditionRequest, AdditionResult, ReplacementRequest, ReplacementResult
 from etcd_handoff.errors import BadTransfereeError, MemberNotFoundError, NotLeaderError
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.whole import Whole
+from etcd_handoff.operation.whole_change import WholeChange
 from tests.unit import test_replacement_model as model
 from tests.unit.test_addition_model import GIVEN_UP, NEVER, carried_out
 from tests.unit.test_replacement_model import MOST_COMMANDS, URL, Replaced
@@ -199,7 +199,7 @@ def asked_for(old: str) -> ReplacementRequest:
 
 async def run(world: Meddled, request: ReplacementRequest | AdditionRequest, cancelled_at: int = NEVER) -> Result:
     """The result, why it has failed, or `cancelled` and the words of that."""
-    whole = Whole(request=request) if isinstance(request, ReplacementRequest) else None
+    whole = WholeChange(request=request) if isinstance(request, ReplacementRequest) else None
     state = OperationState(
         run_id="run", chain_id="chain", request=request, whole=whole, blocked_remaining_seconds=PATIENCE_SECONDS
     )

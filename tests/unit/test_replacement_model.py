@@ -18,7 +18,7 @@ from etcd_handoff.cluster_view import ClusterView, MemberView
 from etcd_handoff.contract import ReplacementRequest, ReplacementResult
 from etcd_handoff.errors import ChangeRefusedError, UnreachableError
 from etcd_handoff.operation.state import OperationState
-from etcd_handoff.operation.whole import Whole
+from etcd_handoff.operation.whole_change import WholeChange
 from etcd_handoff.planning import StartRemoval, part_order
 from tests.unit.test_addition_model import FIRST_INDEX, LATE_CALLS, TROUBLES, World, carried_out
 
@@ -114,7 +114,11 @@ async def run(world: Replaced) -> ReplacementResult | str:
     """The result of the replacement, or why it has failed."""
     request = ReplacementRequest(cluster="demo", member=f"node{world.old}", name="node4", peer_urls=(URL,))
     state = OperationState(
-        run_id="run", chain_id="chain", request=request, whole=Whole(request=request), blocked_remaining_seconds=3600
+        run_id="run",
+        chain_id="chain",
+        request=request,
+        whole=WholeChange(request=request),
+        blocked_remaining_seconds=3600,
     )
     result = await carried_out(world, state, most_commands=MOST_COMMANDS)
     assert isinstance(result, ReplacementResult | str)

@@ -15,7 +15,7 @@ from etcd_handoff.contract import HandoffState, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import queue_requests
 from etcd_handoff.operation.loop import apply, transfer_in_turn
-from etcd_handoff.operation.phases import Approved
+from etcd_handoff.operation.phases import ApprovalState
 from etcd_handoff.operation.queue_messages import (
     MoveLeaderInTurnInput,
     MoveLeaderResult,
@@ -292,7 +292,7 @@ async def test_approval_of_what_had_no_turn_lapses_as_ever() -> None:
     """The first attempt met a worker of an older version, and the second the queue, in which others are first."""
     driven = Driven(None)
     driven._result = came_to(StepOutcome.REPLAN, attempts=2, turn=in_state(driven.state, granted=False))
-    driven._state = driven._state.changed(approved=Approved(identity="ann@desk"))
+    driven._state = driven._state.changed(approved=ApprovalState(identity="ann@desk"))
     assert await driven.asks() is not None
     assert driven._state.approved is not None
     assert not driven._state.approved.used
@@ -303,7 +303,7 @@ async def test_approval_of_what_has_begun_does_not_lapse(result: MoveLeaderResul
     """An attempt whose answer was lost may have handed leadership over."""
     failed = to.StepFailure("move_leader", "", "its worker was killed", attempts=2, tried=True)
     driven = Driven(result or failed)
-    driven._state = driven._state.changed(approved=Approved(identity="ann@desk"))
+    driven._state = driven._state.changed(approved=ApprovalState(identity="ann@desk"))
     assert await driven.asks() is None
     assert driven._state.approved is not None
     assert driven._state.approved.used
