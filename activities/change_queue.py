@@ -145,7 +145,7 @@ class ChangeQueueActivities:
                 task_timeout=time_limits.WORKFLOWS.queue_task_timeout,
                 start_delay=delay,
                 memo={TURN_MEMO: [first.chain_id, first.request]} if granted else None,
-                static_summary=f"One change at a time to etcd cluster {state.cluster_id}",
+                static_summary=f"Allow one change at a time to etcd cluster {state.cluster_id}",
             )
         except WorkflowAlreadyStartedError:
             return False

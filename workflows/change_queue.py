@@ -137,7 +137,7 @@ class ChangeQueue:
                     start_to_close_timeout=time_limits.WORKFLOWS.recall_timeout,
                     heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                     retry_policy=retries.RECALL,
-                    summary="ask open removals who has the turn",
+                    summary="ask open operations which of them may change the cluster",
                 )
             except ActivityError as error:
                 if is_cancelled_exception(error):
@@ -146,7 +146,7 @@ class ChangeQueue:
             else:
                 self._change(queue.recall(self._state, answer))
             if self._state.possible_holders:
-                await workflow.sleep(queue.rejoin_pause(times), summary="retry operations that did not answer")
+                await workflow.sleep(queue.rejoin_pause(times), summary="wait before asking operations again")
             times += 1
 
     async def _follow(self, entry: QueueEntry) -> None:
@@ -187,13 +187,14 @@ class ChangeQueue:
                     start_to_close_timeout=time_limits.WORKFLOWS.queue_follow_timeout,
                     heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                     retry_policy=retries.QUEUE_FOLLOW,
-                    summary=entry.label,
+                    summary=f"follow {entry.label}",
                 )
             except ActivityError as error:
                 if is_cancelled_exception(error):
                     raise
                 workflow.logger.warning("%s is not followed for a moment: %s", entry.label, error.cause)
-                await workflow.sleep(time_limits.WORKFLOWS.queue_follow_pause, summary=f"follow {entry.label} again")
+                pause = time_limits.WORKFLOWS.queue_follow_pause
+                await workflow.sleep(pause, summary=f"wait before following {entry.label} again")
 
     def _change(self, state: ChangeQueueState) -> None:
         self._state, self._changed = queue.grant(state), True
@@ -224,4 +225,4 @@ async def _note(
         instead_of=instead_of,
     )
     limits = time_limits.WORKFLOWS
-    await note_progress(note, entry.label, timeout=limits.queue_note_timeout)
+    await note_progress(note, timeout=limits.queue_note_timeout)

@@ -48,7 +48,7 @@ class ClusterLook:
             start_to_close_timeout=time_limits.WORKFLOWS.look_timeout,
             heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
             retry_policy=retries.STEP,  # workers that see no member leave it to others, as often as they may
-            summary="etcd's own member list",
+            summary="read etcd's own member list",
         )
         table = report.worker_info.nodes if report.worker_info else {}
         now = workflow.now().timestamp()

@@ -48,7 +48,7 @@ class Notify:
                 heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
                 schedule_to_close_timeout=time_limits.WORKFLOWS.notice_grace,
                 retry_policy=retries.HANDED_OVER,
-                summary=about,
+                summary=f"send {about}",
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -93,7 +93,7 @@ async def _begin(notice: Notice) -> None:
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             task_timeout=workflow.info().task_timeout,
-            static_summary=f"Tell the webhook: {notice.event}",
+            static_summary=f"Send the event {notice.event} to the webhook",
         )
     except WorkflowAlreadyStartedError:
         workflow.logger.info("%s was told already", notice.event_id)

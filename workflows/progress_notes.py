@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 SUMMARY_LETTERS: Final = 80
 
 
-async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedelta) -> bool:
+async def note_progress(note: NoteProgressInput, *, timeout: timedelta) -> bool:
     """Write a sentence to an EtcdMember if that is possible in time. A message is worth no more.
 
     Args:
         note: What to write.
-        label: The removal, for the timeline in the Web UI.
         timeout: How long the activity may take, all its attempts together.
 
     Returns:
@@ -39,7 +38,7 @@ async def note_progress(note: NoteProgressInput, label: str, *, timeout: timedel
             note,
             schedule_to_close_timeout=timeout,
             retry_policy=retries.NOTE,
-            summary=f"{label}: {note.message[:SUMMARY_LETTERS]}",
+            summary=f"write to EtcdMember {note.resource}: {note.message[:SUMMARY_LETTERS]}",
         )
     except ActivityError as error:
         if is_cancelled_exception(error):

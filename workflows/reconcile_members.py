@@ -241,7 +241,7 @@ class ReconcileEtcdMembers(RequestedRemovals):
     async def _wait_for_next_round(self) -> None:
         pause = timedelta(seconds=pauses.back_off(self._state.failed_rounds))
         try:
-            await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="after a failed round")
+            await workflow.wait_condition(lambda: self._resync, timeout=pause, timeout_summary="wait after a failure")
         except TimeoutError:
             return
 

@@ -105,7 +105,7 @@ class RequestedRemovals:
                 start_to_close_timeout=time_limits.WORKFLOWS.watcher_follow_timeout,
                 heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                 retry_policy=retries.WATCHER_FOLLOW,
-                summary=f"the removal of {removal.label}",
+                summary=f"follow the removal of {removal.label}",
             )
             mark_exception_retrieved(following)
             try:
@@ -124,7 +124,8 @@ class RequestedRemovals:
                 text = f"the removal of {removal.label} cannot be followed: {error_text(error)}"
                 self._follow_errors[removal.uid] = text
                 self._show()
-                await workflow.sleep(time_limits.WORKFLOWS.watcher_follow_pause, summary="retry following the removal")
+                pause = time_limits.WORKFLOWS.watcher_follow_pause
+                await workflow.sleep(pause, summary="wait before following the removal again")
 
     async def _begin(self, removal: RunningRemoval) -> RunningRemoval:
         """Start the removal, or join the running one."""
@@ -173,7 +174,7 @@ class RequestedRemovals:
                 start_to_close_timeout=time_limits.WORKFLOWS.question_timeout,
                 heartbeat_timeout=time_limits.WORKFLOWS.follow_heartbeat_timeout,
                 retry_policy=retries.WATCHER_STEP,
-                summary=f"which member the removal of {removal.label} is about",
+                summary=f"read which member the removal of {removal.label} is for",
             )
             if about.member_id not in ("", removal.member_id):
                 return False
@@ -232,7 +233,7 @@ class RequestedRemovals:
             message=message,
             failed=failed,
         )
-        await note_progress(note, removal.label, timeout=time_limits.WORKFLOWS.watcher_note_timeout)
+        await note_progress(note, timeout=time_limits.WORKFLOWS.watcher_note_timeout)
 
 
 def error_text(error: FailureError) -> str:

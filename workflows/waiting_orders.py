@@ -43,7 +43,5 @@ class WaitingOrders:
         self._notes = {name: text for name, text in self._notes.items() if any(n.resource == name for n in notes)}
         new = [note for note in notes if self._notes.get(note.resource) != note.message]
         limits = time_limits.WORKFLOWS
-        written = await asyncio.gather(
-            *(note_progress(note, note.resource, timeout=limits.queue_note_timeout) for note in new)
-        )
+        written = await asyncio.gather(*(note_progress(note, timeout=limits.queue_note_timeout) for note in new))
         self._notes.update({note.resource: note.message for note, done in zip(new, written, strict=True) if done})

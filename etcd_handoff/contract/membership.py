@@ -108,7 +108,7 @@ class MembershipRequest(JoiningRequest):
     @property
     def summary(self) -> str:
         """One line on the operation."""
-        return f"Let etcd cluster {self.cluster} have the members {self.subject}"
+        return f"Set the members of etcd cluster {self.cluster} to {self.subject}"
 
     @property
     def start_id(self) -> str:

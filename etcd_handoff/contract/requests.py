@@ -24,7 +24,7 @@ def removal_summary(member: str, cluster: str) -> str:
         member: The member, for people.
         cluster: Name of the cluster profile.
     """
-    return f"Take member {member} out of etcd cluster {cluster}"
+    return f"Remove member {member} from etcd cluster {cluster}"
 
 
 class OperationRequest(Request):

@@ -104,14 +104,14 @@ def decide(state: OperationState, decision: object, now: float) -> NextCommand |
     if entry_first:
         return observation.look(state, now, before_change=True)
     if isinstance(decision, AddLearner):
-        doing = f"adding {state.label} as a learner through {state.label_of(decision.via_id)}"
+        how = f"{state.label} as a learner through {state.label_of(decision.via_id)}"
         state = state.changed(in_flight=True).with_joining(sent=True)  # from here on one may be there that is ours
-        command = AddTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
-        return NextCommand(state.showing(HandoffState.ADDING, doing), command)
+        command = AddTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=f"add {how}")
+        return NextCommand(state.showing(HandoffState.ADDING, f"adding {how}"), command)
     if isinstance(decision, PromoteLearner):
-        doing = f"promoting {state.label} through {state.label_of(decision.via_id)}"
-        promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=doing)
-        return NextCommand(state.changed(in_flight=True).showing(HandoffState.PROMOTING, doing), promote)
+        how = f"{state.label} through {state.label_of(decision.via_id)}"
+        promote = PromoteTarget(ask=learner.ask(state), node=state.node_for(decision.via_id), summary=f"promote {how}")
+        return NextCommand(state.changed(in_flight=True).showing(HandoffState.PROMOTING, f"promoting {how}"), promote)
     msg = f"{decision} is no decision of an addition"
     raise TypeError(msg)
 

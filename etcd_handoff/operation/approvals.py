@@ -88,7 +88,7 @@ def wait(state: OperationState, step: object, now: float) -> NextCommand:
     if not (state.queue_knows or state.released):
         return queue_requests.ask(state, waits=False, news=True)  # the queue tells the EtcdMember what it waits for
     seconds = schedule.remaining_seconds(state)
-    return NextCommand(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for somebody's approval"))
+    return NextCommand(state, Wait(until=Until.APPROVAL, seconds=seconds, summary="wait for an approval"))
 
 
 def refusal(state: OperationState, approval: Approval, identity: str) -> str:

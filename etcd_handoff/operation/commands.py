@@ -138,8 +138,8 @@ class AskQueue(WireModel):
     def summary(self) -> str:
         """Return what is asked, for a timeline."""
         if self.news:
-            return "tell the queue of the cluster that an approval is awaited"
-        return "ask the queue of the cluster for the turn" if self.waits else "give the turn back to the queue"
+            return "report to the change queue that an approval is awaited"
+        return "enter the change queue of the cluster" if self.waits else "leave the change queue of the cluster"
 
 
 LONGEST_SUMMARY: Final = 120

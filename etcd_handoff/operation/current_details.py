@@ -80,7 +80,7 @@ def record_details(member: str, record: UpdateStatusInput) -> str:
 
 def notice_details(about: str) -> str:
     """Return the page of the workflow that delivers a notice. `about` is the notice in one line."""
-    return f"### Tell the webhook that {about}\n\nThe pending activity `send_notice` tells what it answered last."
+    return f"### Send to the webhook: {about}\n\nThe pending activity `send_notice` tells what it answered last."
 
 
 # --- the parts of an operation's page ---------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def decide(state: OperationState) -> NextCommand | OperationState:
     if node not in state.far_nodes:
         return state
     ask = SeeDepartedInput(cluster=state.request.cluster)
-    command = SeeDeparted(ask=ask, node=node, summary=f"look whether the etcd of {state.label} still runs")
+    command = SeeDeparted(ask=ask, node=node, summary=f"check if the etcd of {state.label} still runs")
     return NextCommand(state, command)
 
 

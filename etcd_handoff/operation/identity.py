@@ -127,7 +127,7 @@ def find(state: OperationState, view: ClusterView) -> NextCommand:
                 cluster=cluster, member=member, cluster_id=view.cluster_id, kubernetes=has_kubernetes
             ),
             most_seconds=time_limits.OPERATION.dry_run_seconds if state.request.dry_run else None,
-            summary=f"look for an EtcdMember that remembers {member}",
+            summary=f"find the EtcdMember that describes {member}",
         ),
     )
 

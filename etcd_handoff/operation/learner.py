@@ -154,8 +154,9 @@ def confirm(state: OperationState, now: float) -> NextCommand:
         own_index=max(0, furthest - slack),
     )
     doing = f"making sure that {state.label} is in sync"
+    summary = f"make sure that {state.label} is in sync"
     node = member.through_node if member else ""
-    return NextCommand(state.showing(HandoffState.SYNCING, doing), AwaitSync(ask=given, node=node, summary=doing))
+    return NextCommand(state.showing(HandoffState.SYNCING, doing), AwaitSync(ask=given, node=node, summary=summary))
 
 
 def follows(state: OperationState) -> bool:

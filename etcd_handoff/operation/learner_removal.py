@@ -50,9 +50,9 @@ def _begin(state: OperationState, end: EndState, now: float) -> NextCommand | Op
         or end.tries >= time_limits.OPERATION.learner_removal_attempts
     ):
         return leave.revoke(state.at_end(phase=EndPhase.SETTLE))
-    state = state.showing(HandoffState.CHECKING, f"taking learner {parts.own_learner(state)} out again")
+    state = state.showing(HandoffState.CHECKING, f"removing learner {parts.own_learner(state)}")
     if end.rest_seconds:
-        summary = "wait before the learner is taken out again"
+        summary = "wait before removing the learner"
         return NextCommand(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
     merged = state.view is not None and state.view.merged
     return observation.look(state.at_end(phase=EndPhase.TAKE_OUT), now, patient=True, before_change=merged)
@@ -74,7 +74,7 @@ def _take_out(state: OperationState) -> NextCommand | OperationState:
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     # The step removes it through this member, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
-    return NextCommand(state, TakeLearnerOut(ask=ask, node=node, summary=f"take learner {learner.id} out again"))
+    return NextCommand(state, TakeLearnerOut(ask=ask, node=node, summary=f"remove learner {learner.id}"))
 
 
 def tried(state: OperationState, report: StepResult) -> OperationState:

@@ -99,7 +99,7 @@ def decide(state: OperationState, now: float) -> NextCommand:
         case LeavePhase.REVOKE_IF_OURS:
             state = proposal.ended(state, now, may_be_pending=True, by_k0s=True)
     ask = _ask(state, leave=True)
-    return NextCommand(state, ReadLeave(ask=ask, summary=f"look whether the EtcdMember of {state.label} asks to leave"))
+    return NextCommand(state, ReadLeave(ask=ask, summary=f"read spec.leave of the EtcdMember of {state.label}"))
 
 
 def read(state: OperationState, order: ReadLeaveResult, now: float) -> OperationState:
@@ -154,7 +154,7 @@ def _revoked(state: OperationState) -> OperationState:
 
 
 def _request(state: OperationState, *, leave: bool) -> NextCommand:
-    what = "ask k0s to remove" if leave else "take the order back to remove"
+    what = "ask k0s to remove" if leave else "withdraw the request to k0s to remove"
     return NextCommand(state, RequestLeave(ask=_ask(state, leave=leave), summary=f"{what} {state.label}"))
 
 

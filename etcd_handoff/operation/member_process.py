@@ -80,10 +80,11 @@ def before_adding(state: OperationState, now: float) -> NextCommand | None:
         return None
     target, node = state.target, _node(state)
     doing = f"looking at {node}, where {state.label} is to run"
+    summary = f"check that {state.label} can run on {node}"
     ask = PreflightMemberInput(
         cluster=state.request.cluster, cluster_id=target.cluster_id, name=target.member_name, peer_urls=target.peer_urls
     )
-    return NextCommand(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=doing))
+    return NextCommand(_doing(state, doing), PreflightMember(ask=ask, node=node, summary=summary))
 
 
 def starting(state: OperationState, settings: Mapping[str, str]) -> NextCommand | None:
@@ -103,7 +104,8 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> NextCommand 
     rested = process.asked_at is None or state.since - process.asked_at >= rest
     if process.command is False or not rested:
         return None
-    doing, node = f"starting the etcd of {state.label} on {_node(state)}", _node(state)
+    node = _node(state)
+    what = f"the etcd of {state.label} on {node}"
     ask = StartMemberInput(
         **dict(_ask(state.request.cluster, state.target)),
         peer_urls=state.target.peer_urls,
@@ -111,7 +113,7 @@ def starting(state: OperationState, settings: Mapping[str, str]) -> NextCommand 
         begun=process.started,
         again=process.started and process.join not in ({}, settings),
     )
-    return NextCommand(_doing(state, doing), StartMember(ask=ask, node=node, summary=doing))
+    return NextCommand(_doing(state, f"starting {what}"), StartMember(ask=ask, node=node, summary=f"start {what}"))
 
 
 def stop(
@@ -134,7 +136,7 @@ def stop(
 def archive(state: OperationState, member: Target) -> ArchiveMember:
     """Return the command that puts a removed member's data directory away, once its process has stopped."""
     node = _node(state, member.member_name)
-    summary = f"put the data of {member.member_name} on {node} away"
+    summary = f"archive the data of {member.member_name} on {node}"
     return ArchiveMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)
 
 

@@ -27,9 +27,7 @@ def decide(state: OperationState) -> NextCommand:
         return queue_requests.ask(state, waits=False)
     return NextCommand(
         state,
-        Wait(
-            until=Until.RESUME, seconds=schedule.remaining_seconds(state), summary="paused, until somebody resumes it"
-        ),
+        Wait(until=Until.RESUME, seconds=schedule.remaining_seconds(state), summary="wait until somebody resumes it"),
     )
 
 

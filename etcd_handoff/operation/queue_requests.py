@@ -36,10 +36,8 @@ def acquire(state: OperationState) -> NextCommand | OperationState:
     seconds = rejoin_pause(state.rejoins).total_seconds()
     if (remaining := schedule.remaining_seconds(state)) is not None:
         seconds = min(seconds, remaining)
-    return NextCommand(
-        state,
-        Wait(until=Until.TURN, seconds=seconds, summary=cut(f"wait for its turn behind {behind}", LONGEST_SUMMARY)),
-    )
+    summary = cut(f"wait in the change queue behind {behind}", LONGEST_SUMMARY)
+    return NextCommand(state, Wait(until=Until.TURN, seconds=seconds, summary=summary))
 
 
 def ask(state: OperationState, *, waits: bool, wakes: bool = True, news: bool = False) -> NextCommand:

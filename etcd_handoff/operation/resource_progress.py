@@ -50,7 +50,7 @@ def first(decided: NextCommand) -> NextCommand:
         failed=isinstance(command, Fail),
     )
     limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
-    summary = cut(f"tell EtcdMember {state.etcdmember}: {message}", LONGEST_SUMMARY)
+    summary = cut(f"write to EtcdMember {state.etcdmember}: {message}", LONGEST_SUMMARY)
     write = WriteProgress(ask=note, most_seconds=limit, summary=summary)
     return NextCommand(state.changed(last_note=message, note_again=True), write)
 

@@ -118,7 +118,7 @@ def record_summary(member: str, record: UpdateStatusInput) -> str:
         return f"Record that {member} is a member of {record.cluster}"
     if record.joined is False:
         return f"Record that {member} is not a member of {record.cluster} any more"
-    return f"Record what has become of the removal of {member} from {record.cluster}"
+    return f"Record how the removal of {member} from {record.cluster} ended"
 
 
 def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -> tuple[str, ...]:

@@ -237,6 +237,6 @@ async def start_watcher(
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING if join else WorkflowIDConflictPolicy.FAIL,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         task_timeout=time_limits.WORKFLOWS.watcher_task_timeout,
-        static_summary=f"Do what EtcdMembers of cluster {request.cluster} ask for, and keep what they say true",
+        static_summary=f"Reconcile the EtcdMembers of cluster {request.cluster} with the members of etcd",
     )
     return handle

@@ -255,7 +255,7 @@ async def test_lists_and_the_page_tell_where_a_removal_stands(live_cluster: Make
             attributes = described.typed_search_attributes
             assert (attributes.get(CLUSTER_KEY), attributes.get(MEMBER_KEY)) == (b.lab.cluster, leader)
             assert attributes.get(STATE_KEY) == state, point
-            assert await described.static_summary() == f"Take member {leader} out of etcd cluster {b.lab.cluster}"
+            assert await described.static_summary() == f"Remove member {leader} from etcd cluster {b.lab.cluster}"
             if state == "Removing":
                 await page_tells(b, removal, leader)
             b.release(point)
@@ -275,7 +275,7 @@ async def page_tells(b: LiveCluster, removal: WorkflowHandle[Any, Any], leader: 
     assert status == 0, errors
     details = json.loads(output)["queryResult"][0]["currentDetails"]
     for words in (
-        f"Take member {leader} out of etcd cluster {b.lab.cluster}",
+        f"Remove member {leader} from etcd cluster {b.lab.cluster}",
         "**Removing**",
         f"removing {leader} through ",
         "disk is dying",

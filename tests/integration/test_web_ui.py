@@ -144,7 +144,7 @@ async def test_change_that_waits_for_its_new_member_says_what_to_start_it_with(c
         assert await fits(page)
         await page.close()
     page = await console.ui.workflow(change, "timeline")
-    await shows(page, f"adding {new.name} as a learner through", "wait: LearnerNotStarted, until start etcd with")
+    await shows(page, f"add {new.name} as a learner through", "wait: LearnerNotStarted, until start etcd with")
     await change.cancel()
     with pytest.raises(WorkflowFailureError):
         await change.result()

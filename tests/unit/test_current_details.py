@@ -51,7 +51,7 @@ def row(text: str, member_id: str) -> str:
 
 def test_summary_names_member_and_cluster() -> None:
     """One line says what the workflow is for."""
-    assert REQUEST.summary == "Take member node1 out of etcd cluster prod"
+    assert REQUEST.summary == "Remove member node1 from etcd cluster prod"
 
 
 def test_pages_of_the_workflows_beside_an_operation() -> None:
@@ -61,14 +61,14 @@ def test_pages_of_the_workflows_beside_an_operation() -> None:
     )
     assert record_details("node1", record).startswith("### ")
     assert "`update_status`" in record_details("node1", record)
-    assert notice_details("node1 is blocked").startswith("### Tell the webhook that node1 is blocked\n\n")
+    assert notice_details("node1 is blocked").startswith("### Send to the webhook: node1 is blocked\n\n")
     assert queue_details(ChangeQueueState(cluster_id=CLUSTER)) == "**Turn:** nobody\n"
 
 
 def test_page_before_the_first_look_has_no_members_and_no_steps() -> None:
     """What is not known yet is left out instead of shown empty."""
     text = details(state(request=RemovalRequest(cluster="prod", member="node1"), pinned=None, view=None))
-    assert text == "### Take member node1 out of etcd cluster prod\n\n- **Checking**: looking"
+    assert text == "### Remove member node1 from etcd cluster prod\n\n- **Checking**: looking"
 
 
 def test_page_says_what_happens_and_what_it_waits_for() -> None:

@@ -51,9 +51,9 @@ def test_every_call_of_an_activity_says_in_the_timeline_what_it_is_for() -> None
 @pytest.mark.parametrize(
     ("question", "says"),
     [
-        (AskQueue(waits=True, wakes=False), "ask the queue of the cluster for the turn"),
-        (AskQueue(waits=False, wakes=True), "give the turn back to the queue"),
-        (AskQueue(waits=False, wakes=False, news=True), "tell the queue of the cluster that an approval is awaited"),
+        (AskQueue(waits=True, wakes=False), "enter the change queue of the cluster"),
+        (AskQueue(waits=False, wakes=True), "leave the change queue of the cluster"),
+        (AskQueue(waits=False, wakes=False, news=True), "report to the change queue that an approval is awaited"),
     ],
 )
 def test_timeline_tells_what_the_queue_is_asked(question: AskQueue, says: str) -> None:
