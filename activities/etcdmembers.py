@@ -172,7 +172,7 @@ class EtcdMemberActivities:
 def _reason_to_skip(resource: dict[str, Any], note: NoteProgressInput) -> str:
     """Return why an EtcdMember does not get a message, or "" when it does."""
     if member_id_of(resource) not in ("", note.member_id):
-        return f"it speaks of {member_id_of(resource)}"
+        return f"it describes {member_id_of(resource)}"
     if note.instead_of and status_of(resource).get("message") not in note.instead_of:
         return "somebody else has written its message since"
     if note.yields_to and str(status_of(resource).get("message")).startswith(note.yields_to):

@@ -1,4 +1,4 @@
-"""`spec.leave` on the EtcdMember of a member that k0s runs: set it once the member is out, and await its effect.
+"""`spec.leave` on the EtcdMember of a member that k0s runs: set it once the member has left, and await its effect.
 
 The order by which k0s itself removes a member is `request_leave` in `activities.member_status`.
 """
@@ -58,7 +58,7 @@ async def try_to_set_leave(
 
 
 async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource: Resource) -> str:
-    """Set `spec.leave` on the EtcdMember of a member that is out.
+    """Set `spec.leave` on the EtcdMember of a member that has left.
 
     The same write removes the annotation that may have requested the removal. The request was followed, and must not
     apply to the next member with that name.
@@ -69,7 +69,7 @@ async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource
         resource: Its EtcdMember as it was stored last.
 
     Returns:
-        Why the EtcdMember was left alone, or "" once the flag is set.
+        Why the EtcdMember was not changed, or "" once the flag is set.
 
     Raises:
         ConflictError: The EtcdMember kept changing while it was written.
@@ -77,9 +77,9 @@ async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource
     for _ in range(CONFLICT_TRIES):
         name = resource["metadata"]["name"]
         if member_id_of(resource) != record.member_id or joined_condition(resource) != "False":
-            return f"EtcdMember {name} has changed since; its spec.leave was left alone"
+            return f"EtcdMember {name} has changed since; its spec.leave was not changed"
         if name in {resource_name(present) for present in record.present_names}:
-            return f"a member of the name {name} is in the cluster; spec.leave was left alone"
+            return f"a member of the name {name} is in the cluster; spec.leave was not changed"
         followed = LEAVE_ANNOTATION if annotation_of(resource) in ("true", record.member_id) else ""
         if asks_to_leave(resource) and not followed:
             return ""

@@ -154,15 +154,15 @@ def reason_to_skip(resource: Resource, record: UpdateStatusInput) -> str:
     name, member_id = resource["metadata"]["name"], member_id_of(resource)
     joined_again = record.joined and not record.failed and member_id not in record.members
     if member_id == record.member_id and record.joined is None and joined_condition(resource) == "False":
-        return f"EtcdMember {name} says that {member_id} is out; it was left alone"
+        return f"EtcdMember {name} says that {member_id} has left; it was not changed"
     if member_id == record.member_id or joined_again:
         return ""
     if member_id:
-        return f"EtcdMember {name} speaks of member {member_id}; it was left alone"
+        return f"EtcdMember {name} describes member {member_id}; it was not changed"
     if record.joined is False and name in {resource_name(present) for present in record.present_names}:
-        return f"EtcdMember {name} has no member ID, and a member of that name is in the cluster; it was left alone"
+        return f"EtcdMember {name} has no member ID, and a member of that name is in the cluster; it was not changed"
     if _created_after(resource, record.since):
-        return f"EtcdMember {name} has no member ID and was created after the removal began; it was left alone"
+        return f"EtcdMember {name} has no member ID and was created after the removal began; it was not changed"
     return ""
 
 
@@ -179,7 +179,7 @@ def _why_older(resource: Resource, record: UpdateStatusInput) -> str:
     """
     newer = record.failed and record.late and _is_after(last_write(resource, STATUS).time, record.made)
     name = resource["metadata"]["name"]
-    return f"the status of EtcdMember {name} was written after the removal ended; it was left alone" if newer else ""
+    return f"the status of EtcdMember {name} was written after the removal ended; it was not changed" if newer else ""
 
 
 def _created_after(resource: Resource, since: str) -> bool:

@@ -50,7 +50,7 @@ async def as_known_by_now(listed: Listed, record: UpdateStatusInput) -> UpdateSt
 def may_be_outdated(record: UpdateStatusInput) -> bool:
     """Return whether etcd has to be asked again.
 
-    A member may leave at any moment. One that is out comes back only by a restore.
+    A member may leave at any moment. One that has left comes back only by a restore.
     """
     return bool(record.joined) or (record.joined is False and record.late)
 
@@ -77,18 +77,18 @@ async def why_outdated(listed: Listed, record: UpdateStatusInput, resource: dict
     described = member_id_of(resource) if resource is not None else ""
     if is_member and resource is not None and described != record.member_id and described in members:
         name = resource["metadata"]["name"]
-        return f"EtcdMember {name} speaks of member {described}, which is in the cluster; it was left alone"
+        return f"EtcdMember {name} describes member {described}, which is in the cluster; it was not changed"
     if is_member is record.joined:
         return ""
     if is_member:
-        return f"{who} is in the cluster again, which may have been restored; its EtcdMember was left alone"
-    return f"{who} has left the cluster since; its EtcdMember was left alone"
+        return f"{who} is in the cluster again, which may have been restored; its EtcdMember was not changed"
+    return f"{who} has left the cluster since; its EtcdMember was not changed"
 
 
 async def _members(listed: Listed, record: UpdateStatusInput) -> tuple[frozenset[str] | None, str]:
     """Return the IDs of all members by now, or None and why that list may be another cluster's.
 
-    That a member is out was seen before, and only its own cluster can list it again. Any other conclusion needs that
+    That a member has left was seen before, and only its own cluster can list it again. Any other conclusion needs that
     cluster's list. A node started with --force-new-cluster keeps the cluster's ID, and lists only itself.
     """
     if record.joined is False:

@@ -1,6 +1,6 @@
 """Begin the record of a removal while Temporal and etcd must be waited for anyway. It only saves time.
 
-The EtcdMember is read when a member is about to leave. It is written once etcd has confirmed that the member is out.
+The EtcdMember is read when a member is about to leave. It is written once etcd has confirmed that the member has left.
 Neither has to succeed, since `update_status` comes later, through Temporal. It finds the EtcdMember correct, or
 corrects it.
 """

@@ -101,7 +101,7 @@ class CatchUpBench:
         return self.lab.node(await self.lab.leader())
 
     async def _take_out(self, member_id: str) -> None:
-        """The spare node is none again: its member is out, its process has ended, its data are gone."""
+        """The spare node is none again: its member has left, its process has ended, its data are gone."""
         stay = [node.name for node in self.lab.others(self.spare.name)]
         await lab_rounds.etcdctl(self.lab, "member", "remove", member_id, endpoints=stay)
         await lab_rounds.clear(self.lab, self.spare)

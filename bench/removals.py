@@ -464,7 +464,7 @@ def print_steps(samples: Samples) -> None:
     steps = {way: statistics.median(found) for way, found in samples.steps.items()}
     report.write(
         "steps",
-        "From the first look until the member is out, inside the steps",
+        "From the first look until the member has left, inside the steps",
         {way: samples.steps[way] for way in (*STEPS, OURS)},
         "ms",
         ["the workflow's own time of check_leader, move_leader, await_election and remove_member"],

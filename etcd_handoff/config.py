@@ -116,7 +116,7 @@ class ClusterProfile(Policies):
 
     @property
     def sets_leave(self) -> bool:
-        """Whether `spec.leave` of a member that is out becomes true."""
+        """Whether `spec.leave` of a member that has left becomes true."""
         return self.kubernetes is not None and self.kubernetes.sets_leave
 
     @property

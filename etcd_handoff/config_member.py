@@ -22,7 +22,7 @@ def _command(words: tuple[str, ...]) -> tuple[str, ...]:
         msg = f"{words[0]!r} is no absolute path; a program is not looked for: write its path in full"
         raise ValueError(msg)
     if any("\0" in word for word in words):
-        msg = "a word has a NUL character; no program can be given that: take it out"
+        msg = "a word has a NUL character; no program can be given that: remove it"
         raise ValueError(msg)
     return words
 

@@ -82,7 +82,7 @@ class KubernetesProfile(Section):
         try_timeout_seconds: Deadline of one request to one API server.
         manage_resources: Whether a watched cluster's members without an EtcdMember get one; left out, they do unless
             this is k0s's (`remover`, `sets_leave`), which makes them itself.
-        sets_leave: Whether `spec.leave` of a member that is out becomes true, as k0s has it.
+        sets_leave: Whether `spec.leave` of a member that has left becomes true, as k0s has it.
         optional: Whether EtcdMembers need not be installed: where they are not, nothing is recorded.
     """
 

@@ -131,7 +131,7 @@ def free_bytes(data_dir: Path) -> int:
 
 
 def archive_paths(data_dir: Path, member_id: str) -> tuple[Path, Path]:
-    """Return what is renamed to put a member's data away, and its new name; a member ID never comes back.
+    """Return what is renamed to archive a member's data, and its new name; a member ID never comes back.
 
     A directory that is a mount point cannot be renamed, so its content is.
     """

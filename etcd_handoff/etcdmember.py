@@ -203,7 +203,7 @@ def _conditions(
 
 
 def _address(old: dict[str, Any], desired: DesiredStatus) -> str:
-    """Return the listed address while the member is in; of one that is out, the address that was there last."""
+    """Return the listed address while the member is in; of one that has left, the address that was there last."""
     listed, last = _peer_address(desired.peer_urls), str(old.get("peerAddress") or "")
     return (last or listed) if desired.joined is False else (listed or last)
 
@@ -229,7 +229,7 @@ def differs(resource: dict[str, Any], desired: DesiredStatus) -> bool:
 def message_fields(resource: dict[str, Any], message: str, *, failed: bool) -> dict[str, Any]:
     """Return the status fields that give `resource` a message; empty when it has it, or must not get it.
 
-    The message about a member that is out stays. A resource without an ID can have no status yet (the CRD requires it).
+    The message about a removed member stays. A resource without an ID can have no status yet (the CRD requires it).
     """
     status = status_of(resource)
     if joined_condition(resource) == "False" or not status.get("memberID") or not status.get("peerAddress"):

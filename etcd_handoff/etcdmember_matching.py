@@ -9,7 +9,7 @@ case is the name of its EtcdMember. IDs are never used twice; a node that joins 
 | -------------------------- | --------------- | --------------------------------------------------------------- |
 | one                        | any, or missing | that member; when the ID is another's, the node joined again    |
 | none, or two and more      | listed          | the member with the ID                                          |
-| none, or two and more      | not listed      | no member: its member is out                                    |
+| none, or two and more      | not listed      | no member: its member has left                                  |
 | none, or two and more      | missing         | no member                                                       |
 
 `resource_of`: the EtcdMember of a member, which need not be listed.

@@ -53,7 +53,7 @@ class MemberProcessError(HandoffError):
 
 
 class ForeignMemberError(MemberProcessError):
-    """The data or the process there is another member's, or may be: it is left alone."""
+    """The data or the process there is another member's, or may be: it is not changed."""
 
 
 class Member(NamedTuple):

@@ -1,4 +1,4 @@
-"""Start and stop the etcd process of this node, and put its data away, through `member_command`.
+"""Start and stop the etcd process of this node, and archive its data, through `member_command`.
 
 Every verb may come twice: a worker may be killed before it could report the end. So each begins with `status`, and ends
 with it: the command's own report of its success is not enough.
@@ -72,7 +72,7 @@ class MemberProcess:
         given = checked(join)
         before = await self.status()
         found = await self._require_own(
-            before, "is another member's: archive_member puts only this one's away; move it by hand", begun=begun
+            before, "is another member's: archive_member archives only this one's; move it by hand", begun=begun
         )
         if before.running and again and found is None:
             await self.stop()
@@ -101,14 +101,14 @@ class MemberProcess:
         before = await self.status()
         if not before.running and not await _is_open(before):
             return Done("did not run")
-        otherwise = "is another member's, and so is what runs: it is left alone"
+        otherwise = "is another member's, and so is what runs: it is not stopped"
         found = await self._require_own(before, otherwise, begun=not needs_data)
         if found is None and needs_data:
             msg = (
-                f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; left alone"
+                f"etcd runs{_pid(before)}, and {before.data_dir} holds no data: it may be another member's; not stopped"
             )
             raise ForeignMemberError(msg)
-        otherwise = "it may be another member's, on other data; left alone"
+        otherwise = "it may be another member's, on other data; not stopped"
         if found is not None and not await self._uses_its_data(before, otherwise, ForeignMemberError):
             return Done("did not run")
         ends = time.monotonic() + self._profile.stop_timeout_seconds

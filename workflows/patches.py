@@ -50,7 +50,7 @@ LISTED_AGAIN: Final = "listed-again"
 TURN_WITH_TRANSFER: Final = "turn-with-transfer"
 """The turn is taken together with the transfer that follows it."""
 PUT_OFF_ENDS: Final = "put-off-ends"
-"""Nodes are asked about the etcd of a learner whose part was put off, once it is out."""
+"""Nodes are asked about the etcd of a learner whose part was put off, once it has left."""
 ADDITION_RECORDS: Final = "addition-records"
 """The record of an addition is handed over too."""
 FIRST: Final = (

@@ -6,7 +6,7 @@ EtcdMember alone if it has another ID by then, since the node has joined again. 
 The activity checks that in etcd too.
 
 For a removal that failed after its proposal, it writes the state by etcd's list. Without an answer it writes `Unknown`.
-What others have written about the member meanwhile stays, unless the member is out.
+What others have written about the member meanwhile stays, unless the member has left.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from etcd_handoff.wire import WireModel
 
 
 class SeeDepartedInput(WireModel):
-    """Input of `see_departed`: the cluster whose member on the worker's node is out."""
+    """Input of `see_departed`: the cluster whose member on the worker's node has left."""
 
     cluster: str
 

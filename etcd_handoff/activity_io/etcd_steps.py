@@ -88,7 +88,7 @@ class StepInput(ChangeInput):
         leaving_later: Members that leave after it. None of them gets the leadership.
         successors: Members that are to stay. While one of them does not work, a target that works stays as well.
         min_voters: The target does not leave where fewer voters would remain.
-        record: What is to be recorded once etcd has confirmed that the target is out. The member list is added then.
+        record: What is to be recorded once etcd has confirmed that the target has left. The member list is added then.
             None for no record.
     """
 

@@ -28,7 +28,7 @@ class LeaveInput(WireModel):
     Attributes:
         cluster: Cluster profile.
         member_name: Name that the member has.
-        member_id: Its ID. An EtcdMember with another ID is left alone.
+        member_id: Its ID. An EtcdMember with another ID is not changed.
         leave: What is to be set: True asks k0s for the removal, False takes that back.
         until_marked: Whether to wait for a short time until k0s has marked the node to stop.
         cluster_id: The etcd cluster of the member; empty when not known.
@@ -111,7 +111,7 @@ class UpdateStatusInput(WireModel):
         steps: What was done. Each step becomes an Event.
         kubernetes: Whether the worker that looked first has Kubernetes in its profile. Then there is something to
             write, also for a worker without it.
-        leave: Whether to set `spec.leave` too; only for a member that is out.
+        leave: Whether to set `spec.leave` too; only for a member that has left.
         next_steps: What is left to do by hand, for an Event.
         asked_by: Who asked for it, for an Event; empty where that is not known.
         reason: Why, for the same Event.

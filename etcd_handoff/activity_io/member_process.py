@@ -47,7 +47,7 @@ class StopMemberInput(ProcessInput):
     """Input of `stop_member`.
 
     Attributes:
-        needs_data: Whether the process is the member's only if its data is there. Then one without data is left alone.
+        needs_data: Whether the process is the member's only if its data is there. Then one without data is not stopped.
     """
 
     needs_data: bool = False

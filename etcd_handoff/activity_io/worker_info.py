@@ -22,7 +22,7 @@ class WorkerInfo(WireModel):
         cluster_id: The profile's `cluster_id`; empty when it names none. Then EtcdMembers are the second source.
         kubernetes: Whether the profile has Kubernetes.
         nodes: Node of each member whose name differs from its node's, by the member's name.
-        sets_leave: Whether to set `spec.leave` of a member that is out, as k0s does it.
+        sets_leave: Whether to set `spec.leave` of a member that has left, as k0s does it.
         k0s: Whether k0s runs the members' nodes.
         require_approval: Whether every change waits for an approval.
         snapshot: Whether every change stores a snapshot first.

@@ -29,7 +29,7 @@ FIELDS: Final = ("cluster", "members")
 WORDS: Final = {
     "missing": "is missing; add it",
     "too_short": "is empty; give at least one",
-    "extra_forbidden": "is not known; correct its name, or take it out",
+    "extra_forbidden": "is not known; correct its name, or remove it",
 }
 """Remedy for a wrong field, by pydantic's name for the error."""
 

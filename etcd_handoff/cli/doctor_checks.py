@@ -158,7 +158,7 @@ def check_contexts(foreign: dict[str, str]) -> CheckResult:
     """
     if foreign:
         detail = "; ".join(f"{context}: {why}" for context, why in foreign.items())
-        return CheckResult("one kubernetes", detail, "take contexts of other clusters out of the profile", EXIT_USAGE)
+        return CheckResult("one kubernetes", detail, "remove contexts of other clusters from the profile", EXIT_USAGE)
     return CheckResult("one kubernetes", "all contexts that answer belong to one cluster")
 
 

@@ -88,12 +88,12 @@ def _check_endpoint(endpoint: Endpoint, endpoints: Sequence[Endpoint], facts: Cl
     if view is not None and endpoint.cluster_id == view.cluster_id and not _listed(endpoint, view):
         (member,) = endpoint.members
         detail = f"{url} answers for member {member}, which is no member any more"
-        return CheckResult(check, detail, f"stop that etcd, and take {check} out of the profile")
+        return CheckResult(check, detail, f"stop that etcd, and remove {check} from the profile")
     if view is not None and endpoint.cluster_id not in ("", view.cluster_id):  # its answer came too late for the look
         detail = f"{url} answers for cluster {endpoint.cluster_id}, and the other endpoints for {view.cluster_id}"
-        return CheckResult(check, detail, f"take {check} out of the profile, or stop what runs there", EXIT_FAILED)
+        return CheckResult(check, detail, f"remove {check} from the profile, or stop what runs there", EXIT_FAILED)
     if endpoint.error and (why := _why_unused(endpoint, endpoints, facts)):
-        return CheckResult(check, f"{url}: {endpoint.error}; {why}", f"take {check} out of the profile")
+        return CheckResult(check, f"{url}: {endpoint.error}; {why}", f"remove {check} from the profile")
     if endpoint.error:
         remedy = remedy_for(endpoint.error)
         if endpoint.members and view is not None and remedy == NO_ANSWER_REMEDY:  # it runs, and others have a leader
@@ -169,7 +169,7 @@ def departed_context(check: str, context: str, error: str, facts: ClusterFacts) 
     if not context or resource_name(context) not in names:
         return None
     detail = f"{error}; member {context} has left"
-    return CheckResult(check, detail, f"take context {context} out of the profile")
+    return CheckResult(check, detail, f"remove context {context} from the profile")
 
 
 def unusable_context(check: str, error: str, status: int) -> CheckResult:

@@ -122,7 +122,7 @@ def lone_list(
 
 
 def _unwitnessed(view: ClusterView, *, were_read: bool) -> Doubt:
-    silent = "no EtcdMember speaks of a present member" if were_read else "the EtcdMembers could not be read"
+    silent = "no EtcdMember describes a present member" if were_read else "the EtcdMembers could not be read"
     way_out = f"make {'' if were_read else 'an API server or '}more of the endpoints reachable"
     return Doubt(
         kind=WRONG_CLUSTER,

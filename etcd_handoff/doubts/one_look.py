@@ -103,7 +103,7 @@ def _foreign(cluster_id: str, answer: Answer) -> Doubt:
         kind=MIXED_CLUSTERS,
         text=f"the member list is of cluster {cluster_id}, and {answer.endpoint} answers for cluster"
         f" {answer.cluster_id} (member {answer.member_id})",
-        remedy="take the endpoint of the other cluster out of the cluster profile, or stop the member that runs there",
+        remedy="remove the endpoint of the other cluster from the cluster profile, or stop the member that runs there",
         member_id=answer.member_id,
     )
 
@@ -111,7 +111,7 @@ def _foreign(cluster_id: str, answer: Answer) -> Doubt:
 def _unlisted(answer: Answer) -> Doubt:
     """Return the doubt about a member that runs and is not listed.
 
-    One that does not list itself either agrees that it is out.
+    One that does not list itself either agrees that it has left.
     """
     claims = answer.listed is not None and answer.member_id in answer.listed
     how = f"lists {_ids(answer.listed or ())}" if claims else "answers, but gives no member list that it is in"

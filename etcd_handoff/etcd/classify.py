@@ -58,7 +58,7 @@ like a broken connection. Several errors that clients know by name arrive as Unk
 
 GRANT_ROOT: Final = EtcdPermissionError.remedy
 REMEDIES: Final[tuple[tuple[str, str], ...]] = (
-    ("authentication is not enabled", "take username and password_file out of the profile, or enable auth in etcd"),
+    ("authentication is not enabled", "remove username and password_file from the profile, or enable auth in etcd"),
     ("authentication failed", "correct username, and the password in the first line of password_file"),
     (
         "user name not found",
@@ -87,7 +87,7 @@ REMEDIES: Final[tuple[tuple[str, str], ...]] = (
 )
 """The remedy for an error, by a part of its text as `readable` returns it. The first match counts."""
 NO_ANSWER_REMEDY: Final = (
-    "start the member there, or make it reachable from here; if it has left for good, take the endpoint out of the"
+    "start the member there, or make it reachable from here; if it has left for good, remove the endpoint from the"
     " profile"
 )
 SERVER_WORDS: Final = re.compile(r"(?:etcdserver: |raft[: ] ?)(?:mvcc: |auth: )?[A-Za-z ,'-]{1,120}")

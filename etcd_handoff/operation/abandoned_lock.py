@@ -1,7 +1,7 @@
 """Release the lock in etcd of an attempt whose answer was lost, when the operation ends. Pure.
 
 An attempt releases its lock once it knows the outcome of its proposal. One that was cut off does not, and the next look
-may show that the member is out. The lock, in the name of an ended operation, would then hold up the next change until
+may show that the member has left. The lock, in the name of an ended operation, would then hold up the next change until
 it counts as stale (`etcd_handoff.etcd.lock`).
 """
 

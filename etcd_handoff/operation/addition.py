@@ -209,7 +209,7 @@ def remaining_text(state: OperationState) -> str:
     member_id = state.pinned.member_id if state.pinned and not state.pinned.present else ""
     if not member_id or (state.view is not None and state.view.member(member_id) is None):
         return ""
-    takes_out = f"to take it out: `etcd-handoff remove {member_id}`; to go on with it: start the same addition again"
+    takes_out = f"to remove it: `etcd-handoff remove {member_id}`; to go on with it: start the same addition again"
     if state.joining.has_vote:
         return f"{state.label} ({member_id}) has a vote, and was not seen to work with it: {takes_out}"
     return f"learner {member_id} stays in the cluster without a vote: {takes_out}"
@@ -221,7 +221,7 @@ def cancelled_text(state: OperationState) -> str:
         return f"cancelled: {state.label} was a voter already, and nothing was changed"
     remains, end = remaining_text(state), state.ending
     if end is not None and end.taken_out and state.joining.sent:
-        remains = f"its learner {state.target.member_id} is out again{f'; {end.process}' * bool(end.process)}"
+        remains = f"its learner {state.target.member_id} has been removed{f'; {end.process}' * bool(end.process)}"
     return f"cancelled before {state.label} had a vote" + (f"; {remains}" if remains else "")
 
 

@@ -47,7 +47,7 @@ class CarriedState(WireModel):
         snapshot: Where the snapshot lies.
         pending_since: When the last attempt ended that may have proposed the change; None when nothing can be pending.
         lock_abandoned: An attempt has ended whose lock in etcd may stand.
-        absent: An undoubted list has been seen without the member: it is out for good.
+        absent: An undoubted list has been seen without the member: it has left for good.
         writes_acknowledged: Whether a write was committed after the removal; None when that was not tried.
         recording_seconds: For how long the record has been tried.
         turn_request: Number of the last request to the queue; 0 when it has made none.

@@ -57,7 +57,7 @@ def _in_place_of(view: ClusterView, goal: MembersChanged, name: str) -> str:
 
 def so_far(whole: WholeChange) -> str:
     """Return what has been done, in words."""
-    done = {"add": "is a voter", "remove": "is out"}
+    done = {"add": "is a voter", "remove": "has left"}
     results = [
         f"{p.member_name or p.member_id} {done[p.kind]}{texts.no_writes(p.writes_acknowledged)}" for p in whole.ended
     ]

@@ -1,7 +1,7 @@
 """Check whether the etcd of a removed member still runs, through the worker on its node. Pure.
 
 The answer goes into `next_steps`. It is a help and not part of the removal: it comes after the record and takes at most
-a second. It is asked only where k0s runs the node, as k0s keeps running when its member is out.
+a second. It is asked only where k0s runs the node, as k0s keeps running when its member has left.
 """
 
 from __future__ import annotations

@@ -4,15 +4,15 @@
     TakeOut    remove that learner
     Settle     wait until etcd has given up what was proposed
     Look       the last look
-    Classify   decide whether the member is out after all, and what to write
+    Classify   decide whether the member has left after all, and what to write
                (from here on an abandoned lock in etcd is released)
     Record     write the EtcdMember, in calls that grow longer; at last another workflow goes on with it
     See        check whether the member's etcd still runs, on a node of k0s
     Stop       stop that etcd, where its node has a command for it; also that of a removed learner
-    PutAway    put its data away
+    PutAway    archive its data
     Report     the result, or the failure
 
-A removal whose member is out begins with Record.
+A removal whose member has left begins with Record.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _settle(state: OperationState, now: float) -> NextCommand | OperationState:
 
 
 def _classify_end(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
-    """Decide whether the member is out after all; else write what is true, where it may have been touched."""
+    """Decide whether the member has left after all; else write what is true, where it may have been touched."""
     failure = end.failure
     touched = failure is not None or end.proposed or state.absent
     if strategy.of(state).is_reached(state) and touched and state.pinned is not None:
@@ -151,7 +151,7 @@ def _came_too_late(state: OperationState) -> bool:
 
 
 def _end_process(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
-    """Stop the member's etcd and put its data away; after a long wait for the record, check first that it is still out.
+    """Stop the member's etcd and archive its data; after a long wait for the record, check first that it is still gone.
 
     Its data have the IDs of a member that a restore brings back, so they cannot show that.
     """

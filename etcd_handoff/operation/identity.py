@@ -167,7 +167,7 @@ def _claim(state: OperationState) -> ResourceClaim | None:
 
 
 def _claims_that_count(state: OperationState, view: ClusterView) -> tuple[ResourceClaim, ...] | None:
-    """Return the claims without those of members that this change has taken out, and that are not recorded yet."""
+    """Return the claims without those of members that this change has removed, and that are not recorded yet."""
     left = {member_id for member_id in view_doubts.leaving(state) if view.member(member_id) is None}
     return None if state.claims is None else tuple(claim for claim in state.claims if claim.member_id not in left)
 

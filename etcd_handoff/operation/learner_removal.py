@@ -34,7 +34,7 @@ class TakeLearnerOut(Activity):
 
 
 def decide(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
-    """Return what is next until the own learner is out, or enough attempts were made."""
+    """Return what is next until the own learner has left, or enough attempts were made."""
     return _take_out(state) if end.phase is EndPhase.TAKE_OUT else _begin(state, end, now)
 
 

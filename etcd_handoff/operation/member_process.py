@@ -134,7 +134,7 @@ def stop(
 
 
 def archive(state: OperationState, member: Target) -> ArchiveMember:
-    """Return the command that puts a removed member's data directory away, once its process has stopped."""
+    """Return the command that archives a removed member's data directory, once its process has stopped."""
     node = _node(state, member.member_name)
     summary = f"archive the data of {member.member_name} on {node}"
     return ArchiveMember(ask=_ask(state.request.cluster, member), node=node, summary=summary)

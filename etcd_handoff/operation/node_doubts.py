@@ -64,8 +64,8 @@ def confirmed_by_most(
     if not unlisted and len(silent) + len(otherwise) < len(agreeing) + len(same):
         return view
     seen_from = ", ".join(sorted(agreeing))
-    speak = f"the worker on {seen_from} speaks" if len(agreeing) == 1 else f"the workers on {seen_from} speak"
-    facts = [f"only {speak} of cluster {view.cluster_id}"]
+    speak = f"the worker on {seen_from} reports" if len(agreeing) == 1 else f"the workers on {seen_from} report"
+    facts = [f"only {speak} cluster {view.cluster_id}"]
     right = f'if this is the right cluster, set cluster_id = "{view.cluster_id}" in the profile'
     remedies = []
     if same:

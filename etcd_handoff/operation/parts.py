@@ -143,11 +143,11 @@ def put_off(state: OperationState) -> str:
         return ""
     learner = f"; learner {member_id}, which was added before,"
     if state.ending is not None and state.ending.taken_out and own_learner(state) == member_id:
-        return f"{learner} is out again{f'; {state.ending.process}' * bool(state.ending.process)}"
+        return f"{learner} has been removed{f'; {state.ending.process}' * bool(state.ending.process)}"
     member = state.view.member(member_id) if state.view else None
     if state.view is not None and (member is None or not member.is_learner):
         return ""
-    return f"{learner} stays in the cluster without a vote: `etcd-handoff remove {member_id}` takes it out"
+    return f"{learner} stays in the cluster without a vote: `etcd-handoff remove {member_id}` removes it"
 
 
 def failed(state: OperationState, failure: Failure) -> Failure:
@@ -179,7 +179,7 @@ def _again(whole: WholeChange) -> str:
     if isinstance(request, ReplacementRequest):
         old = (whole.pinned.member_id if whole.pinned else "") or request.member
         new = f"{' '.join(f'--peer-url {url}' for url in request.peer_urls)} -c {request.cluster}"
-        if whole.ended_for("remove", old):  # nobody need remember an ID that is out
+        if whole.ended_for("remove", old):  # nobody need remember the ID of a removed member
             return f"`etcd-handoff add {request.name} {new}`"
         return f"`etcd-handoff replace {old} --with {request.name} {new}`"
     if isinstance(request, MembershipRequest):

@@ -213,7 +213,7 @@ class EndState(WireModel):
 
     Attributes:
         phase: What is next.
-        failure: Why it fails; None when the member is out, or when it was cancelled.
+        failure: Why it fails; None when the member has left, or when it was cancelled.
         proposed: The change may have been proposed before it failed.
         record: What is written on the EtcdMember; None until that is known.
         call_seconds: How long the present call may take; 0 before the first.

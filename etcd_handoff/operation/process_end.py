@@ -1,6 +1,6 @@
-"""Stop the etcd process of a removed member and put its data away, where its node has a command. Pure.
+"""Stop the etcd process of a removed member and archive its data, where its node has a command. Pure.
 
-This is a help and not part of the change. It comes after the proof that the member is out, and takes three minutes at
+This is a help and not part of the change. It comes after the proof that the member has left, and takes three minutes at
 most. What cannot be done is reported and left to people. The node's worker checks by the IDs in the data that the
 process is that member's.
 
@@ -38,7 +38,7 @@ def is_due(state: OperationState) -> bool:
 
 
 def decide(state: OperationState) -> NextCommand | OperationState:
-    """Stop the process, then put its data away."""
+    """Stop the process, then archive its data."""
     member = _member(state)
     if member is None:
         return _over(state, "")
@@ -114,7 +114,7 @@ def _remaining_work(state: OperationState, command: StopMember | ArchiveMember, 
     """Return what people have to do themselves."""
     if isinstance(command, StopMember):
         return f"on {command.node}: etcd could not be stopped: {why}. Left to do there: stop it, and move its data away"
-    return f"{state.end.process}; its data could not be put away: {why}. Left to do there: move it away"
+    return f"{state.end.process}; its data could not be archived: {why}. Left to do there: move it away"
 
 
 def _untouched(state: OperationState, command: StopMember | ArchiveMember, why: str) -> str:

@@ -29,7 +29,7 @@ class QueueEntry(WireModel):
         member_id: ID of the member that leaves; `NO_MEMBER` for one that joins, since the queue writes EtcdMembers of
             removals alone.
         noun: What people call the operation.
-        waits: It wants the turn; False while something else blocks it, or when its member is out.
+        waits: It wants the turn; False while something else blocks it, or when its member has left.
         request: Counts up with each message of the removal to its queue. Messages may overtake each other, and the
             highest number counts.
         holds: It has the turn already, from a queue that was ended.

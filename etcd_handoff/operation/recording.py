@@ -54,7 +54,7 @@ def decide(state: OperationState, end: EndState, now: float) -> NextCommand | Op
 
 
 def written(state: OperationState, recorded: UpdateStatusResult) -> OperationState:
-    """Return the state after the EtcdMember was written, or left alone for a reason."""
+    """Return the state after the EtcdMember was written, or not written for a reason."""
     return _recorded(state.with_step(recorded.step), recorded)
 
 
@@ -121,7 +121,7 @@ def record_of(
 
 
 def next_steps(state: OperationState) -> tuple[str, ...]:
-    """Return what is left to do by hand once the member is out; only known of a node that k0s runs."""
+    """Return what is left to do by hand once the member has left; only known of a node that k0s runs."""
     info = state.worker_info
     if info is None or state.request.adds:
         return ()

@@ -143,7 +143,7 @@ def removed(state: OperationState, report: StepResult, now: float) -> OperationS
 
 
 def on_goal_reached(state: OperationState, now: float) -> OperationState:  # noqa: ARG001  # a list without the member is enough
-    """Record that the member is out."""
+    """Record that the member has left."""
     return state.finishing()
 
 
@@ -158,7 +158,7 @@ def plan_lines(state: OperationState, decision: Decision) -> tuple[str, ...]:
 
 
 def is_reached(state: OperationState) -> bool:
-    """Whether the member is out."""
+    """Whether the member has left."""
     return view_doubts.has_left(state)
 
 
@@ -178,7 +178,7 @@ def cancelled_text(state: OperationState) -> str:
 def success_text(state: OperationState, written: str) -> str:
     """Return how it ended well, in words."""
     runs_on = texts.still_runs(state.label, state.ending.runs_on if state.ending else None)
-    return f"{state.label} is out; {written}{texts.no_writes(state.writes_acknowledged)}{runs_on}"
+    return f"{state.label} has left; {written}{texts.no_writes(state.writes_acknowledged)}{runs_on}"
 
 
 def result(state: OperationState, outcome: Outcome | None, recorded: UpdateStatusResult) -> RemovalResult:

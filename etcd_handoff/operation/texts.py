@@ -142,7 +142,7 @@ def next_steps(target: str, *, leave_asked: bool, runs_on: bool | None = None) -
     return (
         f"on {target} run `k0s stop`: {meanwhile}",
         f"on {target} run `k0s reset` before it joins again or is given away",
-        f"take {target} out of load balancers and kubeconfigs, and out of the cluster profile",
+        f"remove {target} from load balancers, kubeconfigs and the cluster profile",
     )
 
 
@@ -179,7 +179,7 @@ def in_words(blocked: Blocked) -> str:
 def removal_record(
     label: str, name: str, member_id: str, claims: Sequence[ResourceClaim] | None, *, has_kubernetes: bool
 ) -> str:
-    """Return what will be recorded of a member once it is out, or why nothing.
+    """Return what will be recorded of a member once it has left, or why nothing.
 
     Args:
         label: The member for people.

@@ -58,7 +58,7 @@ def shorter_list(state: OperationState) -> Doubt | None:
 
 
 def has_left(state: OperationState) -> bool:
-    """Whether the member is out: an undoubted list was seen without it, and no restore has brought it back."""
+    """Whether the member has left: an undoubted list was seen without it, and no restore has brought it back."""
     return state.absent and listed_again(state) is None
 
 

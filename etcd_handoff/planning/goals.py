@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MemberAbsent:
-    """Goal: a member that was pinned at the first look is out of the cluster.
+    """Goal: a member that was pinned at the first look has left the cluster.
 
     Attributes:
         cluster_id: The cluster that the member was found in.
@@ -44,7 +44,7 @@ class MemberAbsent:
 
     @property
     def departing(self) -> tuple[str, ...]:
-        """Return the members that may still run although they are out."""
+        """Return the members that may still run although they have left."""
         return (self.target_id, *sorted(self.leaving_later))
 
 
@@ -152,7 +152,7 @@ class MembersChanged:
 
     @property
     def departing(self) -> tuple[str, ...]:
-        """Return the members that may still run although they are out."""
+        """Return the members that may still run although they have left."""
         return self.leaves
 
     def stays(self, member: MemberView) -> bool:

@@ -102,7 +102,7 @@ def learner_in_the_way(view: ClusterView) -> Blocked | None:
     remove = ", ".join(f"`etcd-handoff remove {m.id}`" for m in learners)
     return Blocked(
         Reason.LEARNER_IN_THE_WAY,
-        f"another member is a learner, and is left alone: {who}",
+        f"another member is a learner, and is not removed: {who}",
         "wait until its addition ends; or promote it: `etcd-handoff add` with its name and peer URLs;"
         f" or remove it: {remove}",
     )
@@ -162,7 +162,7 @@ def unverified(view: ClusterView, member: MemberView) -> Blocked | None:
         Reason.NOT_VERIFIED,
         f"{member.label} has a vote, and {answers}{f' ({member.note})' if member.note else ''}: the quorum"
         " counts it, and it does not take part",
-        f"bring it back, or take it out again with `etcd-handoff remove {member.id}`",
+        f"bring it back, or remove it with `etcd-handoff remove {member.id}`",
     )
 
 

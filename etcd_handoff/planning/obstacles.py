@@ -124,7 +124,7 @@ def successor_fails(view: ClusterView, target: MemberView, successors: Container
         f"{names(failing)} {'is' if one else 'are'} to stay, but {'does' if one else 'do'} not work as"
         f" {'a voter' if one else 'voters'}{ailments(view, failing, working)}; {target.label} works, so it is not"
         " removed yet",
-        f"bring {names(failing)} back; or cancel this, and {'take it' if one else 'take them'} out again: "
+        f"bring {names(failing)} back; or cancel this, and remove {'it' if one else 'them'}: "
         + ", ".join(f"`etcd-handoff remove {m.id}`" for m in failing),
     )
 

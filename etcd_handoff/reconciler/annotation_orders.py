@@ -13,12 +13,12 @@ The time in `metadata.managedFields` is that of any last write of its manager.
 | another value, and its status | `true` | listed | the member with its ID                                       |
 | nothing, or another status    | `true` | listed | the same; none if the annotation is not known to be younger  |
 |                               |        |        | than its Joined=True, or if a message calls it old           |
-| nothing                       | `true` | out    | the ID that is out                                           |
+| nothing                       | `true` | out    | the ID of the removed member                                 |
 | anything else                 | `true` | other  | as by `spec.leave`                                           |
 | any                           | no ID  | any    | none                                                         |
 
 An order ends when the annotation goes, or comes to mean another member. A removal that has followed it removes the
-annotation and sets `spec.leave`, since the member is out. That ends nothing.
+annotation and sets `spec.leave`, since the member has left. That ends nothing.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ EtcdMember's name, if no other EtcdMember has its ID.
 | another generation, its status | listed            | the member with its ID                                        |
 | another generation             | out, Joined=False | the namesake, if its status was the same at the last reading, |
 |                                |                   | or if the flag is younger than that condition                 |
-| another generation             | out, otherwise    | the ID that is out: that one was described                    |
+| another generation             | out, otherwise    | the ID of the removed member: that one was described          |
 | nothing, created with the flag | any               | none: its creator saw no status of it, for instance when it   |
 |                                |                   | was deleted and applied again from a file                     |
 | nothing, or another status     | listed            | the member with its ID; none if the flag is not younger than  |
@@ -19,11 +19,11 @@ EtcdMember's name, if no other EtcdMember has its ID.
 |                                |                   | a message on this generation, or one that is not older than   |
 |                                |                   | the flag, calls it an old request                             |
 | nothing                        | out, Joined=False | the namesake, if the flag is younger than that condition      |
-| nothing                        | out, otherwise    | the ID that is out                                            |
+| nothing                        | out, otherwise    | the ID of the removed member                                  |
 | any but this generation        | none              | the namesake                                                  |
 
-A flag that we have set is no wish of a person: it marks a member that is out, or repeats an order to k0s that was lost.
-Where there is no namesake, the order names the ID that is out, or no member. After a restore of the cluster, and after
+A flag that we have set is no wish of a person: it marks a removed member, or repeats an order to k0s that was lost.
+Where there is no namesake, the order names the removed ID, or no member. After a restore of the cluster, and after
 a confirmed change of the cluster, all standing orders name no member. An order that names no member, or one that is
 out, starts no removal.
 
@@ -180,7 +180,7 @@ def _order(
     return order_about(resource, described_member(before, resource.leave_since, resource, resources, view, old=old))
 
 
-def described_member(  # noqa: PLR0913  # all that the table speaks of
+def described_member(  # noqa: PLR0913  # all that the table names
     before: LeaveOrder | None,
     since: str,
     resource: MemberResource,

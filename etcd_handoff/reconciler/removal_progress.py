@@ -61,11 +61,11 @@ class NoteProgressInput(WireModel):
     Attributes:
         cluster: Cluster profile.
         resource: Name of the EtcdMember.
-        member_id: The member's ID: an EtcdMember with another one is left alone.
+        member_id: The member's ID: an EtcdMember with another one is not changed.
         message: The sentence.
         failed: Whether what was tried has failed.
-        instead_of: When given, an EtcdMember with any other message is left alone: another writer has changed it since.
-        yields_to: Beginnings of messages that are left alone.
+        instead_of: When given, an EtcdMember with any other message stays as it is: others have changed it.
+        yields_to: Beginnings of messages that are not changed.
     """
 
     cluster: str

@@ -56,7 +56,7 @@ def waiting_notes(
     """Return the messages of EtcdMembers that ask for a removal after a failed round; none after any other.
 
     It is not known then whether the member is present, so the message does not say it. A message that calls a request
-    old is left alone: a new watcher has to read it there.
+    old is not changed: a new watcher has to read it there.
 
     Args:
         cluster: Cluster profile.

@@ -52,7 +52,7 @@ async def promote(lab: Lab, member_id: str) -> None:
 
 
 async def remove(lab: Lab, member_id: str) -> None:
-    """The member is out of the list."""
+    """The member has left the list."""
 
     async def done(gateway: EtcdGateway) -> None:
         await gateway.remove_member(member_id, await _leader(gateway))

@@ -159,7 +159,7 @@ def resources_agree(members: Iterable[ListedMember], resources: Mapping[str, dic
 
 
 def said_id(resource: Mapping[str, Any]) -> str:
-    """The member that an EtcdMember speaks of."""
+    """The member that an EtcdMember describes."""
     return str(resource.get("status", {}).get("memberID", ""))
 
 
@@ -354,7 +354,7 @@ def children() -> dict[int, str]:
 
 
 def ended_well(outcome: str) -> None:
-    """The removal says that the member is out."""
+    """The removal says that the member has left."""
     assert outcome in ("removed", "already-absent"), outcome
 
 

@@ -74,7 +74,7 @@ def _kill(role: Role, who: str) -> Fault:
         await context.lab.kill(role, getattr(context, who) if who else "")
 
     async def heal(context: FaultContext) -> None:
-        with contextlib.suppress(ProcessError):  # an etcd that is out does not come back
+        with contextlib.suppress(ProcessError):  # the etcd of a removed member does not come back
             await context.lab.start(role, getattr(context, who) if who else "")
 
     return Fault(inject, heal if role in (Role.TEMPORAL, Role.ETCD) and who != "target" else _nothing)
@@ -158,7 +158,7 @@ async def _remove_target_by_hand(context: FaultContext) -> None:
             return False
         return True
 
-    await wait_until(is_out, f"{context.target} is out", OUT_SECONDS)
+    await wait_until(is_out, f"{context.target} has left", OUT_SECONDS)
 
 
 def _slow_disk(who: str) -> Fault:
@@ -224,7 +224,7 @@ async def _rejoin(context: FaultContext) -> None:
     async def is_out() -> bool:
         return context.target not in {m.name for m in await lab.members(context.writer)}
 
-    await wait_until(is_out, f"{context.target} is out", OUT_SECONDS)
+    await wait_until(is_out, f"{context.target} has left", OUT_SECONDS)
     member_id = await disasters.rejoin(lab, context.target)
     await write_joined(lab.kubectl, context.writer, context.target, member_id)
 

@@ -232,7 +232,7 @@ async def added_by_hand(point: str, folder: Path, finding: Finding) -> None:
 
 
 async def foreign_learner_added(point: str, folder: Path, finding: Finding) -> None:
-    """Somebody else's learner is in the way, and is left alone; once it is gone, the addition goes on."""
+    """Somebody else's learner is in the way, and is not changed; once it is gone, the addition goes on."""
     async with begun(point, folder, finding, 2) as s:
         await s.held()
         learner = await by_hand.add(s.b.lab, replace(s.node, peer_port=1).peer_url)  # nobody listens there
@@ -281,14 +281,14 @@ async def cancelled(point: str, folder: Path, finding: Finding) -> None:
 
 
 async def cancelled_worker_dies(point: str, folder: Path, finding: Finding) -> None:
-    """The worker dies while it takes the learner of a cancelled addition out: another one does, and says so."""
+    """The worker dies while it removes the learner of a cancelled addition: another one does, and says so."""
     async with begun(point, folder, finding, 3, "kill") as s:
         await says(s.addition, so=lambda progress: bool(progress.join_configuration))
         learner = await s.learner_id()
         await s.addition.cancel()
         assert isinstance(await s.ends_without(), CancelledError)
         shown = await says(s.addition, "Failed")
-        assert f"its learner {learner} is out again" in shown.doing
+        assert f"its learner {learner} has been removed" in shown.doing
         finding.ended = "well"
 
 

@@ -38,7 +38,7 @@ async def worker_comes_back(b: LiveCluster, node: Node, point: str) -> None:
 async def test_worker_with_a_command_dies(command: Change, tmp_path: Path) -> None:
     """A member is added; where the step is one of its end, an empty one then takes its place at its address.
 
-    There is one etcd process, on the new member's data; what the old one leaves is put away once, and kept.
+    There is one etcd process, on the new member's data; what the old one leaves is archived once, and kept.
     """
     async with (
         recorded(command.name) as finding,

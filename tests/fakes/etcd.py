@@ -130,7 +130,7 @@ class FakeEtcd(EtcdPort):
         await asyncio.sleep(self._latency.tick - self._latency.transfer)
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:
-        """The member is out."""
+        """The member has left."""
         await self._call("remove_member", self._latency.write, via_id)
         self.members.pop(member_id, None)
         return frozenset(self.members)

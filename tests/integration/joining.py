@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def leave(b: LiveCluster, member: str) -> Node:
-    """The node of a member that has been taken out, without its process and its data."""
+    """The node of a member that has been removed, without its process and its data."""
     assert (await b.remove(member)).outcome == "removed"
     return await wiped(b, member)
 

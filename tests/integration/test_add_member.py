@@ -81,7 +81,7 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(l
         with pytest.raises(WorkflowFailureError) as failed:
             await first.result()
         assert isinstance(failed.value.cause, CancelledError)
-        assert f"its learner {learner_id} is out again" in (await says(first, "cancelled")).doing
+        assert f"its learner {learner_id} has been removed" in (await says(first, "cancelled")).doing
         timeline = [event.user_metadata.summary.data.decode() for event in (await first.fetch_history()).events]
         assert {'"enter the change queue of the cluster"', '"leave the change queue of the cluster"'} <= set(timeline)
         assert [m.name for m in await b.lab.members()] == ["node0"]
@@ -99,7 +99,7 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(l
         await third.cancel()
         with pytest.raises(WorkflowFailureError):
             await third.result()
-        takes_out = f"to take it out: `etcd-handoff remove {kept} -c {b.lab.cluster}`"
+        takes_out = f"to remove it: `etcd-handoff remove {kept} -c {b.lab.cluster}`"
         assert takes_out in (await says(third, "cancelled")).doing
         other = await additions.add(b, replace(node, name="node8", peer_port=node.peer_port + 1))
         assert kept in (await says(other, "Blocked", "LearnerInTheWay")).doing

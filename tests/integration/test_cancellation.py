@@ -120,7 +120,7 @@ async def test_terminated_after_the_removal(live_cluster: MakeLiveCluster) -> No
         async def written() -> bool:
             return await b.lab.joined(leader, survivor) == "False"
 
-        await wait_until(written, "the EtcdMember says that the member is out", 30)
+        await wait_until(written, "the EtcdMember says that the member has left", 30)
         b.release("remove_member.after")
         result = await b.remove(leader)
         assert (result.outcome, result.member_id, result.status_recorded) == ("already-absent", member_id, True)
@@ -160,7 +160,7 @@ async def test_worker_that_wakes_up_after_the_cancellation_removes_nobody(live_c
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(shared_path: Path) -> AsyncIterator[LiveCluster]:
-    """One cluster for cancellations at points of several removals, of which each takes the leader out in the end."""
+    """One cluster for cancellations at points of several removals, of which each removes the leader in the end."""
     failpoints = ";".join(f"{point}=hold" for point in (*IN_TIME, *TOO_LATE))
     workers = ("node0", "node1", "node2")
     async with open_cluster(shared_path, nodes=7, workers=workers, failpoints=failpoints) as b:

@@ -126,7 +126,7 @@ async def test_demo_shows_both_ways_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 async def test_demo_of_isolated_nodes_removes_the_leader(tmp_path: Path) -> None:
-    """`--k0s`: it says which topology that is, the leader is out, that is recorded, and no write is lost."""
+    """`--k0s`: it says which topology that is, the leader has left, that is recorded, and no write is lost."""
     require_isolation()
     async with demo(tmp_path, "--k0s") as (process, log):
         await process.wait()

@@ -37,8 +37,8 @@ async def test_doctor_after_a_removal_asks_to_tidy_up_and_finds_no_fault(live_cl
         assert status == 0, found
         hints = {name: f["remedy"] for name, f in found.items() if f["remedy"]}
         assert hints == {
-            "endpoint 3": "take endpoint 3 out of the profile",
-            "kubernetes node2": "take context node2 out of the profile",
+            "endpoint 3": "remove endpoint 3 from the profile",
+            "kubernetes node2": "remove context node2 from the profile",
         }
         status, shown, _ = await b.lab.handoff("plan", "node2")
         assert (status, "would end as already-absent" in shown) == (0, True), shown

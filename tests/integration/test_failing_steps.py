@@ -126,7 +126,7 @@ async def test_record_goes_on_after_its_removal(live_cluster: MakeLiveCluster) -
 
 
 async def test_cancelled_while_recording_hands_the_record_over(live_cluster: MakeLiveCluster) -> None:
-    """The member is out, so it ends as removed, at once, and the record goes on by itself."""
+    """The member has left, so it ends as removed, at once, and the record goes on by itself."""
     async with live_cluster(failpoints="update_status.before=hold") as b:
         leader = await b.lab.leader()
         target = b.lab.others(leader)[0].name

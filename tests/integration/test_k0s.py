@@ -210,7 +210,7 @@ async def test_policy_refuses_the_flag_and_names_the_annotation(live_cluster: Ma
 
         await wait_until(flagged, "its flag is set, which comes after the record", 20)
         await take_back(b, leader, survivor, "k0s")
-        await b.lab.kubectl(*flag, context=survivor)  # of a member that is out anybody may set it
+        await b.lab.kubectl(*flag, context=survivor)  # of a member that has left anybody may set it
         await b.judge({leader})
 
 
@@ -298,7 +298,7 @@ async def test_k0s_of_old_alone_leaves_a_lie(live_cluster: MakeLiveCluster) -> N
         async def removed() -> bool:
             return leader in k0s.removed and await b.lab.leader() != leader
 
-        await wait_until(removed, "the member is out and the others have elected", 20)
+        await wait_until(removed, "the member has left and the others have elected", 20)
         assert leader not in {m.name for m in await b.lab.members(survivor)}
         assert await b.lab.joined(leader, survivor) == "True"
 

@@ -63,7 +63,7 @@ async def test_new_release_labels_a_node_before_its_member_leaves(tmp_path: Path
                 return not seen[-1][-1]
 
             await ask_to_leave(lab, target, leader)
-            await wait_until(out, "the member is out", SECONDS)
+            await wait_until(out, "the member has left", SECONDS)
             assert (True, True) in seen
             assert (False, False) not in seen
         for name in (leader, holder):
@@ -83,7 +83,7 @@ async def test_new_release_hands_its_lease_over_and_stops_the_node(tmp_path: Pat
             async def begun() -> bool:
                 return bool(k0s.removed)
 
-            await wait_until(begun, "k0s takes the member out", SECONDS)
+            await wait_until(begun, "k0s removes the member", SECONDS)
             assert time.monotonic() - began > HAND_OVER_SECONDS
 
             async def recorded() -> bool:
@@ -99,7 +99,7 @@ async def test_new_release_hands_its_lease_over_and_stops_the_node(tmp_path: Pat
 
 
 async def test_new_release_leaves_a_node_running_whose_order_comes_after_its_removal(tmp_path: Path) -> None:
-    """It labels only listed members, so the order must stand before the member is out."""
+    """It labels only listed members, so the order must stand before the member has left."""
     async with Lab(LabOptions(temporal=False, directory=tmp_path)) as lab:
         leader = await lab.leader()
         target, holder = (node.name for node in lab.others(leader))

@@ -193,7 +193,7 @@ async def test_what_was_read_ahead_is_not_believed(relayed: RelayedServers, befo
 
 
 async def test_removal_that_may_still_take_place_is_written_as_unknown(relayed: RelayedServers) -> None:
-    """The schema allows it. Later, what somebody has written since stays, unless etcd says that the member is out."""
+    """The schema allows it. Later, what somebody has written since stays, unless etcd says that the member has left."""
     listed: frozenset[str] | None = None
 
     async def members(*_: str) -> tuple[frozenset[str] | None, str]:

@@ -416,7 +416,7 @@ async def test_policy_notes_who_sets_the_flag_until_it_is_taken_back(policed: Si
 
 
 async def test_policy_notes_who_sets_the_annotation_and_keeps_it_for_the_flag_that_follows(policed: Site) -> None:
-    """`false` asks for nothing; a worker sets the flag once the member is out, and has not asked for that itself."""
+    """`false` asks for nothing; a worker sets the flag once the member has left, and has not asked for that itself."""
     assert await patched(policed, "alice", annotated(asks="False")) is None
     assert await patched(policed, "alice", annotated(asks="true")) == "alice"
     assert await patched(policed, "bob", annotated(asks=" TRUE")) == "alice"

@@ -86,7 +86,7 @@ async def test_member_joins_and_is_replaced_and_nobody_types_anything(
 
 
 def archived(member: MemberProfile, whose: Identity) -> Path:
-    """Where the data of a member lies that is out."""
+    """Where the data of a removed member lies."""
     assert member.data_dir is not None
     return archive_paths(member.data_dir, whose.member_id)[1]
 
@@ -146,7 +146,7 @@ async def test_worker_that_dies_around_the_start_is_no_matter(
 async def test_worker_that_dies_around_the_end_is_no_matter(
     live_cluster: MakeLiveCluster, tmp_path: Path, point: str
 ) -> None:
-    """An empty member takes one's place at its address; what that leaves is stopped and put away once, and kept."""
+    """An empty member takes one's place at its address; what that leaves is stopped and archived once, and kept."""
     async with live_cluster(failpoints=f"{point}=kill") as b:
         leader, node, member = await left_with_command(b, tmp_path)
         old = (await (await add(b, node)).result()).member_id

@@ -1,4 +1,4 @@
-"""The commands of deploy/hooks with real etcd processes: a member joins, stops, and its data is put away."""
+"""The commands of deploy/hooks with real etcd processes: a member joins, stops, and its data is archived."""
 
 from __future__ import annotations
 

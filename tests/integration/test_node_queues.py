@@ -314,6 +314,6 @@ async def test_cancelled_addition_takes_its_learner_out_at_the_leaders_node(live
         with pytest.raises(WorkflowFailureError):
             await addition.result()
         ended: Progress = await addition.query("progress", result_type=Progress)
-        assert "is out again" in ended.doing
+        assert "has been removed" in ended.doing
         assert {m.id for m in await b.lab.members()} == set(ids)
         await b.judge(set())

@@ -33,7 +33,7 @@ ENOUGH_SECONDS = 10.0
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(shared_path: Path) -> AsyncIterator[KubectlUser]:
-    """One user of kubectl for orders of several tests: each takes one member out, of six."""
+    """One user of kubectl for orders of several tests: each removes one member, of six."""
     failpoints = ";".join(f"{point}=hold" for point in HOLDS)
     workers = ("node0", "node1", "node2")
     async with open_cluster(shared_path, nodes=6, workers=workers, failpoints=failpoints) as b:

@@ -158,7 +158,7 @@ async def test_controller_that_was_set_up_anew_is_not_the_cluster_while_all_othe
         status, shown, errors = await lab.handoff(*words, node="node0")
         planned = json.loads(shown)
         assert (status, planned["outcome"]) == (3, "planned"), errors
-        assert planned["blocked_by"].startswith("WrongCluster: only the worker on node0 speaks of cluster ")
+        assert planned["blocked_by"].startswith("WrongCluster: only the worker on node0 reports cluster ")
         assert f"the etcd data on node1 belong to cluster {original.cluster_id}" in planned["blocked_by"]
 
 

@@ -27,7 +27,7 @@ MOST_EVENTS: Final = 4_000
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(shared_path: Path) -> AsyncIterator[LiveCluster]:
-    """One cluster for removals that wait for their turn: each test takes two members out, of seven."""
+    """One cluster for removals that wait for their turn: each test removes two members, of seven."""
     async with open_cluster(shared_path, nodes=7, failpoints="remove_member.before=hold") as b:
         yield b
 

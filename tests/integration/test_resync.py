@@ -73,7 +73,7 @@ async def test_lies_are_put_right(kubectl_user: MakeKubectlUser) -> None:
 
 
 async def test_old_list_never_overwrites_a_newer_word(live_cluster: MakeLiveCluster) -> None:
-    """What an EtcdMember says since the list was asked for is left alone, and so are sentences about another member."""
+    """What an EtcdMember says since the list was asked for stays, and so do sentences about another member."""
     async with live_cluster(workers=()) as b:
         leader = await b.lab.leader()
         one, other = (node.name for node in b.lab.others(leader))
@@ -101,7 +101,7 @@ async def test_old_list_never_overwrites_a_newer_word(live_cluster: MakeLiveClus
             note = NoteProgressInput(cluster=b.lab.cluster, resource=one, member_id=member_id, message="late")
             assert "has left" in await run(members.note_progress, note)
             note = NoteProgressInput(cluster=b.lab.cluster, resource=other, member_id=member_id, message="of another")
-            assert "speaks of" in await run(members.note_progress, note)
+            assert "describes" in await run(members.note_progress, note)
 
             known = WatchMembersInput(cluster=b.lab.cluster, known_digest=seen.digest, seconds=10)
             seen = await run(members.watch_members, known)

@@ -51,7 +51,7 @@ async def test_flag_and_compaction_while_the_only_worker_hangs(kubectl_user: Mak
 
 
 async def test_renamed_member_is_not_taken_by_its_old_name(kubectl_user: MakeKubectlUser) -> None:
-    """The flag of an EtcdMember that speaks of a member of another name is refused with the way out, and it stays."""
+    """The flag of an EtcdMember that describes a member of another name is refused with the way out, and it stays."""
     async with kubectl_user() as user:
         b = user.cluster
         leader = await b.lab.leader()

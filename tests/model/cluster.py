@@ -163,7 +163,7 @@ class Cluster(Resources):
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether EtcdMembers tell it from another cluster: no look is believed while all speak of others."""
+        """Whether EtcdMembers tell it from another cluster: no look is believed while all describe others."""
         joined = {member_id_of(r) for r in self.resources.values() if joined_condition(r) == "True"}
         return not joined or bool(joined & self.members.keys())
 
@@ -292,7 +292,7 @@ class Cluster(Resources):
         self._lost_at(fault)
 
     def remove_member(self, who: str, member_id: str, via_id: str) -> None:
-        """The member is out, now or later; everything that must never happen is looked for first."""
+        """The member has left, now or later; everything that must never happen is looked for first."""
         fault = self.call()
         if via_id in looks.FOREIGN_IDS:
             self.wrong.append(f"identity: {member_id} of another cluster was to be removed")
@@ -377,7 +377,7 @@ class Cluster(Resources):
                     self.lose(member)
 
     def drop(self, member: Member) -> None:
-        """The member is out."""
+        """The member has left."""
         del self.members[member.id]
         if self.runs_on and member.alive:
             self.running_on.add(member.id)

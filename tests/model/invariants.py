@@ -140,13 +140,13 @@ class Invariants:
     # --- effects on EtcdMembers -----------------------------------------------------------------------------------
 
     def check_status(self, cluster: Cluster, activity: str, before: dict[str, Any], after: dict[str, Any]) -> None:
-        """An EtcdMember that we write speaks of whom it spoke before, and calls nobody out who is in."""
+        """An EtcdMember that we write describes whom it described before, and reports no listed member as removed."""
         old_id, new_id = member_id_of(before), member_id_of(after)
         if activity == "remove_member":
             self.early += 1
         of_removal = activity in ("update_status", "remove_member")
         if of_removal and old_id not in ("", new_id):
-            self.wrong.append(f"status: an EtcdMember that speaks of {old_id} was written for {new_id}")
+            self.wrong.append(f"status: an EtcdMember that describes {old_id} was written for {new_id}")
         if of_removal and new_id not in (cluster.target_ids or ()):
             self.wrong.append(f"status: an EtcdMember of {new_id} was written, and {cluster.target_ids} are meant")
         turned = (old_id, joined_condition(before)) != (new_id, joined_condition(after))
@@ -218,7 +218,7 @@ class Invariants:
             if member_id_of(r) in target_ids or (recorded and name == cluster.target)
         ]
         if not all(joined_condition(r) == "False" for r in named):
-            yield f"it says that the member is out, and an EtcdMember says something else: {named}"
+            yield f"it says that the member has left, and an EtcdMember says something else: {named}"
 
 
 def lies(cluster: Cluster) -> list[str]:
@@ -233,4 +233,4 @@ def untold(cluster: Cluster) -> list[str]:
     """Members that have started, and of whom no EtcdMember speaks."""
     known = {*cluster.resources, *map(member_id_of, cluster.resources.values())}
     alone = [m for m in cluster.members.values() if m.name and not {m.name, m.id} & known]
-    return [f"no EtcdMember speaks of {m.name}" for m in alone]
+    return [f"no EtcdMember describes {m.name}" for m in alone]

@@ -240,7 +240,7 @@ class NodeCluster(Cluster):
         self.bore |= {m.id for m in self.members.values() if m.name == self.target} | self._described()
 
     def _described(self) -> set[str]:
-        """Whom the target's EtcdMember speaks of, if there is one."""
+        """Whom the target's EtcdMember describes, if there is one."""
         return {member_id_of(self.resources.get(self.target, {}))} - {""}
 
 

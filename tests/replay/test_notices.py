@@ -105,7 +105,7 @@ async def test_end_is_told_before_the_run_ends() -> None:
 
 
 async def test_cancellation_at_the_end_comes_too_late() -> None:
-    """The member is out, and what has ended well does not become cancelled while it is told."""
+    """The member has left, and what has ended well does not become cancelled while it is told."""
     assert await replayed(at_end(event("WORKFLOW_EXECUTION_CANCEL_REQUESTED"))) is None
 
 

@@ -42,7 +42,7 @@ def test_cancelled_addition_takes_its_own_learner_out() -> None:
     ask = addition.next(TakeLearnerOut).ask
     assert (ask.target_id, ask.learner_only) == (D, True)
     addition.result(report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
-    assert addition.state.doing == f"cancelled before node3 had a vote; its learner {D} is out again"
+    assert addition.state.doing == f"cancelled before node3 had a vote; its learner {D} has been removed"
 
 
 def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
@@ -60,7 +60,7 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
         if number < time_limits.OPERATION.learner_removal_attempts - 1:
             addition.result(after=time_limits.OPERATION.learner_removal_pause_seconds)
     addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
-    assert f"to take it out: `etcd-handoff remove {D} -c prod`" in addition.state.doing
+    assert f"to remove it: `etcd-handoff remove {D} -c prod`" in addition.state.doing
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
     ],
 )
 def test_lock_of_an_attempt_whose_answer_was_lost_is_given_back(lost: StepResult | StepFailure) -> None:
-    """The next look shows that the learner is out; nobody else would give the lock back."""
+    """The next look shows that the learner has left; nobody else would give the lock back."""
     addition = added()
     addition.next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, lost).next(to.Wait)

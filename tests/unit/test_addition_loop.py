@@ -245,13 +245,13 @@ def test_lost_answer_of_the_promotion_is_read() -> None:
 
 
 def test_learner_that_nobody_starts_ends_the_addition_with_what_is_left() -> None:
-    """The failure says how to start it, how to take it out, and that a new start goes on."""
+    """The failure says how to start it, how to remove it, and that a new start goes on."""
     addition = adding(blocked_timeout_seconds=0).do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D))
     failure = addition.next(to.Fail).failure
     assert failure.kind == FailureType.BLOCKED_TOO_LONG
     assert "LearnerNotStarted" in failure.text
     assert "ETCD_INITIAL_CLUSTER_STATE=existing" in failure.text
-    assert f"to take it out: `etcd-handoff remove {D} -c prod`" in failure.text
+    assert f"to remove it: `etcd-handoff remove {D} -c prod`" in failure.text
 
 
 def test_learner_that_is_waited_for_is_asked_for_its_own_word() -> None:

@@ -107,7 +107,7 @@ class Meddled(World):
         await super().promote_member(member_id, via_id)
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:  # noqa: ARG002
-        """It is out."""
+        """It has left."""
         trouble = self._call()
         if member_id != OWN:
             self.wrong.append(f"removed {member_id}, which was not its own")

@@ -337,7 +337,7 @@ def test_every_small_cluster_grows_without_harm(
 
 
 STARTS: Final[dict[str, str]] = {UNSTARTED: DOWN, DOWN: LAGGING, LAGGING: UP}
-"""What a learner becomes when it is left alone and nothing goes wrong."""
+"""What a learner becomes when nobody changes it and nothing goes wrong."""
 
 
 def settled(world: World) -> Decision:

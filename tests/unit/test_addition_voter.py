@@ -49,7 +49,7 @@ def test_new_voter_that_does_not_work_is_told_before_anything_is_recorded() -> N
 
 
 def test_new_voter_that_never_works_ends_the_addition_unrecorded() -> None:
-    """The failure says what it is and how to take it out."""
+    """The failure says what it is and how to remove it."""
     addition = promoted()
     addition.next(to.Wait)
     silent = with_it(is_learner=False, serves_reads=False, reachable=False)
@@ -84,7 +84,7 @@ def test_new_voter_is_watched_anew_after_a_pause() -> None:
 
 
 def test_cancelled_after_the_promotion_it_rolls_forward() -> None:
-    """What has a vote is not taken out by a cancellation; one that does not work ends it at once."""
+    """What has a vote is not removed by a cancellation; one that does not work ends it at once."""
     addition = promoted()
     addition.next(to.Wait)
     addition.state = addition.state.changed(cancel_requested=True)

@@ -195,13 +195,13 @@ class World:
         since: Since when.
         value: The annotation.
         annotated: When its manager wrote last.
-        marked: A removal has set `spec.leave`, since the member is out.
+        marked: A removal has set `spec.leave`, since the member has left.
         generation: Counts changes of the spec.
         called_old: Its message calls the annotation an old request.
         orders: What the watcher knows of annotations; None before it has seen anything.
         flags: What it knows of `spec.leave`.
         target_ids: Members whose removal the annotation asks for.
-        open_ended: It was set while the EtcdMember said that its member is out, and that one says so still.
+        open_ended: It was set while the EtcdMember said that its member has left, and that one says so still.
         must: The member that the next look has to remove.
         seen: Nothing has happened since the last look.
         clock: Seconds.
@@ -301,7 +301,7 @@ def annotate_something_else(w: World) -> World:
 
 
 def leave(w: World) -> World:
-    """Somebody takes the member out, and tells no EtcdMember."""
+    """Somebody removes the member, and tells no EtcdMember."""
     return replace(w, member_id="", must="", seen=False)
 
 

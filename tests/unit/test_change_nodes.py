@@ -1,4 +1,4 @@
-"""Changes of several members where a worker does not answer, or a member answers although it is out."""
+"""Changes of several members where a worker does not answer, or a member answers although it has left."""
 
 from __future__ import annotations
 

@@ -110,13 +110,13 @@ def test_each_new_member_has_a_file_of_its_own_in_a_folder(tmp_path: Path) -> No
     }
 
 
-@pytest.mark.parametrize(("state", "says"), [("Failed", "its learner 4 is out again"), ("Blocked", "can be removed")])
+@pytest.mark.parametrize(("state", "says"), [("Failed", "learner 4 has been removed"), ("Blocked", "can be removed")])
 def test_cancelled_addition_says_what_has_become_of_its_learner(
     state: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By its own last word, and in general words without one; JSON has what etcd was to be started with."""
     last = Progress(
-        state=state, cluster="prod", member="node4", doing="its learner 4 is out again", join_configuration={"A": "b"}
+        state=state, cluster="prod", member="node4", doing="learner 4 has been removed", join_configuration={"A": "b"}
     )
     failure = WorkflowFailureError(cause=CancelledError("cancelled"))
     arguments = cli.parser().parse_args(["-o", "json", "add", "n4", "--peer-url", URL])

@@ -396,7 +396,7 @@ def test_removal_that_turns_out_to_be_a_dry_run_is_a_failure() -> None:
 
 
 def test_removal_after_which_no_write_is_acknowledged_is_a_failure() -> None:
-    """The member is out, and the cluster needs somebody now; not tried is not failed."""
+    """The member has left, and the cluster needs somebody now; not tried is not failed."""
     ended = result(status_recorded=True, writes_acknowledged=False)
     lines = removal_lines(ended, dry_run=False)
     assert lines[0] == "n1 (1) has left cluster prod."

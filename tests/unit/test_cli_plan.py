@@ -159,7 +159,7 @@ def test_plan_of_another_cluster_than_the_profile_names_is_refused() -> None:
 
 
 def test_plan_against_all_etcdmembers_waits() -> None:
-    """When all that say Joined=True speak of others, etcd and Kubernetes do not belong together."""
+    """When all that say Joined=True describe others, etcd and Kubernetes do not belong together."""
     claims = claims_of([etcdmember("n1", "11"), etcdmember("n2", "22")])
     status, lines, found = shown(cluster(), "n2", claims=claims)
     assert (status, found["reason"]) == (3, "ResourcesDisagree")
@@ -189,7 +189,7 @@ def test_plan_says_whom_the_etcdmember_of_that_name_speaks_of() -> None:
 def test_plan_promises_no_record_without_an_etcdmember(
     etcdmembers: list[tuple[str, str, str]] | None, last: str
 ) -> None:
-    """A resource of another member is left alone; where none could be read, the usual is said."""
+    """A resource of another member is not changed; where none could be read, the usual is said."""
     claims = None if etcdmembers is None else claims_of(etcdmember(*fields) for fields in etcdmembers)
     _, lines, _ = shown(cluster(), "n2", claims=claims)
     assert lines[-1].endswith(last)
@@ -226,7 +226,7 @@ def test_plan_does_not_believe_a_member_alone_that_others_have_left() -> None:
         ("etcdserver: permission denied", "etcdctl user grant-role"),
         ("etcdserver: user name not found", "common name"),
         ("etcdserver: user name is empty", "username and password_file of a user"),
-        ("etcdserver: authentication is not enabled", "take username and password_file out"),
+        ("etcdserver: authentication is not enabled", "remove username and password_file"),
     ],
 )
 def test_plan_says_before_a_removal_that_it_is_not_allowed(denied: str, remedy: str) -> None:
@@ -263,6 +263,6 @@ def test_plan_says_when_etcdmembers_could_not_be_read() -> None:
     assert any(f"cluster {CLUSTER}" in line and "1 of 3 endpoints" in line for line in lines)
     status, lines, _ = shown(few, "n2", claims=())
     assert status == 3
-    assert any("no EtcdMember speaks of a present member" in line for line in lines)
+    assert any("no EtcdMember describes a present member" in line for line in lines)
     assert shown(few, "n2", claims=(), has_kubernetes=False)[0] == 0
     assert shown(few, "n2", cluster_id=CLUSTER, claims=None)[0] == 0

@@ -246,7 +246,7 @@ def test_api_server_uses_the_member_of_its_node_alone(number: int) -> None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_workers_run_one_on_each_node_with_the_mounted_configuration(file: str) -> None:
-    """Each worker speaks for one member, and its file names the members by the services' names and ports."""
+    """Each worker belongs to one member, and its file names the members by the services' names and ports."""
     members = services(file)
     workers = [members[name] for name in built_from(file, "worker")]
     assert sorted(parser().parse_args(service["command"]).node for service in workers) == sorted(NODES)

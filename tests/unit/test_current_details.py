@@ -44,7 +44,7 @@ def state(**fields: Any) -> OperationState:
 
 
 def row(text: str, member_id: str) -> str:
-    """The line of the page that speaks of this member."""
+    """The line of the page about this member."""
     (found,) = [line for line in text.splitlines() if f"`{member_id}`" in line]
     return found
 

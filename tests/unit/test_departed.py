@@ -1,4 +1,4 @@
-"""Whether the etcd of a member that is out still runs: when that is asked, of whom, and what people read of it."""
+"""Whether the etcd of a member that has left still runs: when that is asked, of whom, and what people read of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ K0S = {"sets_leave": True}
 
 
 def recorded(removal: Drive, **fields: Any) -> Drive:
-    """The member is out, and its EtcdMember says so."""
+    """The member has left, and its EtcdMember says so."""
     removal = entry_first(removal.turn()).do(to.RemoveTarget, report(StepOutcome.REMOVED, WITHOUT_A, proposed=True))
     result = UpdateStatusResult(step=step("update_status", StepOutcome.RECORDED), recorded=True, **fields)
     return removal.do(to.WriteStatus, result)

@@ -185,7 +185,7 @@ def test_endpoint_of_a_member_that_has_left_is_a_hint() -> None:
     """After a removal nothing has failed: the profile is to be cleaned up."""
     (_, _, found) = results(LEFT, answers(1), answers(2), nobody(3))
     assert found.status == 0
-    assert found.remedy == "take endpoint 3 out of the profile"
+    assert found.remedy == "remove endpoint 3 from the profile"
     assert "n3 has left" in found.detail
 
 
@@ -193,7 +193,7 @@ def test_endpoint_is_nobodys_when_all_members_answer_elsewhere() -> None:
     """Also where addresses tell nothing, as on one machine, or with names in the profile."""
     facts = endpoints.ClusterFacts(cluster(member(1), member(2)))
     (_, _, found) = results(facts, answers(1), answers(2), nobody(3, "https://etcd.example:2379"))
-    assert (found.status, found.remedy) == (0, "take endpoint 3 out of the profile")
+    assert (found.status, found.remedy) == (0, "remove endpoint 3 from the profile")
 
 
 def test_silent_endpoint_stays_a_failure_while_it_may_be_a_members() -> None:
@@ -217,7 +217,7 @@ def test_removed_etcd_that_still_runs_is_to_be_stopped() -> None:
     """It answers for a member that the others do not list."""
     gone = answers(3, advertised=None, error="gives no member list: etcdserver: no leader", status=1)
     (_, _, found) = results(LEFT, answers(1), answers(2), gone)
-    assert (found.status, found.remedy) == (0, "stop that etcd, and take endpoint 3 out of the profile")
+    assert (found.status, found.remedy) == (0, "stop that etcd, and remove endpoint 3 from the profile")
 
 
 def test_url_that_answers_for_several_members_is_a_failure() -> None:
@@ -261,7 +261,7 @@ def test_api_server_of_a_member_that_has_left_is_a_hint() -> None:
     """Any other context that does not answer is a failure."""
     found = endpoints.departed_context("kubernetes n3", "N3", "connection refused", LEFT)
     assert found is not None
-    assert (found.status, found.remedy) == (0, "take context N3 out of the profile")
+    assert (found.status, found.remedy) == (0, "remove context N3 from the profile")
     assert endpoints.departed_context("kubernetes n1", "n1", "connection refused", LEFT) is None
     assert endpoints.departed_context("kubernetes in-cluster", "", "connection refused", LEFT) is None
     assert endpoints.unusable_context("kubernetes n1", "connection refused", 4).status == 4

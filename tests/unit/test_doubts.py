@@ -268,7 +268,7 @@ def test_bound_keeps_what_was_seen_while_nobody_leads() -> None:
 
 
 def test_etcdmembers_that_all_speak_of_others_are_a_doubt() -> None:
-    """The list may be another cluster's; who speaks of whom is told."""
+    """The list may be another cluster's; the text names who describes whom."""
     found = resources_doubt(VIEW, [claim("node7", "7"), claim("node8", "8"), claim("node0", A, "False")])
     assert found is not None
     assert found.kind == doubts.RESOURCES_DISAGREE
@@ -300,8 +300,8 @@ def test_etcdmembers_that_fit_or_say_nothing_are_none(claims: list[ResourceClaim
     ("claims", "why"),
     [
         (None, "the EtcdMembers could not be read"),
-        ([], "no EtcdMember speaks of a present member"),
-        ([claim("node7", "7", "False"), claim("node8", "8", "Unknown"), claim("node9", "")], "no EtcdMember speaks of"),
+        ([], "no EtcdMember describes a present member"),
+        ([claim("node7", "7", "False"), claim("node8", "8", "Unknown"), claim("node9", "")], "no EtcdMember describes"),
     ],
 )
 def test_where_no_etcdmember_fits_most_endpoints_must_answer(

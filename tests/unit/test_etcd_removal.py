@@ -199,7 +199,7 @@ async def test_silence_is_no_commit() -> None:
 
 
 async def test_writes_that_fail_after_the_removal_are_told() -> None:
-    """The member is out, and those that remain acknowledge nothing: that is no success without a word."""
+    """The member has left, and those that remain acknowledge nothing: that is no success without a word."""
     script = three(release_lock=[UNKNOWN, UNKNOWN])
     report = await removed(script)
     assert script.calls[-3:] == ["remove_member 1", "release_lock 1", "release_lock 2"]

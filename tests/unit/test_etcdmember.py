@@ -1,4 +1,4 @@
-"""What an EtcdMember is made to say, and what of it is left alone."""
+"""What an EtcdMember is made to say, and what of it is not changed."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_unknown_peer_address_is_an_empty_text() -> None:
 
 
 def test_other_member_id_is_replaced() -> None:
-    """The resource speaks of the member that the truth is about."""
+    """The resource describes the member that the truth is about."""
     assert status_for(resource(memberID="1"), REMOVED, NOW)["memberID"] == ID
 
 
@@ -336,7 +336,7 @@ THREE = members(("1", "node1"), ("2", "node2"), ("3", "node3"), ("e0000000000000
         (etcdmember("node2", "7"), ("2", True)),
         (etcdmember("node2"), ("2", True)),
         (etcdmember("node2", leave=True), ("2", True)),
-        # Joined again under a flag that was meant for the member that is out: it is a member all the same.
+        # Joined again under a flag that was meant for the member that has left: it is a member all the same.
         (etcdmember("node2", "7", leave=True), ("2", True)),
         (etcdmember("node2", "7", leave=True, joined="False"), ("2", True)),
         (etcdmember("node2", "3", leave=True), ("2", True)),
@@ -353,7 +353,7 @@ THREE = members(("1", "node1"), ("2", "node2"), ("3", "node3"), ("e0000000000000
     ],
 )
 def test_truth_of_a_resource(stored: Resource, truth: tuple[str, bool] | None) -> None:
-    """The only member of its name, else the one whose ID it carries; otherwise that ID is out for good."""
+    """The only member of its name, else the one whose ID it carries; otherwise that ID has left for good."""
     found = desired_status(stored, THREE)
     assert (found and (found.member_id, found.joined)) == truth
 
@@ -398,7 +398,7 @@ def test_lie_is_put_right_by_one_patch(stored: Resource, wrong: bool) -> None:  
 
 
 def test_note_is_written_only_where_it_is_news_and_true() -> None:
-    """One that is out, or has no ID yet, bears none; conditions and other fields are never touched."""
+    """One that has left, or has no ID yet, bears none; conditions and other fields are never touched."""
     present = etcdmember("node2", "2", message="old")
     assert message_fields(present, "new", failed=False) == {"message": "new"}
     assert message_fields(present, "new", failed=True) == {"message": "new", "reconcileStatus": "Failed"}

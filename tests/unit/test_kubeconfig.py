@@ -87,7 +87,7 @@ def at_attempt(number: int) -> ActivityEnvironment:
 @pytest.mark.parametrize("kind", UNUSABLE)
 @pytest.mark.parametrize("cluster", ["prod", "unknown"])
 async def test_removal_that_happened_is_not_failed_by_it(tmp_path: Path, kind: str, cluster: str) -> None:
-    """The member is out whatever the configuration says: other workers are tried, then the step ends with a note."""
+    """The member has left whatever the configuration says: other workers are tried, then the step ends with a note."""
     update = KubernetesActivities(gateways(tmp_path, UNUSABLE[kind]), "node1").update_status
     record = UpdateStatusInput(cluster=cluster, member_name="node0", member_id="1f", joined=False, message="gone")
     with pytest.raises(ApplicationError, match=r"correct kubeconfig|no profile 'unknown'") as caught:

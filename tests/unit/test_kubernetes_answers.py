@@ -71,7 +71,7 @@ def test_refusal_is_told_in_the_words_of_whoever_refuses(
 
 
 def test_missing_object_is_told_from_a_missing_kind() -> None:
-    """A Status that names an object speaks of it; anything else says that the kind is not served here."""
+    """A Status that names an object is about it; anything else says that the kind is not served here."""
     assert type(answer(404, 'etcdmembers "node2" not found', NAMED)) is ObjectGoneError
     assert type(answer(404, "the server could not find the requested resource", {})) is KindGoneError
     assert type(answer(404, "the server could not find the requested resource", NAMED)) is KindGoneError

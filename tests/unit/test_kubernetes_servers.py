@@ -120,7 +120,7 @@ async def test_without_an_answer_the_error_says_what_all_said(
 
 
 async def test_conflict_ends_the_round(tmp_path: Path) -> None:
-    """It speaks of what was sent, and all would say the same."""
+    """It is about what was sent, and all would say the same."""
     servers = Servers(tmp_path, {"a": http(ConflictError), "b": "found"})
     with pytest.raises(ConflictError):
         await servers.get()

@@ -35,7 +35,7 @@ class Stored:
         called_old: Its message calls the flag an old request.
         called_at: Since when it does.
         called_generation: The generation that it names.
-        by_us: A removal has set the flag, since its member is out.
+        by_us: A removal has set the flag, since its member has left.
     """
 
     member_id: str = "d1"
@@ -61,7 +61,7 @@ class World:
         orders: What the watcher knows; None before it has seen anything.
         restored: The watcher waits for a confirmation.
         target_ids: Members whose removal the standing flag asks for.
-        open_ended: It was set while the EtcdMember said that its member is out, and that one says so still: whoever is
+        open_ended: It was set while the EtcdMember said that its member has left, and it says so still: whoever is
             there under the name is meant.
         must: The member that the next look has to remove.
         clock: Seconds.
@@ -178,7 +178,7 @@ def patch_a_label(w: World) -> World:
 
 
 def mark(w: World) -> World:
-    """A removal sets the flag of a member that is out; late, it may not know that the node has joined again."""
+    """A removal sets the flag of a member that has left; late, it may not know that the node has joined again."""
     if w.now.leave or w.now.joined:
         return w
     return w.set(leave=True, generation=w.now.generation + 1, leave_since=w.clock, by_us=True)
@@ -193,7 +193,7 @@ def unflag(w: World) -> World:
 
 
 def leave(w: World) -> World:
-    """Somebody takes the member out, and tells no EtcdMember."""
+    """Somebody removes the member, and tells no EtcdMember."""
     return replace(w.set(member_id=""), must="")
 
 
@@ -248,7 +248,7 @@ def look_and_lose_the_record(w: World) -> World:
 def restart(w: World) -> World:
     """The watcher is stopped and started: it knows nothing. After a restore it could not tell that there was one.
 
-    Of a member that is out no message says that its flag was void: it counts again for who joins next.
+    Of a member that has left no message says that its flag was void: it counts again for who joins next.
     """
     if w.restored:
         return w

@@ -53,7 +53,7 @@ STEPS: Final[dict[str, Any]] = {
 
 
 class Blind(FakeEtcd):
-    """A cluster that gives no list; its member speaks for itself where `speaks`, as a learner where `learner`."""
+    """A cluster that gives no list; its member answers for itself where `speaks`, as a learner where `learner`."""
 
     def __init__(self, *, speaks: bool, learner: bool = False) -> None:
         gone = [UnreachableError("connection refused")] * 1000

@@ -127,7 +127,7 @@ def worlds() -> Iterator[tuple[tuple[MemberView, ...], tuple[ResourceClaim, ...]
 
 
 def test_both_tables_agree_in_every_small_world() -> None:
-    """Where an EtcdMember has a member's ID, each is the other's; nobody is the member of an ID that is out."""
+    """Where an EtcdMember has a member's ID, each is the other's; no member has the ID of a removed one."""
     count = 0
     for listed, claims in worlds():
         count += 1

@@ -444,7 +444,7 @@ async def test_process_of_another_is_not_stopped(make: Make, tmp_path: Path) -> 
     """Its data tells whose it is."""
     written(tmp_path / "data", ANOTHER)
     (tmp_path / "runs").touch()
-    with pytest.raises(ForeignMemberError, match="left alone"):
+    with pytest.raises(ForeignMemberError, match="not stopped"):
         await make(OBEDIENT).stop()
     assert "stop" not in verbs(tmp_path)
 
@@ -452,7 +452,7 @@ async def test_process_of_another_is_not_stopped(make: Make, tmp_path: Path) -> 
 async def test_process_without_data_is_stopped_only_where_it_was_started(make: Make, tmp_path: Path) -> None:
     """A new member may be about to begin there."""
     (tmp_path / "runs").touch()
-    with pytest.raises(ForeignMemberError, match="left alone"):
+    with pytest.raises(ForeignMemberError, match="not stopped"):
         await make(OBEDIENT).stop(needs_data=True)
     assert "stop" not in verbs(tmp_path)
     assert (await make(OBEDIENT).stop()).changed

@@ -87,7 +87,7 @@ async def test_process_on_other_data_is_left_alone(tmp_path: Path, *, database: 
         (tmp_path / "data" / "member" / "snap").mkdir()
         (tmp_path / "data" / "member" / "snap" / "db").touch()
     process = command(tmp_path)
-    with pytest.raises(ForeignMemberError, match=r"no process has the database in .*/data open: .*; left alone"):
+    with pytest.raises(ForeignMemberError, match=r"no process has the database in .*/data open: .*; not stopped"):
         await process.stop()
     with pytest.raises(MemberProcessError, match="stop it first"):
         await process.archive()
@@ -95,14 +95,14 @@ async def test_process_on_other_data_is_left_alone(tmp_path: Path, *, database: 
 
 
 async def test_what_is_about_to_be_started_is_stopped(tmp_path: Path) -> None:
-    """The etcd of a member that is out ends and is started again and again: its database is open only now and then."""
+    """The etcd of a removed member ends and is started again and again: its database is open only now and then."""
     written(tmp_path / "data", OURS)
     process = command(tmp_path, OBEDIENT.replace(SAYS, '{"starting": true}'))
     assert await process.stop() == ("stopped", True)
 
 
 async def test_process_that_ends_while_it_is_looked_at_did_not_run(tmp_path: Path) -> None:
-    """It is out, and so etcd ends by itself."""
+    """It has left, and so etcd ends by itself."""
     written(tmp_path / "data", OURS)
     process = command(tmp_path, OBEDIENT.replace("if [ -e runs ]; then", "if [ -e runs ]; then rm runs;"))
     assert await process.stop() == ("did not run", False)
@@ -131,7 +131,7 @@ async def test_data_that_cannot_be_read_is_the_commands_to_tell(tmp_path: Path) 
     with pytest.raises(MemberProcessError, match="let this worker read it, or let the command's `status` give"):
         await command(tmp_path).stop()
     status = {"member_id": ANOTHER.member_id, "cluster_id": ANOTHER.cluster_id}
-    with pytest.raises(MemberProcessError, match="left alone"):
+    with pytest.raises(MemberProcessError, match="not stopped"):
         await command(tmp_path, ENDS_IT.replace(SAYS, json.dumps(status))).stop()
     status = {"member_id": OURS.member_id, "cluster_id": OURS.cluster_id}
     assert (await command(tmp_path, ENDS_IT.replace(SAYS, json.dumps(status))).stop()).changed

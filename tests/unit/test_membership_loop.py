@@ -112,7 +112,7 @@ def test_apply_that_is_cancelled_before_it_records_begins_no_record() -> None:
 
 
 def test_member_that_joins_between_the_list_and_its_etcdmember_is_left_alone() -> None:
-    """Its EtcdMember speaks of it before any list was read that has it."""
+    """Its EtcdMember describes it before any list was read that has it."""
     change = membership(0, 1).do(to.Observe, observed(nodes(0, 1), claims=claims(0, 1, 2)))
     gives_turn_up(looks(change, nodes(0, 1, 2)))
     assert change.state.blocked is not None

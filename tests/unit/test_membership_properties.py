@@ -293,7 +293,7 @@ def additions_first(view: Any, goal: Any, begun: Any) -> Iterator[Any]:
 
 
 def anybody_leaves(view: Any, goal: Any) -> Any:
-    """Members that nobody wants are taken out, pinned or not."""
+    """Members that nobody wants are removed, pinned or not."""
     joined = [goal.member_in(view, joiner) for joiner in goal.joins]
     return tuple(m for m in view.members if m not in joined)
 
@@ -333,7 +333,7 @@ MUTANTS: Final[dict[str, tuple[object, str, object]]] = {
     ),
     "what was added is forgotten": (part_order, "pending", no_joiners),
     "a stranger is overlooked": (part_order, "_unplanned", nobody),
-    "strangers are taken out": (part_order, "leaving", anybody_leaves),
+    "strangers are removed": (part_order, "leaving", anybody_leaves),
     "a new member need not work": (obstacles, "successor_fails", nobody),
     "nobody makes room at an address": (part_order, "_parts", never_makes_room),
     "any learner gets a vote": (obstacles, "obstacle_to_promotion", nobody),

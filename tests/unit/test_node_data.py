@@ -291,7 +291,7 @@ def test_text_says_who_speaks_for_which_cluster_and_what_to_do_either_way() -> N
     data = DataOnNodes(owners, {"n5": "/srv/etcd cannot be read"})
     (doubt,) = confirmed_by_most(LED_BY_B, {"n0"}, {"n2"}, data).doubts
     assert doubt.text == (
-        f"only the worker on n0 speaks of cluster {HERE}, and the etcd data on n1 belong to it, and the workers on n2"
+        f"only the worker on n0 reports cluster {HERE}, and the etcd data on n1 belong to it, and the workers on n2"
         f" gave no answer, though Temporal lists them, and the etcd data on n3 belong to cluster {ELSEWHERE}, and those"
         f" on n4 belong to member {LEFT}, which is not listed, and the etcd data on n5 do not count: /srv/etcd cannot"
         " be read"
@@ -335,7 +335,7 @@ def test_worker_that_looks_first_and_sees_no_list_counts_too() -> None:
     removal = pauses(begin().do(to.Observe, first).do(to.LookThroughNodes, (sees(LED_BY_B, B),)), 1.0)
     assert removal.state.pinned is None
     assert removal.state.doing.startswith(
-        f"WrongCluster: only the worker on node1 speaks of cluster {HERE}, and the etcd data on node0 belong to cluster"
+        f"WrongCluster: only the worker on node1 reports cluster {HERE}, and the etcd data on node0 belong to cluster"
         f" {ELSEWHERE}"
     )
 

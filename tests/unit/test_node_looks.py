@@ -176,7 +176,7 @@ def test_first_look_without_temporals_list_of_workers_proves_no_cluster() -> Non
     assert nodes_asked(removal) == ["node0", "node2"]
     pauses(removal.do(to.LookThroughNodes, (sees(LED_BY_B, A), sees(LED_BY_B, C))), 1.0)
     assert removal.state.pinned is None
-    assert removal.state.doing.startswith(f"{Reason.WRONG_CLUSTER}: only the workers on node0, node1, node2 speak of")
+    assert removal.state.doing.startswith(f"{Reason.WRONG_CLUSTER}: only the workers on node0, node1, node2 report")
     assert "cluster_id" in removal.state.waiting_for
     alone = cluster(member(A))
     lone = pauses(begin().do(to.Observe, sees(alone, A, workers_unlisted=True, claims=())), 1.0)

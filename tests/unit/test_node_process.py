@@ -183,7 +183,7 @@ def test_learner_is_started_with_what_it_joins_with() -> None:
 
 
 def test_learner_that_was_started_with_former_members_is_started_again() -> None:
-    """Etcd does not join with a list that is not the cluster's; what this operation has not started is left alone."""
+    """Etcd does not join with a list that is not the cluster's; what this operation has not started is not stopped."""
     learner, later = state(D), {**JOIN, "ETCD_INITIAL_CLUSTER": "node3=http://node3:2380"}
     start = command(member_process.starting(learner, JOIN))
     for fields, again in (({"changed": True}, True), ({}, False), ({"error": "no unit"}, False)):

@@ -1,4 +1,4 @@
-"""`spec.leave` of a member that is out, and k0s, which would follow it with the member that has the name by then."""
+"""`spec.leave` of a member that has left, and k0s, which would follow it with the member that has the name by then."""
 
 from __future__ import annotations
 

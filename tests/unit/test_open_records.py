@@ -100,7 +100,7 @@ async def test_record_is_told_with_whose_it_is_since_when_and_what_it_waits_for(
     assert temporal_lines(shown)[1:5] == [
         f"! EtcdMember of node1: not written since 2026-11-27 11:49:51 UTC: {SUMMARY}",
         f"  what it waits for (attempt 7): {NO_ANSWER}",
-        f"  goes on by itself until 2026-12-04 11:49:51 UTC: workflow {ID}",
+        f"  is tried again until 2026-12-04 11:49:51 UTC by workflow {ID}",
         "  to find what keeps it: etcd-handoff doctor -c demo",
     ]
     report = StatusReport("demo", None, None, shown, {"etcd": "no answer"})

@@ -277,7 +277,7 @@ def test_leader_whose_transferees_all_failed_blocks() -> None:
 
 
 def test_avoided_members_do_not_stop_a_followers_removal() -> None:
-    """`avoid` speaks of transferees alone: one of them may lead by now, and the removal goes through it."""
+    """`avoid` names transferees alone: one of them may lead by now, and the removal goes through it."""
     assert leave(A, *(member(m, leader=B, term=8) for m in (A, B, C)), avoid=(B, C)) == Remove(via_id=B)
 
 

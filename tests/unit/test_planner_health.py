@@ -47,7 +47,7 @@ def test_nobody_is_told_to_remove_a_voter_that_only_we_cannot_use() -> None:
 
 
 def test_one_that_hangs_and_one_that_is_down_need_different_things() -> None:
-    """The remedy speaks of each."""
+    """The remedy names each."""
     decision = blocked(leave(A, member(A), hangs(B), down(C), member(D), member(E)), Reason.VOTER_HANGS)
     assert decision.unblocks.startswith(
         "bring node2 back and make sure that workers reach it; look at disk and load of"

@@ -1,4 +1,4 @@
-"""What becomes of the etcd process of a member that is out, where its node names a command for it."""
+"""What becomes of the etcd process of a member that has left, where its node names a command for it."""
 
 from __future__ import annotations
 
@@ -75,7 +75,8 @@ def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> No
     addition.result(STOPPED)
     assert addition.next(ArchiveMember).ask.member_id == D
     addition.result(ARCHIVED).next(to.Cancel)
-    note = f"its learner {D} is out again; on node3: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+    where = "on node3: etcd stopped (pid 7); /var/lib/etcd is /var/lib/etcd.member now"
+    note = f"its learner {D} has been removed; {where}"
     assert note in addition.state.doing
 
 
@@ -84,8 +85,8 @@ def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> No
     [
         ([FAILED], "could not be stopped: no unit. Left to do there: stop it"),
         ([NO_WORKER], "could not be stopped: no worker on node0"),
-        ([STOPPED, FAILED], "its data could not be put away: no unit. Left to do there: move it away"),
-        ([STOPPED, SLOW], "its data could not be put away: it was not done in time"),
+        ([STOPPED, FAILED], "its data could not be archived: no unit. Left to do there: move it away"),
+        ([STOPPED, SLOW], "its data could not be archived: it was not done in time"),
     ],
 )
 def test_what_is_left_is_told(answers: list[Any], words: str) -> None:
@@ -222,7 +223,7 @@ def test_node_of_the_old_member_that_has_no_command_costs_nothing_but_the_questi
 
 
 def test_old_member_is_not_stopped_while_it_may_be_a_member() -> None:
-    """Etcd refuses the removal, and nothing proves that it is out."""
+    """Etcd refuses the removal, and nothing proves that it has left."""
     change = looks(replacement(old="node2"), FOUR).turn()
     change.do(to.RemoveTarget, report(StepOutcome.REFUSED_BY_ETCD, FOUR))
     gives_turn_up(change).next(to.Wait)

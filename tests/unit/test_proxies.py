@@ -75,7 +75,7 @@ def test_proxy_follows_the_scheme_and_lower_case_wins() -> None:
 
 
 def test_port_of_a_url_without_one_is_that_of_its_scheme() -> None:
-    """An entry with port 443 speaks of https without a port, and of no other."""
+    """An entry with port 443 applies to https without a port, and to no other."""
     environment = {"HTTPS_PROXY": "p:1", "HTTP_PROXY": "p:1", "NO_PROXY": "h:443"}
     assert proxy_for("https://h", environment) is None
     assert proxy_for("https://h:6443", environment) is not None

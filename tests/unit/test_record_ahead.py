@@ -67,7 +67,7 @@ async def test_it_is_written_as_soon_as_etcd_has_confirmed_the_removal() -> None
     ],
 )
 async def test_nothing_is_written_that_etcd_has_not_confirmed(answer: Exception) -> None:
-    """Whether the member is out then, the workflow finds out."""
+    """Whether the member has left then, the workflow finds out."""
     fake = node3()
     await left(three(remove_member=[answer]), gateways_to(fake))  # type: ignore[list-item]
     assert fake.patched == []
@@ -86,7 +86,7 @@ async def test_nothing_is_written_of_a_member_that_etcd_still_lists(monkeypatch:
 
 
 async def test_removal_without_a_record_writes_nothing() -> None:
-    """A worker of an older version names none, and a learner that is taken out again has none."""
+    """A worker of an older version names none, and a learner that is removed again has none."""
     fake = node3()
     await left(three(), gateways_to(fake), REMOVAL.model_copy(update={"record": None}))
     assert fake.patched == []

@@ -171,7 +171,7 @@ def test_attempt_that_failed_may_have_proposed_it(kind: str, attempts: int, *, p
     ],
 )
 def test_lock_of_an_attempt_whose_answer_was_lost_is_given_back(answers: list[object]) -> None:
-    """The next look shows that the member is out, and nobody else is to wait until the lock is stale.
+    """The next look shows that the member has left, and nobody else is to wait until the lock is stale.
 
     Where no member takes it before the record, it is tried once more after it: that was written to the same etcd.
     """
@@ -261,7 +261,7 @@ def test_cancelled_removal_that_has_proposed_nothing_just_ends() -> None:
 
 
 def test_cancelled_removal_revokes_its_order_and_waits_for_what_may_still_happen() -> None:
-    """k0s may have begun: only a look after etcd has given it up tells, and a member that is out is recorded."""
+    """k0s may have begun: only a look after etcd has given it up tells, and a member that has left is recorded."""
     removal = begin().do(to.Observe, report(StepOutcome.OBSERVED, LED_BY_B, worker_info={"remover": "k0s"})).turn()
     order = removal.next(to.RequestLeave)
     assert order.ask.leave

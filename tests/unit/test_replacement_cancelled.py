@@ -69,7 +69,7 @@ def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None
     ask = looks(change, view).next(TakeLearnerOut).ask
     assert (ask.target_id, ask.learner_only) == (D, True)
     change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
-    assert f"learner {D}, which was added before, is out again" in change.state.doing
+    assert f"learner {D}, which was added before, has been removed" in change.state.doing
 
 
 def put_off_on_a_node_with_a_command() -> tuple[Drive, ClusterView]:
@@ -94,7 +94,7 @@ def test_etcd_of_a_learner_that_was_put_off_is_stopped_once_it_is_out() -> None:
     change.result(did(StepOutcome.STOPPED, "stopped", changed=True))
     assert change.next(ArchiveMember).ask.member_id == D
     change.result(did(StepOutcome.ARCHIVED, "its data is elsewhere now")).next(to.Cancel)
-    assert f"learner {D}, which was added before, is out again; on node3: etcd stopped" in change.state.doing
+    assert f"learner {D}, which was added before, has been removed; on node3: etcd stopped" in change.state.doing
 
 
 def test_etcd_that_was_started_before_its_part_was_put_off_is_started_again_with_the_members_of_now() -> None:
@@ -109,7 +109,7 @@ def test_etcd_that_was_started_before_its_part_was_put_off_is_started_again_with
 
 
 def test_addition_of_a_learner_that_somebody_has_removed_can_be_cancelled() -> None:
-    """It is put off, taken out by hand, and its etcd still runs where the new addition would begin."""
+    """It is put off, removed by hand, and its etcd still runs where the new addition would begin."""
     change, _ = put_off_on_a_node_with_a_command()
     change.turn()
     removes(change, WITHOUT_IT, 0)
@@ -121,7 +121,7 @@ def test_addition_of_a_learner_that_somebody_has_removed_can_be_cancelled() -> N
     assert change.next(StopLearner).ask.member_id == D
     change.result(did(StepOutcome.STOPPED, "stopped")).do(ArchiveMember, did(StepOutcome.ARCHIVED, "archived"))
     change.next(to.Cancel)
-    assert f"learner {D}, which was added before, is out again; on node3" in change.state.doing
+    assert f"learner {D}, which was added before, has been removed; on node3" in change.state.doing
     assert "learner  " not in change.state.doing
 
 
@@ -154,8 +154,8 @@ def test_learner_of_the_running_part_is_the_one_whose_etcd_is_stopped() -> None:
     assert (type(stop), stop.ask.member_id) == (StopMember, E)
     change.result(did(StepOutcome.STOPPED, "stopped")).do(ArchiveMember, did(StepOutcome.ARCHIVED, "archived"))
     change.next(to.Cancel)
-    assert f"its learner {E} is out again; on node3: etcd stopped" in change.state.doing
-    assert "was added before, is out again" not in change.state.doing
+    assert f"its learner {E} has been removed; on node3: etcd stopped" in change.state.doing
+    assert "was added before, has been removed" not in change.state.doing
 
 
 def test_etcd_of_a_learner_that_was_put_off_and_has_a_vote_by_now_runs_on() -> None:
@@ -194,12 +194,12 @@ def test_learner_that_was_put_off_and_got_a_vote_meanwhile_stays() -> None:
 
 
 def test_learner_that_was_put_off_is_named_when_the_removal_fails() -> None:
-    """A failure takes nothing out."""
+    """A failure removes nothing."""
     change, _ = put_off()
     change.state = change.state.failing(to.Failure(FailureType.BLOCKED_TOO_LONG, "it was blocked"))
     change.do(to.WriteStatus, RECORDED)
     failure = change.next(to.Fail).failure
-    assert f"`etcd-handoff remove {D} -c prod` takes it out" in failure.text
+    assert f"`etcd-handoff remove {D} -c prod` removes it" in failure.text
 
 
 def test_cancellation_between_the_parts_ends_there() -> None:
@@ -236,7 +236,7 @@ def test_cancelled_part_says_what_is_half_done() -> None:
     change.next(AwaitSync)
     change.state = ending.cancelled(change.state)
     looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
-    assert f"its learner {D} is out again" in change.state.doing
+    assert f"its learner {D} has been removed" in change.state.doing
     assert "stopped at part 1 of 2: adding node3" in change.state.doing
 
 

@@ -274,7 +274,7 @@ def test_only_etcdmember_may_speak_of_the_member_that_this_change_has_taken_out(
 
 
 def test_old_member_that_hangs_and_answers_does_not_hold_up_its_successor() -> None:
-    """Its process may not know that it is out, and nobody can end it while its disk hangs."""
+    """Its process may not know that it has left, and nobody can end it while its disk hangs."""
     change = looks(replacement(), DEAD).turn()
     removes(change, WITHOUT_IT, 0)
     records(change, 0, joined=False)

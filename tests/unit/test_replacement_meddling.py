@@ -1,6 +1,6 @@
 """Replacements in which others change the cluster, that are cancelled or stop, at every moment: activities on a model.
 
-Whatever happens and whenever: nobody but the old member and an own learner is taken out, too few voters never work,
+Whatever happens and whenever: nobody but the old member and an own learner is removed, too few voters never work,
 what is half done when it ends is named, and what to type to go on with it goes on to the end.
 """
 
@@ -112,7 +112,7 @@ class Meddled(Replaced):
                 self.leader, self.term = next(i for i in self.up if i != self.leader), self.term + 1
 
     def _leaves(self, member_id: str) -> None:
-        """It is out, if etcd agrees to that; another one leads if it did."""
+        """It has left, if etcd agrees to that; another one leads if it did."""
         left = [i for i in self.voters if i != member_id]
         if 2 * len([i for i in self.up if i in left]) <= len(left):
             return
@@ -148,7 +148,7 @@ class Meddled(Replaced):
         self._change(trouble, f"lead {transferee_id}")
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:  # noqa: ARG002
-        """It is out."""
+        """It has left."""
         trouble = self._call()
         own = member_id == OWN and OWN not in self.shown
         if member_id != self.old and not own:
@@ -256,7 +256,7 @@ def judged(world: Meddled, ends: list[Result]) -> list[str]:
         wrong.append("it never comes to its end")
     stays = {"1", "2", "3"} - {world.old} - ({"2"} if world.deed == "removes another" else set())
     if not stays <= set(world.voters):
-        wrong.append(f"one that was to stay is out: {world.voters}")
+        wrong.append(f"one that was to stay has left: {world.voters}")
     right = world.new in world.voters and world.old not in world.voters
     if not right and world.at < world.seen_at:  # nobody sees what comes after the last look
         wrong.append(f"it ended with {world.voters}, and with {world.learners} added")

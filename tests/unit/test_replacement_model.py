@@ -82,7 +82,7 @@ class Replaced(World):
         self._change(trouble, f"lead {transferee_id}")
 
     async def remove_member(self, member_id: str, via_id: str) -> frozenset[str]:  # noqa: ARG002
-        """It is out."""
+        """It has left."""
         trouble = self._call()
         if member_id != self.old:
             self.wrong.append(f"{member_id} is removed")

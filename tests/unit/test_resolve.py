@@ -1,4 +1,4 @@
-"""Which member a name, an ID or a peer URL speaks of."""
+"""Which member a name, an ID or a peer URL means."""
 
 from __future__ import annotations
 

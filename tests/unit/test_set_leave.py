@@ -1,4 +1,4 @@
-"""`spec.leave` of a member that is out, what is left to do on its node, and k0s's own words."""
+"""`spec.leave` of a member that has left, what is left to do on its node, and k0s's own words."""
 
 from __future__ import annotations
 

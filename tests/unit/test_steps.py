@@ -97,7 +97,7 @@ def test_failure_of_ours_passes_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        ("etcdserver: authentication is not enabled", "take username and password_file out"),
+        ("etcdserver: authentication is not enabled", "remove username and password_file"),
         ("etcdserver: authentication failed, invalid user ID or password", "correct username, and the password"),
         ("etcdserver: user name is empty", "give the profile username and password_file"),
         ("etcdserver: user name not found", "common name"),

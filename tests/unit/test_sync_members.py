@@ -35,7 +35,7 @@ FORBIDDEN = [AdmissionError("403: freeze"), KubernetesPermissionError("403: x"),
 
 
 def all_wrong(error: KubernetesError) -> FakeKubernetes:
-    """EtcdMembers of all members that say they are out; the first one may not be written."""
+    """EtcdMembers of all members that say they have left; the first one may not be written."""
     resources = (
         etcdmember(f"node{n}", member_id, "False", metadata={"resourceVersion": "1"})
         for n, member_id in enumerate((A, B, C))

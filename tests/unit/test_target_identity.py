@@ -29,7 +29,7 @@ def looks_without_it(*claims: ResourceClaim, **changes: object) -> Drive:
 
 
 def test_etcdmember_that_changes_after_the_look_does_not_change_who_is_meant() -> None:
-    """It speaks of the new member by the time it is read alone; beside the look it spoke of the former one."""
+    """It describes the new member by the time it is read alone; beside the look it described the former one."""
     removal = looks_without_it(OF_FORMER).do(to.FindResource, OF_NEW)
     removal.do(to.Observe, report(StepOutcome.OBSERVED, JOINED_AGAIN))
     assert removal.state.target.member_id == A
@@ -41,7 +41,7 @@ def test_etcdmember_that_changes_after_the_look_does_not_change_who_is_meant() -
 
 
 def test_member_that_only_another_clusters_list_lacked_is_the_one_that_is_meant() -> None:
-    """Its EtcdMember speaks of it before and after."""
+    """Its EtcdMember describes it before and after."""
     now = ResourceClaim(name="node0", member_id=NEW, joined="True")
     removal = looks_without_it(now, doubts=doubt("MixedClusters")).do(to.FindResource, OF_NEW).do(to.Wait)
     removal.do(to.Observe, report(StepOutcome.OBSERVED, JOINED_AGAIN))

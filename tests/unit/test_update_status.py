@@ -80,7 +80,7 @@ async def update(
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (resource(member_id=NEXT), "speaks of member d1"),
+        (resource(member_id=NEXT), "describes member d1"),
         (resource(name="node1", member_id=""), "a member of that name is in the cluster"),
         (resource(member_id="", creationTimestamp="2026-05-01T10:00:01Z"), "created after the removal began"),
     ],
@@ -92,7 +92,7 @@ async def test_another_members_resource_is_never_written(found: dict[str, Any], 
     recorded = await update(fake, record)
     assert (recorded.recorded, fake.patched, fake.events) == (False, [], [])
     assert words in recorded.note
-    assert recorded.note.endswith("was left alone")
+    assert recorded.note.endswith("was not changed")
     gateways = gateways_to(fake)
     gateways.prefetch("prod", record.member_name)  # nor is one that was read ahead
     answer: UpdateStatusResult = await ActivityEnvironment().run(
@@ -112,14 +112,14 @@ async def test_resource_without_an_id_is_the_members(metadata: dict[str, Any]) -
 
 
 def test_failed_removal_writes_its_own_member_though_it_is_in_the_cluster() -> None:
-    """The names in the cluster matter for a member that is out alone."""
+    """The names in the cluster matter only for a member that has left."""
     record = RECORD.model_copy(update={"joined": True, "failed": True, "present_names": ("node2",)})
     assert reason_to_skip(resource(member_id=""), record) == ""
     assert reason_to_skip(resource(member_id=NEXT), record) != ""
 
 
 async def test_third_resource_that_carries_the_id_is_written() -> None:
-    """The one that is named like the member speaks of another, and stays as it is."""
+    """The one that is named like the member describes another, and stays as it is."""
     fake = FakeKubernetes(resource(member_id=NEXT), resource("old-node2"))
     assert (await update(fake)).recorded
     assert fake.patched == ["old-node2"]
@@ -161,11 +161,11 @@ async def test_member_that_has_left_since_is_not_called_joined(
     record = JOINED.model_copy(update={"failed": failed})
     recorded = await update_where(fake, frozenset({"a1", NEXT}), record, ahead=ahead)
     assert (recorded.recorded, fake.patched) == (False, [])
-    assert recorded.note.endswith("was left alone")
+    assert recorded.note.endswith("was not changed")
 
 
 async def test_member_that_is_still_there_is_called_joined() -> None:
-    """Also on the EtcdMember of its node's former member; a member that is out stays out, and nobody is asked."""
+    """Also on the EtcdMember of its node's former member; a removed member stays so, and nobody is asked."""
     fake = FakeKubernetes(resource(member_id="c0"))
     assert (await update_where(fake, frozenset({"a1", OURS}))).recorded
     assert fake.resources["node2"]["status"]["memberID"] == OURS
@@ -175,12 +175,12 @@ async def test_member_that_is_still_there_is_called_joined() -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 async def test_late_record_does_not_write_over_a_member_that_has_joined_under_the_name_since(*, late: bool) -> None:
-    """As one that is to replace it: both are members, and the EtcdMember speaks of the next one by now."""
+    """As one that is to replace it: both are members, and the EtcdMember describes the next one by now."""
     record = JOINED.model_copy(update={"late": late})
     fake = FakeKubernetes(resource(member_id=NEXT))
     recorded = await update_where(fake, frozenset({"a1", OURS, NEXT}), record)
     assert (recorded.recorded, fake.patched, fake.resources["node2"]["status"]["memberID"]) == (False, [], NEXT)
-    assert recorded.note == f"EtcdMember node2 speaks of member {NEXT}, which is in the cluster; it was left alone"
+    assert recorded.note == f"EtcdMember node2 describes member {NEXT}, which is in the cluster; it was not changed"
     assert (await update_where(fake, frozenset({"a1", OURS}), record)).recorded, "that one has left"
     assert fake.resources["node2"]["status"]["memberID"] == OURS
 
@@ -300,7 +300,7 @@ async def test_member_that_somebody_called_out_is_not_called_unknown(*, late: bo
     fake = FakeKubernetes(resource() | {"status": {"memberID": OURS, **OUT}})
     recorded = await update_where(fake, None, UNSURE.model_copy(update={"late": late}))
     assert (recorded.recorded, fake.patched) == (False, [])
-    assert "is out; it was left alone" in recorded.note
+    assert "has left; it was not changed" in recorded.note
 
 
 @pytest.mark.parametrize(("at", "newer"), [("2026-05-01T10:00:00Z", False), ("2026-05-01T10:00:01Z", True)])
@@ -314,7 +314,7 @@ async def test_failed_removal_does_not_overwrite_what_is_newer(
     recorded = await update_where(fake, frozenset(listed) if listed else None, record)
     assert recorded.recorded is not newer
     assert fake.patched == ([] if newer else ["node2"])
-    assert recorded.note.endswith("was written after the removal ended; it was left alone") is newer
+    assert recorded.note.endswith("was written after the removal ended; it was not changed") is newer
 
 
 async def test_member_that_left_after_its_removal_had_failed_is_called_out() -> None:

@@ -58,7 +58,7 @@ def _lines(record: OpenRecord) -> list[str]:
     return [
         f"! EtcdMember of {record.member}: not written since {_time(record.since)}: {record.summary}",
         f"  what it waits for{tries}: {record.waiting_for}",
-        f"  goes on by itself until {_time(record.until)}: workflow {record.workflow_id}",
+        f"  is tried again until {_time(record.until)} by workflow {record.workflow_id}",
         *(f"  {line}" for line in record.next),
     ]
 
