@@ -190,4 +190,4 @@ class RecallEntriesResult(WireModel):
 
 def change_queue_id(cluster_id: str) -> str:
     """Return the workflow ID of a cluster's queue (contract)."""
-    return f"etcd-turns/{cluster_id}"
+    return f"etcd-changes/{cluster_id}"

@@ -44,7 +44,7 @@ def subject_of(argument: object, workflow_id: str) -> Subject:
         workflow_id: ID of the workflow.
     """
     kind, cluster, member = (*workflow_id.split("/", 2), "", "")[:3]
-    if not kind.startswith("etcd-") or kind == "etcd-turns":  # the latter have the ID of the etcd cluster
+    if not kind.startswith("etcd-") or kind == "etcd-changes":  # the latter have the ID of the etcd cluster
         cluster, member = "", ""
     named = argument if isinstance(argument, str) else str(getattr(argument, "cluster", ""))
     return Subject(named or cluster, _first(argument, MEMBER_FIELDS) or member or _first(argument, ID_FIELDS))

@@ -37,7 +37,7 @@ async def test_one_day_of_an_operator(live_cluster: MakeLiveCluster, monkeypatch
 
         status, text = await ends(b.lab, "approve", target)
         assert (status, f"no operation on member {target}" in text) == (1, True)
-        status, text = await ends(b.lab, "describe", "etcd-turns/nobody")
+        status, text = await ends(b.lab, "describe", "etcd-changes/nobody")
         assert (status, "has no operation" in text) == (1, True)
 
         await b.lab.kill(Role.ETCD, down)

@@ -135,7 +135,7 @@ def test_ended_removal_under_the_same_workflow_id_stands_before_the_new_one_unti
 
 def test_workflow_id_is_the_contract() -> None:
     """Scripts find the queue by it."""
-    assert change_queue_id(CLUSTER_ID) == "etcd-turns/cafe"
+    assert change_queue_id(CLUSTER_ID) == "etcd-changes/cafe"
 
 
 def test_start_delay_is_longer_where_many_removals_are_under_way() -> None:

@@ -322,12 +322,12 @@ def test_certificates_are_told_before_they_end(days: list[int], status: int, wor
 
 def test_queue_that_nobody_serves_is_a_failure_with_a_way_out() -> None:
     """Blue and green fleets: whoever started the queue decides on which task queue it runs."""
-    found = checks.check_queue("etcd-turns/abc", "blue", "green", [])
+    found = checks.check_queue("etcd-changes/abc", "blue", "green", [])
     assert (found.status, "waits on task queue blue" in found.detail) == (1, True)
-    assert "temporal workflow terminate -w etcd-turns/abc" in found.remedy
-    served = checks.check_queue("etcd-turns/abc", "blue", "green", ["a"])
+    assert "temporal workflow terminate -w etcd-changes/abc" in found.remedy
+    served = checks.check_queue("etcd-changes/abc", "blue", "green", ["a"])
     assert (served.status, "another fleet" in served.detail, bool(served.remedy)) == (0, True, True)
-    assert checks.check_queue("etcd-turns/abc", "green", "green", ["a"]).remedy == ""
+    assert checks.check_queue("etcd-changes/abc", "green", "green", ["a"]).remedy == ""
 
 
 # --- how it is shown ----------------------------------------------------------------------------------------

@@ -182,7 +182,7 @@ def test_failure_that_had_no_line_of_ours_keeps_the_sdks(capsys: pytest.CaptureF
         (StepInput(cluster="prod", cluster_id=A, target_id=A), "nightly", Subject("prod", A)),
         ("prod", "nightly", Subject("prod", "")),
         (None, "etcd-watch/prod", Subject("prod", "")),
-        (None, f"etcd-turns/{A}", Subject("", "")),
+        (None, f"etcd-changes/{A}", Subject("", "")),
         (None, "", Subject("", "")),
     ],
 )

@@ -139,7 +139,7 @@ def test_silent_queue_can_be_ended_by_the_command_as_it_stands() -> None:
     removal.next(to.AskQueue)
     removal.result(TakeTurnResult(turn=QueuePosition(granted=False), silent="it hangs")).next(to.Wait)
     assert removal.state.blocked is not None
-    assert f"`temporal workflow terminate -w etcd-turns/{LED_BY_B.cluster_id}`" in removal.state.blocked.unblocks
+    assert f"`temporal workflow terminate -w etcd-changes/{LED_BY_B.cluster_id}`" in removal.state.blocked.unblocks
 
 
 def test_removal_is_past_the_point_of_no_return_from_the_moment_it_is_proposed() -> None:
