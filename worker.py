@@ -41,17 +41,26 @@ from etcd_handoff.temporal.connection_failures import connection_failure
 from etcd_handoff.temporal.identity import worker_identity
 from etcd_handoff.temporal.interceptors import ArgumentCheckInterceptor
 from etcd_handoff.temporal.log_context import LogContextInterceptor
-from etcd_handoff.temporal.logs import FORMAT_VARIABLE, FORMATS, chosen_format, configure, core_logging, say
-from etcd_handoff.temporal.metrics import METRICS_VARIABLE, MetricsInterceptor, StandingMetrics, make_runtime
-from etcd_handoff.temporal.probes import ADDRESS_VARIABLE, answering
+from etcd_handoff.temporal.logs import chosen_format, configure, core_logging, say
+from etcd_handoff.temporal.metrics import MetricsInterceptor, StandingMetrics, make_runtime
+from etcd_handoff.temporal.probes import answering
 from etcd_handoff.temporal.process_exit import end_process
 from etcd_handoff.temporal.readiness import Readiness, check_ready_file
 from etcd_handoff.temporal.renewal import keep_identity
 from etcd_handoff.temporal.search_attributes import ensure_search_attributes
 from etcd_handoff.temporal.server_errors import count_kubernetes_error
 from etcd_handoff.temporal.setup import ServerTooOldError, check_namespace, check_server
-from etcd_handoff.temporal.tracing import TRACES, TRACES_VARIABLE, Tracing, chosen_tracing
+from etcd_handoff.temporal.tracing import Tracing, chosen_tracing
 from etcd_handoff.temporal.worker import make_worker, skip_validation
+from etcd_handoff.worker_options import (
+    CONFIG_HELP,
+    DATA_DIR_HELP,
+    LOG_FORMATS,
+    METRICS_VARIABLE,
+    PROBE_VARIABLE,
+    add_worker_options,
+    preset_help,
+)
 from workflows.registry import WORKFLOWS
 
 if TYPE_CHECKING:
@@ -74,7 +83,7 @@ class Options:
         ready_file: A file for probes. It is fresh while the worker takes work, and removed when it does not.
         metrics_address: The address of the metrics for Prometheus, `<IP address>:<port>`; empty for none.
         probe_address: The address of `/livez` and `/readyz`; empty for none.
-        log_format: The format of the log, one of `FORMATS`.
+        log_format: The format of the log, one of `LOG_FORMATS`.
         tracing: Makes spans of the worker's calls; None for no traces.
     """
 
@@ -82,7 +91,7 @@ class Options:
     ready_file: Path | None = None
     metrics_address: str = ""
     probe_address: str = ""
-    log_format: str = FORMATS[0]
+    log_format: str = LOG_FORMATS[0]
     tracing: Tracing | None = None
 
 
@@ -180,34 +189,22 @@ def _greeting(config: Config, options: Options, client: Client, *, search_attrib
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of this script's options. `etcd-handoff worker` has its own, in `etcd_handoff.cli.options`."""
+    """Return the parser of this script's options. That of `etcd-handoff worker` is in `etcd_handoff.cli.options`."""
     options = argparse.ArgumentParser(prog="worker.py", description="Runs the steps of operations until SIGTERM.")
-    text = "node that it runs on (default: host name; on a controller, the name of its member)"
-    options.add_argument("--node", help=text)
-    options.add_argument("--config", help="configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)")
+    options.add_argument("--config", help=CONFIG_HELP)
     one = options.add_mutually_exclusive_group()
     for name in PRESETS:
-        text = f"take endpoint, certificates and kubeconfig from {name}; the cluster is called {name} without --cluster"
+        text = preset_help(name, "--cluster")
         one.add_argument(f"--{name}", dest="preset", action="store_const", const=name, help=text)
-    options.add_argument("--data-dir", type=Path, help="its data directory (default: the distribution's own)")
+    options.add_argument("--data-dir", type=Path, help=DATA_DIR_HELP)
     options.add_argument("--cluster", help="what its cluster is called (default: like the distribution)")
-    text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
-    options.add_argument("--ready-file", type=Path, help=text)
-    text = f"where Prometheus finds metrics, such as 127.0.0.1:9464 (default: ${METRICS_VARIABLE}, else nowhere)"
-    options.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
-    text = f"where /livez and /readyz are answered, such as 127.0.0.1:9465 (default: ${ADDRESS_VARIABLE}, else nowhere)"
-    options.add_argument("--probe-address", default="", metavar="IP:PORT", help=text)
-    options.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
-    text = f"lines for people, or JSON (default: ${FORMAT_VARIABLE}, else console)"
-    options.add_argument("--log-format", choices=FORMATS, help=text)
-    text = f"export traces as OTEL_EXPORTER_OTLP_* say (default: ${TRACES_VARIABLE}, else none)"
-    options.add_argument("--traces", choices=TRACES, help=text)
+    add_worker_options(options)
     return options
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve with the options of `parser`, and return the exit status for the shell."""
-    log_format = FORMATS[0]
+    log_format = LOG_FORMATS[0]
     try:
         log_format = chosen_format(options.log_format)
         configure(options.log_level, log_format)
@@ -219,7 +216,7 @@ def run(options: argparse.Namespace) -> int:
             node=node,
             ready_file=options.ready_file,
             metrics_address=options.metrics_address or os.environ.get(METRICS_VARIABLE, ""),
-            probe_address=options.probe_address or os.environ.get(ADDRESS_VARIABLE, ""),
+            probe_address=options.probe_address or os.environ.get(PROBE_VARIABLE, ""),
             log_format=log_format,
             tracing=chosen_tracing(options.traces, node),
         )

@@ -21,6 +21,7 @@ from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.cli.worker import worker_command
 from etcd_handoff.presets import PRESETS
 from etcd_handoff.time_limits import WATCHER
+from etcd_handoff.worker_options import CONFIG_HELP, DATA_DIR_HELP, add_worker_options, preset_help
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,18 +87,16 @@ def _add_common(
 ) -> None:
     text = "cluster profile (default: the only one of the configuration)"
     options.add_argument("-c", "--cluster", default=unset, metavar="NAME", help=text)
-    text = "configuration file (default: $ETCD_HANDOFF_CONFIG or ./etcd-handoff.toml)"
-    options.add_argument("--config", default=unset, metavar="FILE", help=text)
+    options.add_argument("--config", default=unset, metavar="FILE", help=CONFIG_HELP)
     if formats:
         text = f"format of the output (default: {formats[0]})"
         options.add_argument("-o", "--output", default=output, choices=formats, help=text)
     presets = options.add_argument_group("on a controller, instead of a configuration file")
     one = presets.add_mutually_exclusive_group()
     for name in PRESETS:
-        text = f"take endpoint, certificates and kubeconfig from {name}; the cluster is called {name} without -c"
+        text = preset_help(name, "-c")
         one.add_argument(f"--{name}", dest="preset", action="store_const", const=name, default=unset, help=text)
-    text = "its data directory (default: the distribution's own)"
-    presets.add_argument("--data-dir", type=Path, default=unset, metavar="FOLDER", help=text)
+    presets.add_argument("--data-dir", type=Path, default=unset, metavar="FOLDER", help=DATA_DIR_HELP)
 
 
 def _add_demo(commands: Commands[argparse.ArgumentParser]) -> None:
@@ -125,19 +124,7 @@ def _add_worker(commands: Commands[argparse.ArgumentParser]) -> None:
         "Run a worker until SIGTERM or Ctrl-C. Run one on every node, so that a removal goes on when a node fails.",
         "etcd-handoff worker --k0s",
     )
-    text = "node that it runs on (default: host name; on a controller, the name of its member)"
-    worker.add_argument("--node", metavar="NAME", help=text)
-    text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
-    worker.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
-    text = "where Prometheus finds metrics (default: $ETCD_HANDOFF_METRICS_ADDRESS, else nowhere)"
-    worker.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
-    text = "where /livez and /readyz are answered (default: $ETCD_HANDOFF_PROBE_ADDRESS, else nowhere)"
-    worker.add_argument("--probe-address", default="", metavar="IP:PORT", help=text)
-    worker.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
-    text = "lines for people, or JSON (default: $ETCD_HANDOFF_LOG_FORMAT, else console)"
-    worker.add_argument("--log-format", choices=["console", "json"], help=text)
-    text = "export traces as OTEL_EXPORTER_OTLP_* say (default: $ETCD_HANDOFF_TRACES, else none)"
-    worker.add_argument("--traces", choices=["none", "otlp"], help=text)
+    add_worker_options(worker)
 
 
 def _add_install_service(commands: Commands[argparse.ArgumentParser]) -> None:

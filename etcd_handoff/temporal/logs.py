@@ -22,12 +22,11 @@ from temporalio.service import RPCError
 from etcd_handoff.errors import ConfigError, HandoffError
 from etcd_handoff.secret_words import remember, without_secrets
 from etcd_handoff.temporal.log_context import running
+from etcd_handoff.worker_options import LOG_FORMAT_VARIABLE, LOG_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FORMATS: Final = ("console", "json")
-FORMAT_VARIABLE: Final = "ETCD_HANDOFF_LOG_FORMAT"
 CONTEXT: Final = "handoff_context"
 """Attribute of a log record: its context."""
 CORE: Final = "temporalio.core"
@@ -48,9 +47,9 @@ def chosen_format(given: str | None) -> str:
     Raises:
         ConfigError: There is no such format.
     """
-    name = given or os.environ.get(FORMAT_VARIABLE) or FORMATS[0]
-    if name not in FORMATS:
-        msg = f"${FORMAT_VARIABLE}: {name!r} is no format of the log; give one of {', '.join(FORMATS)}"
+    name = given or os.environ.get(LOG_FORMAT_VARIABLE) or LOG_FORMATS[0]
+    if name not in LOG_FORMATS:
+        msg = f"${LOG_FORMAT_VARIABLE}: {name!r} is no format of the log; give one of {', '.join(LOG_FORMATS)}"
         raise ConfigError(msg)
     return name
 
@@ -163,12 +162,12 @@ class JsonLines(_Lines):
         return json.dumps(fields, ensure_ascii=False)
 
 
-def say(text: str, log_format: str = FORMATS[0], level: int = logging.INFO) -> None:
+def say(text: str, log_format: str = LOG_FORMATS[0], level: int = logging.INFO) -> None:
     """Report how the process begins and ends, at once, also into a pipe.
 
     Args:
         text: One line, or several where several things are wrong.
-        log_format: One of `FORMATS`.
+        log_format: One of `LOG_FORMATS`.
         level: From errors on it goes to standard error, else to standard output.
     """
     stream = sys.stderr if level >= logging.ERROR else sys.stdout

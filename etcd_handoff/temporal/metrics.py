@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.config import Config
 
-METRICS_VARIABLE: Final = "ETCD_HANDOFF_METRICS_ADDRESS"
 OPERATIONS_ENDED: Final = "etcd_handoff_operations"
 OPEN: Final = "etcd_handoff_open_workflows"
 OLDEST: Final = "etcd_handoff_oldest_workflow_age_seconds"

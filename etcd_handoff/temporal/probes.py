@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from etcd_handoff.temporal.readiness import Verdict
 
-ADDRESS_VARIABLE: Final = "ETCD_HANDOFF_PROBE_ADDRESS"
 MOST_BYTES: Final = 4096
 """The most bytes of a request. A probe's is far shorter."""
 PHRASES: Final = {

@@ -15,12 +15,11 @@ from temporalio import workflow
 
 from etcd_handoff import __version__, spans
 from etcd_handoff.errors import ConfigError
+from etcd_handoff.worker_options import TRACES, TRACES_VARIABLE
 
 if TYPE_CHECKING:
     from temporalio.worker import Interceptor
 
-TRACES: Final = ("none", "otlp")
-TRACES_VARIABLE: Final = "ETCD_HANDOFF_TRACES"
 PROTOCOL: Final = "http/protobuf"
 PROTOCOL_VARIABLES: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 PACKAGES: Final = "opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http"

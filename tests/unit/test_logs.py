@@ -22,6 +22,7 @@ from etcd_handoff.etcd.channel import read_password
 from etcd_handoff.secret_words import HIDDEN
 from etcd_handoff.temporal import logs
 from etcd_handoff.temporal.log_context import LogContextInterceptor, Subject, subject_of
+from etcd_handoff.worker_options import LOG_FORMAT_VARIABLE, LOG_FORMATS
 from tests.unit.builders import A
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ async def test_bug_has_its_trace_once(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("quiet")
-@pytest.mark.parametrize("log_format", logs.FORMATS)
+@pytest.mark.parametrize("log_format", LOG_FORMATS)
 async def test_no_secret_is_logged(log_format: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever a library puts into its errors, and in the trace too."""
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
@@ -193,7 +194,7 @@ def test_subject_is_found_in_the_input_or_the_workflow_id(given: Any, workflow_i
 
 def test_wrong_format_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch, config_file: Path) -> None:
     """Before anything else; the option comes before the variable."""
-    monkeypatch.setenv(logs.FORMAT_VARIABLE, "xml")
+    monkeypatch.setenv(LOG_FORMAT_VARIABLE, "xml")
     assert logs.chosen_format("json") == "json"
     assert worker.run(worker.parser().parse_args(["--config", str(config_file)])) == 2
     with pytest.raises(ConfigError, match="'xml' is no format of the log; give one of console, json"):

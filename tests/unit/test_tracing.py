@@ -18,7 +18,8 @@ from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.channel import Channel
 from etcd_handoff.kubernetes.traced_calls import trace_configs
 from etcd_handoff.lab.ports import Ports
-from etcd_handoff.temporal.tracing import TRACES_VARIABLE, Tracing, chosen_tracing, trace_of
+from etcd_handoff.temporal.tracing import Tracing, chosen_tracing, trace_of
+from etcd_handoff.worker_options import TRACES_VARIABLE
 from tests.fakes.receiver import Receiver, spans_of
 from tests.unit.config_texts import GOOD
 
