@@ -46,7 +46,7 @@ class _Answer:
     Attributes:
         remaining_ids: The membership without the target; None without a definite answer.
         note: What is to be said of the answer; empty if it was the wanted one.
-        by_others: The member was out before, so nothing was proposed.
+        by_others: The member had left before, so nothing was proposed.
     """
 
     remaining_ids: frozenset[str] | None = None

@@ -139,7 +139,7 @@ async def correct(
         if not wrong and not _has_wrong_message(resource, desired, standing):
             return []
         try:
-            # We set the flag when the member was out. It says nothing about a member that a restore brought back.
+            # We set the flag when the member had left. It says nothing about a member that a restore brought back.
             ours = seen.leave_by_us and seen.joined == "False"
             if k0s and desired.joined and (ours or would_follow(resource, desired.member_id, sync.view.members)):
                 resource = await clear_leave(gateway, resource)

@@ -208,7 +208,7 @@ class RequestedRemovals:
 
     async def _failed(self, removal: RunningRemoval, end: FollowRemovalResult) -> None:
         """Write to the EtcdMember that its removal failed, and when it is tried again."""
-        # A removal that was terminated or is unknown does not show whether the member was out already.
+        # A removal that was terminated or is unknown does not show whether the member had left already.
         text = f"{'Not removed' if end.failed and not end.cancelled else 'Ended'}: {end.doing}"
         order = self._state.orders.get(removal.uid)
         if order is None:

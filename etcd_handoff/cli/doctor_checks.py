@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView, Doubt
 
 KIND_REMEDY: Final = (
-    "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or take kubernetes out of the"
+    "k0s installs them. Without k0s run `kubectl apply --server-side -f deploy/crd.yaml`, or remove kubernetes from the"
     " profile (kubernetes = false with a preset): removals then work without EtcdMembers"
 )
 NOT_INSTALLED: Final = (

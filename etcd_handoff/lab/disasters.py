@@ -181,7 +181,7 @@ async def rejoin(lab: Lab, node: str) -> str:
         return bool(member_id)
 
     await wait_until(named, f"{node} is listed again", SECONDS)
-    if node in lab.nodes_with(Role.APISERVER):  # it may have given up while its etcd was out
+    if node in lab.nodes_with(Role.APISERVER):  # it may have given up while its etcd was down
         await lab.restart(Role.APISERVER, node)
     return member_id
 

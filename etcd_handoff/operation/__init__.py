@@ -63,7 +63,7 @@ Processes on nodes:
     member_process      the etcd of the member that joins or has left
     node_needs          what a node needs before a member can run on it
     departed            whether the etcd of a removed member still runs
-    process_end         stopping that etcd, and putting its data away
+    process_end         stopping that etcd, and archiving its data
 
 The end, and what people see:
 

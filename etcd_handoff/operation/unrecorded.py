@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def left_before(state: OperationState, view: ClusterView) -> tuple[Target, ...]:
-    """Return members that are out while their EtcdMember did not say Joined=False at the first look.
+    """Return members that have left while their EtcdMember did not say Joined=False at the first look.
 
     One of them may have joined between the reading of the list and that of its EtcdMember. So another look has to
     follow. The result is empty where the reconciler would hold the correction back too. An operation with another

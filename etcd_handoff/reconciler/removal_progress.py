@@ -102,7 +102,7 @@ def waits_for_k0s(message: str) -> bool:
 def last_sentence(progress: FollowRemovalResult) -> str:
     """Return what an EtcdMember says once its removal has ended; empty when it ended well and wrote the status.
 
-    A removal that was cancelled, terminated or forgotten cannot say whether the member was out already.
+    A removal that was cancelled, terminated or forgotten cannot say whether the member had left already.
     """
     if progress.cancelled or progress.unknown:
         return f"Ended: {progress.doing}"
