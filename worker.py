@@ -27,15 +27,15 @@ from activities.record_ahead import RecordAhead
 from activities.registry import all_activities, node_activities
 from activities.worker_info import WorkerActivities
 from etcd_handoff import __version__
-from etcd_handoff.config_choice import chosen_config, own_node
-from etcd_handoff.config_files import check_files
+from etcd_handoff.config.choice import chosen_config, own_node
+from etcd_handoff.config.file_checks import check_files
+from etcd_handoff.config.presets import PRESETS
 from etcd_handoff.contract import node_queue
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.etcd.gateway import EtcdGateway
 from etcd_handoff.etcd.member_hosts import member_hosts
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.kubernetes.pool import KubernetesGateways
-from etcd_handoff.presets import PRESETS
 from etcd_handoff.temporal.client import connect
 from etcd_handoff.temporal.connection_failures import connection_failure
 from etcd_handoff.temporal.identity import worker_identity

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from etcd_handoff.config import Config
-    from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.config.member import MemberProfile
     from etcd_handoff.errors import HandoffError
     from etcd_handoff.member_process import Done
 

@@ -14,7 +14,7 @@ from etcd_handoff.webhook import DeliveryError, deliver
 from etcd_handoff.webhook_notice import Notice
 
 if TYPE_CHECKING:
-    from etcd_handoff.config_notifications import NotificationsProfile
+    from etcd_handoff.config.notifications import NotificationsProfile
 
 MOST_AT_ONCE = 4
 """Limits the threads: a receiver that answers one byte now and then keeps a thread for long."""

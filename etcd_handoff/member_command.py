@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from etcd_handoff.command_run import CommandResult
-    from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.config.member import MemberProfile
     from etcd_handoff.data_directory import Identity
 
 RUNS: Final = 0

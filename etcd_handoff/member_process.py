@@ -18,7 +18,7 @@ from etcd_handoff.member_command import ForeignMemberError, MemberCommand, Membe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.config.member import MemberProfile
     from etcd_handoff.member_command import Answer, Member
 
 ON_OTHER_DATA: Final = "it may run on other data; let the command start it on this directory, or correct data_dir"

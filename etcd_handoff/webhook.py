@@ -25,7 +25,7 @@ from etcd_handoff.webhook_notice import CONTENT_TYPE, body_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from etcd_handoff.config_notifications import NotificationsProfile
+    from etcd_handoff.config.notifications import NotificationsProfile
     from etcd_handoff.webhook_notice import Notice
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # how a secret begins that is written in base64

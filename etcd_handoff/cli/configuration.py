@@ -38,7 +38,7 @@ def read_config(args: argparse.Namespace) -> Config | None:
         ConfigError: The file was named and is missing, or it is wrong, or options contradict each other.
     """
     from etcd_handoff.config import CONFIG_VARIABLE
-    from etcd_handoff.config_choice import chosen_config, config_path
+    from etcd_handoff.config.choice import chosen_config, config_path
 
     named = args.preset or args.data_dir or args.config or os.environ.get(CONFIG_VARIABLE)
     if not named and not config_path(None).exists():
@@ -71,7 +71,7 @@ def cluster_profile(args: argparse.Namespace) -> tuple[str, ClusterProfile]:
         CommandError: It has no such profile.
     """
     from etcd_handoff.config import load_config
-    from etcd_handoff.config_choice import config_path
+    from etcd_handoff.config.choice import config_path
 
     config = read_config(args) or load_config(config_path(args.config))
     name = cluster_name(args, config)
@@ -89,7 +89,7 @@ def require_controller(profile: ClusterProfile) -> None:
     Raises:
         CommandError: It is not; etcd and Kubernetes could not be read, and would say so in other words.
     """
-    from etcd_handoff.presets import what_is_missing
+    from etcd_handoff.config.presets import what_is_missing
 
     if profile.preset and (missing := what_is_missing(profile.preset, profile.data_dir, profile.etcd.ca_file)):
         raise CommandError(EXIT_USAGE, missing)

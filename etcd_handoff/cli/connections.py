@@ -123,10 +123,10 @@ def open_kubernetes(profile: ClusterProfile) -> KubernetesGateway | None:
     """Return a gateway to the API servers; None if the profile has no Kubernetes."""
     from functools import partial
 
+    from etcd_handoff.config.presets import member_name
     from etcd_handoff.errors import ConfigError
     from etcd_handoff.etcd.member_hosts import member_hosts
     from etcd_handoff.kubernetes.gateway import KubernetesGateway
-    from etcd_handoff.presets import member_name
 
     if profile.kubernetes is None:
         return None

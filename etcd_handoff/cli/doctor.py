@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from etcd_handoff.cli.doctor_topology import Topology
     from etcd_handoff.cluster_view import ClusterView, Doubt
     from etcd_handoff.config import ClusterProfile
-    from etcd_handoff.config_servers import KubernetesProfile
+    from etcd_handoff.config.servers import KubernetesProfile
 
     Resources = list[dict[str, Any]] | Exception
 
@@ -95,7 +95,7 @@ def _check_topology(profile: ClusterProfile, topology: Topology | None, report: 
 def _check_files(name: str, profile: ClusterProfile) -> CheckResult:
     from etcd_handoff.cli.doctor_checks import CheckResult
     from etcd_handoff.cli.render.table import count
-    from etcd_handoff.config_files import file_faults
+    from etcd_handoff.config.file_checks import file_faults
 
     if faults := file_faults(name, profile):
         return CheckResult("files", "\n".join(faults), "correct the files that are named", EXIT_USAGE)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from etcd_handoff.cli.doctor_checks import CheckResult
-    from etcd_handoff.config_notifications import NotificationsProfile
+    from etcd_handoff.config.notifications import NotificationsProfile
 
 UNWELCOME: Final = (401, 403, 404, 410)
 """Statuses that a receiver for POST seldom returns to our probe; it returns 405."""
@@ -23,7 +23,7 @@ async def check_webhook(webhook: NotificationsProfile | None) -> list[CheckResul
     import asyncio
 
     from etcd_handoff.cli.doctor_checks import CheckResult
-    from etcd_handoff.config_files import webhook_faults
+    from etcd_handoff.config.file_checks import webhook_faults
 
     if webhook is None:
         return []

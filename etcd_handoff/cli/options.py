@@ -19,7 +19,7 @@ from etcd_handoff.cli.status import status_command
 from etcd_handoff.cli.terminal import print_lines
 from etcd_handoff.cli.watch import watch_command
 from etcd_handoff.cli.worker import worker_command
-from etcd_handoff.presets import PRESETS
+from etcd_handoff.config.presets import PRESETS
 from etcd_handoff.time_limits import WATCHER
 from etcd_handoff.worker_options import CONFIG_HELP, DATA_DIR_HELP, add_worker_options, preset_help
 

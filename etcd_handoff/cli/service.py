@@ -59,7 +59,7 @@ def service_for(args: argparse.Namespace) -> Service:
         ConfigError: The options contradict each other, or the configuration is wrong.
     """
     from etcd_handoff.cli.service_unit import CAPABILITIES, Service
-    from etcd_handoff.config_choice import chosen_config, config_path
+    from etcd_handoff.config.choice import chosen_config, config_path
 
     config = chosen_config(args.config, args.preset, args.cluster, args.data_dir)
     given = [

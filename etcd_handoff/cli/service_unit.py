@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from etcd_handoff.presets import PresetName
+    from etcd_handoff.config.presets import PresetName
 
 UNIT_NAME: Final = "etcd-handoff-worker.service"
 ENVIRONMENT_FILE: Final = "/etc/etcd-handoff/worker.env"

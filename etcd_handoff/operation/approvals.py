@@ -3,7 +3,7 @@
 An approval covers what its page showed: the member, all members, the leader, and the changes that follow. The
 transferee is not part of it: the choice follows from small lags and differs from look to look. Once something was
 changed under an approval, later differences are the operation's own changes. From then on only time lets the approval
-lapse: `approval_lapses_after_seconds` in the profile (`config_policies.py`).
+lapse: `approval_lapses_after_seconds` in the profile (`config/policies.py`).
 
 `gates.py` decides whether an approval is needed, and `schedule.remaining_seconds` how long an operation waits for one
 that nobody gives: until its `not_after`, or without an end.

@@ -7,7 +7,7 @@ exception: they have the values at their import.
 Fields whose names end in `_seconds` are seconds, and those that end in `_attempts` count attempts. `_timeout`,
 `_pause`, `_delay` and `_grace` are `timedelta`, as in Temporal's SDK.
 
-Elsewhere are what an operator may set (the configuration, with the deadlines of single calls in `config_servers.py`),
+Elsewhere are what an operator may set (the configuration, with the deadlines of single calls in `config/servers.py`),
 what a request may set (`blocked_timeout_seconds` and `progress_timeout_seconds` in `contract/requests.py`), and the
 retry policies of activities (`workflows/retries.py`).
 """

@@ -1,6 +1,6 @@
 """How long calls to etcd and to API servers, and a worker process, take, wait or hold.
 
-The deadlines of single calls are in a profile: `call_timeout_seconds` and others in `etcd_handoff/config_servers.py`.
+The deadlines of single calls are in a profile: `call_timeout_seconds` and others in `etcd_handoff/config/servers.py`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from etcd_handoff.config_member import MemberProfile
+from etcd_handoff.config.member import MemberProfile
 from etcd_handoff.lab.binaries.lookup import locate_binaries
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from tests.unit.wal import written
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from etcd_handoff.config_member import MemberProfile
+    from etcd_handoff.config.member import MemberProfile
     from etcd_handoff.lab.nodes import Node
     from tests.integration.conftest import LiveCluster, MakeLiveCluster
 

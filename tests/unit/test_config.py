@@ -8,7 +8,7 @@ import pytest
 
 from activities.worker_info import WorkerActivities
 from etcd_handoff.config import CONFIG_VARIABLE, load_config
-from etcd_handoff.config_choice import config_path
+from etcd_handoff.config.choice import config_path
 from etcd_handoff.errors import ConfigError, UnknownClusterError
 from tests.unit.config_texts import ENDPOINTS, ETCD, GOOD, complaints, load
 

@@ -15,7 +15,7 @@ import pytest
 from etcd_handoff.certificate_ends import first_to_renew, kubeconfig_credentials
 from etcd_handoff.certificate_expiry import Expiry
 from etcd_handoff.config import ClusterProfile, Config, EtcdProfile, KubernetesProfile
-from etcd_handoff.config_files import check_files, file_faults
+from etcd_handoff.config.file_checks import check_files, file_faults
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.pem import expiries
 from etcd_handoff.temporal.credential_ends import all_expiries, first_ends, temporal_expiries

@@ -44,7 +44,7 @@ from etcd_handoff.planning import Reason
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
 
 if TYPE_CHECKING:
-    from etcd_handoff.config_fields import Section
+    from etcd_handoff.config.fields import Section
     from etcd_handoff.wire import WireModel
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from etcd_handoff import cli
 from etcd_handoff.cli import doctor_temporal
 from etcd_handoff.cli.doctor_webhook import check_webhook
 from etcd_handoff.cli.errors import CommandError
-from etcd_handoff.config_notifications import NotificationsProfile
+from etcd_handoff.config.notifications import NotificationsProfile
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_UNREACHABLE, EXIT_USAGE
 from etcd_handoff.lab.ports import Ports
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from etcd_handoff import time_limits
-from etcd_handoff.config_servers import EtcdProfile
+from etcd_handoff.config.servers import EtcdProfile
 from etcd_handoff.etcd.lock import LockAge, LockEntry, lock_value, read_holder, stale_seconds
 from etcd_handoff.operation import texts
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from etcd_handoff.config import Config, load_config
-from etcd_handoff.config_files import check_files
+from etcd_handoff.config.file_checks import check_files
 from etcd_handoff.errors import ConfigError
 
 if TYPE_CHECKING:

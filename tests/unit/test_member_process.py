@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from etcd_handoff import command_run, member_process, time_limits
-from etcd_handoff.config_member import MemberProfile
+from etcd_handoff.config.member import MemberProfile
 from etcd_handoff.data_directory import Identity
 from etcd_handoff.lab.waiting import wait_until
 from etcd_handoff.member_command import ForeignMemberError, Member, MemberProcessError

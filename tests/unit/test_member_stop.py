@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from etcd_handoff import member_process, time_limits
-from etcd_handoff.config_member import MemberProfile
+from etcd_handoff.config.member import MemberProfile
 from etcd_handoff.member_command import ForeignMemberError, Member, MemberProcessError
 from etcd_handoff.member_process import MemberProcess
 from tests.unit.test_member_process import ANOTHER, OBEDIENT, OURS, clock_of, ticking, verbs

@@ -17,13 +17,13 @@ from activities.node_data import NOT_IN_TIME, NodeData
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import CheckLeaderInput, DataOwner
 from etcd_handoff.config import Config
-from etcd_handoff.config_choice import preset_config
+from etcd_handoff.config.choice import preset_config
+from etcd_handoff.config.presets import PresetName, etcd_data_dir
 from etcd_handoff.data_directory import Identity
 from etcd_handoff.errors import UnreachableError
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.node_doubts import DataOnNodes, confirmed_by_most
 from etcd_handoff.planning import Reason
-from etcd_handoff.presets import PresetName, etcd_data_dir
 from tests.fakes.etcd import FakeEtcd
 from tests.unit.builders import A, B, C
 from tests.unit.test_node_looks import LED_BY_B, pauses, sees, silent

@@ -1,4 +1,4 @@
-"""The maps of the packages `operation` and `reconciler`, in their docstrings."""
+"""The maps of the packages `config`, `operation` and `reconciler`, in their docstrings."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from etcd_handoff import operation, reconciler
+from etcd_handoff import config, operation, reconciler
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-@pytest.mark.parametrize("package", [operation, reconciler])
+@pytest.mark.parametrize("package", [config, operation, reconciler])
 def test_every_module_stands_in_the_map_once(package: ModuleType) -> None:
     """Whoever looks for a concern finds its module there."""
     modules = [path.stem for path in Path(package.__path__[0]).glob("[!_]*.py")]

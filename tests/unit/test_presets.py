@@ -17,10 +17,10 @@ import worker
 from etcd_handoff import cli
 from etcd_handoff.cli.configuration import cluster_profile
 from etcd_handoff.config import Config, load_config
-from etcd_handoff.config_choice import own_node, preset_config
-from etcd_handoff.config_files import check_files, file_faults, read_fault
+from etcd_handoff.config.choice import own_node, preset_config
+from etcd_handoff.config.file_checks import check_files, file_faults, read_fault
+from etcd_handoff.config.presets import PRESETS, PresetName
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.presets import PRESETS, PresetName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from etcd_handoff import cli, time_limits
 from etcd_handoff.cli import service
 from etcd_handoff.cli.service_unit import ENVIRONMENT, Service, quoted
-from etcd_handoff.presets import PRESETS
+from etcd_handoff.config.presets import PRESETS
 from etcd_handoff.temporal.readiness import Readiness
 from etcd_handoff.temporal.service_manager import notify_systemd
 

@@ -16,7 +16,7 @@ from temporalio import workflow
 from activities.etcd_looks import Looks
 from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput
-from etcd_handoff.config_servers import EtcdProfile
+from etcd_handoff.config.servers import EtcdProfile
 from etcd_handoff.operation.commands import RemoveTarget, TakeSnapshot
 from etcd_handoff.operation.hash_check import TRIES
 from tests.fakes.etcd import FakeEtcd

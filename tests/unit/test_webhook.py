@@ -14,8 +14,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.notices import NoticeActivities
-from etcd_handoff.config_files import check_files
-from etcd_handoff.config_notifications import NotificationsProfile
+from etcd_handoff.config.file_checks import check_files
+from etcd_handoff.config.notifications import NotificationsProfile
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.lab.ports import Ports
 from etcd_handoff.secret_words import without_secrets

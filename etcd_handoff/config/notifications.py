@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from etcd_handoff.config_fields import Location, Seconds, Section, once
+from etcd_handoff.config.fields import Location, Seconds, Section, once
 from etcd_handoff.webhook_notice import NoticeEvent
 
 

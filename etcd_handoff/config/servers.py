@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from etcd_handoff.config_fields import Endpoint, Location, Port, Seconds, Section, Text, once
+from etcd_handoff.config.fields import Endpoint, Location, Port, Seconds, Section, Text, once
 from etcd_handoff.etcd.client_url import is_loopback
 
 

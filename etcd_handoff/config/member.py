@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from etcd_handoff.config_fields import Location, Port, Section, Text
+from etcd_handoff.config.fields import Location, Port, Section, Text
 
 VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OURS: Final = ("ETCD_", "HANDOFF_")

@@ -11,14 +11,17 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from etcd_handoff import pem, presets
+from etcd_handoff import pem
+from etcd_handoff.config import presets
 from etcd_handoff.errors import ConfigError
 from etcd_handoff.webhook import DeliveryError, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from etcd_handoff.config import ClusterProfile, Config, NotificationsProfile
+    from etcd_handoff.config.notifications import NotificationsProfile
+    from etcd_handoff.config.profile import ClusterProfile
+    from etcd_handoff.config.toml_file import Config
 
 COMMAND: Final = "member.command"
 """The one file that no preset provides."""

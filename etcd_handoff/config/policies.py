@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from etcd_handoff.activity_io import APPROVAL_LAPSES_AFTER_SECONDS
 from etcd_handoff.change_windows import DAYS, ChangeWindow, zone
-from etcd_handoff.config_fields import Section
+from etcd_handoff.config.fields import Section
 from etcd_handoff.contract import SECONDS_IN_30_DAYS
 
 MOST_VOTERS: Final = 15

@@ -9,9 +9,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from etcd_handoff.config import CONFIG_VARIABLE, Config, load_config, words_for
+from etcd_handoff.config.presets import PRESETS, PresetName, member_name
+from etcd_handoff.config.toml_file import CONFIG_VARIABLE, Config, load_config, words_for
 from etcd_handoff.errors import ConfigError
-from etcd_handoff.presets import PRESETS, PresetName, member_name
 from etcd_handoff.wire import describe
 
 DEFAULT_CONFIG_FILE: Final = "etcd-handoff.toml"
