@@ -31,10 +31,9 @@ from etcd_handoff.activity_io.member_process import (
 )
 from etcd_handoff.activity_io.step_result import DataOwner, StepResult
 from etcd_handoff.activity_io.target import Target
-from etcd_handoff.activity_io.worker_info import APPROVAL_LAPSES_AFTER_SECONDS, WorkerInfo, known_worker_info
+from etcd_handoff.activity_io.worker_info import WorkerInfo, known_worker_info
 
 __all__ = [
-    "APPROVAL_LAPSES_AFTER_SECONDS",
     "AdditionInput",
     "AwaitElectionInput",
     "AwaitSyncInput",

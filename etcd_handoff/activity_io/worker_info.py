@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from etcd_handoff import time_limits
 from etcd_handoff.change_windows import ChangeWindow
 from etcd_handoff.contract import Remover
 from etcd_handoff.wire import WireModel
-
-APPROVAL_LAPSES_AFTER_SECONDS: Final = 86400.0
-"""How long an approval counts if the profile has no other value: a day."""
 
 
 class WorkerInfo(WireModel):
@@ -49,7 +45,7 @@ class WorkerInfo(WireModel):
     change_windows: tuple[ChangeWindow, ...] = ()
     time_zone: str = "UTC"
     four_eyes: bool = False
-    approval_lapses_after_seconds: float = APPROVAL_LAPSES_AFTER_SECONDS
+    approval_lapses_after_seconds: float = time_limits.OPERATION.approval_lapses_after_seconds
     notifies: tuple[str, ...] = ()
 
 

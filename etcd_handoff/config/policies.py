@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from etcd_handoff.activity_io import APPROVAL_LAPSES_AFTER_SECONDS
+from etcd_handoff import time_limits
 from etcd_handoff.change_windows import DAYS, ChangeWindow, zone
 from etcd_handoff.config.fields import Section
 from etcd_handoff.contract import SECONDS_IN_30_DAYS
@@ -86,7 +86,9 @@ class Policies(Section):
 
     require_approval: bool = False
     four_eyes: bool = False
-    approval_lapses_after_seconds: Annotated[float, Field(gt=0, le=SECONDS_IN_30_DAYS)] = APPROVAL_LAPSES_AFTER_SECONDS
+    approval_lapses_after_seconds: Annotated[float, Field(gt=0, le=SECONDS_IN_30_DAYS)] = (
+        time_limits.OPERATION.approval_lapses_after_seconds
+    )
     change_windows: Annotated[tuple[WindowProfile, ...], Field(max_length=MOST_WINDOWS)] = ()
     time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
     snapshot: bool = False

@@ -1,8 +1,8 @@
 """How long everything takes, waits or holds, with the reason for each value, in one group for each part of the product.
 
 Each group is read when it is used, as `time_limits.ETCD.hedge_seconds`. So a test or a benchmark replaces a whole group
-(`dataclasses.replace`) and nothing else. The tables in `workflows/activity_calls.py` and `workflows/retries.py` are an
-exception: they have the values at their import.
+(`dataclasses.replace`) and nothing else. These have the values at their import: the tables in
+`workflows/activity_calls.py` and `workflows/retries.py`, and the default of a setting.
 
 Fields whose names end in `_seconds` are seconds, and those that end in `_attempts` count attempts. `_timeout`,
 `_pause`, `_delay` and `_grace` are `timedelta`, as in Temporal's SDK.

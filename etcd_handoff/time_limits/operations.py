@@ -36,6 +36,8 @@ class OperationTiming:
     """How long an addition waits that was cancelled when its learner was a voter, or may have become one. A
     cancellation asks for an end, but the addition may only go forward. It does so if that takes no longer than an
     election and a restart."""
+    approval_lapses_after_seconds: float = 24 * 3600.0
+    """How long an approval counts, unless the profile has another value: until somebody else may be on duty."""
     gates_last_seconds: float = 3600.0
     """How long a snapshot and a hash check count. A removal that was blocked for a day should have a fresh one."""
     dry_run_seconds: float = 10.0

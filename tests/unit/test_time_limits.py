@@ -42,15 +42,14 @@ UNITS: Final = frozenset(
 )
 STAYS: Final = {
     "activities/interceptor.py": {"HEARTBEATS_PER_TIMEOUT"},
-    "etcd_handoff/activity_io/worker_info.py": {"APPROVAL_LAPSES_AFTER_SECONDS"},
     "etcd_handoff/cli/change_options.py": {"BLOCKED_TIMEOUT_SECONDS", "PROGRESS_TIMEOUT_SECONDS"},
     "etcd_handoff/cli/render/operations.py": {"SECONDS"},
     "etcd_handoff/cli/render/timeline.py": {"UNIT_SECONDS"},
     "etcd_handoff/etcd/lock.py": {"LONGEST_SECONDS"},
 }
-"""What is no time of ours to choose. In their order: a count of heartbeats; the default of a policy; defaults of
-inputs, which the contract has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what
-nobody can have set in a profile."""
+"""What is no time of ours to choose. In their order: a count of heartbeats; defaults of inputs, which the contract
+has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what nobody can have set in a
+profile."""
 
 
 def times(source: str) -> Iterator[str]:
