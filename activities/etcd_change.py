@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import ChangeInput, ReleaseLockInput
     from etcd_handoff.cluster_view import ClusterView
 
-RELEASES: Final = 5
-"""How many times the release of the lock is tried."""
 UNWRITABLE: Final = (EtcdPermissionError, SpaceExceededError, CorruptClusterError)
 """Errors after which the lock's key cannot be written, although the cluster commits entries."""
 
@@ -188,7 +186,7 @@ class MemberChange(ABC):
     async def _release_lock(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(time_limits.STEPS.lock_release_seconds):
-                for _ in range(RELEASES):
+                for _ in range(time_limits.STEPS.lock_release_attempts):
                     if await self._has_released_lock():
                         return
                     # A worker that was paused has to connect first.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from activities.etcd_change import Commit, MemberChange
 from etcd_handoff import time_limits
@@ -20,8 +20,6 @@ from etcd_handoff.planning import AddLearner, PromoteLearner, Remove
 if TYPE_CHECKING:
     from etcd_handoff.cluster_view import ClusterView
 
-LOOKS: Final = 5
-"""Looks before the proposal, each after a committed entry. After the last one the workflow plans again."""
 S = TypeVar("S", bound=Remove | AddLearner | PromoteLearner)
 
 
@@ -32,8 +30,8 @@ class Proposal(MemberChange, Generic[S]):
         before, via_id, note = await self._begin()
         if via_id is None:
             return await self._no_step(before, note)
-        view, behind = before, ""
-        for _ in range(LOOKS):
+        view, behind, most = before, "", time_limits.STEPS.proposal_look_attempts
+        for _ in range(most):
             began = self._now()
             self._ask_temporal()
             committed = await self._commit(via_id) if self._change.holder else Commit()
@@ -59,7 +57,7 @@ class Proposal(MemberChange, Generic[S]):
             if self._is_fresh(began, locked, ended):
                 return await self._propose(view, decision)
         else:
-            note = behind or f"no look was fresh enough, or none followed a committed write, in {LOOKS} tries"
+            note = behind or f"no look was fresh enough, or none followed a committed write, in {most} tries"
         return self._replan(view, note)
 
     async def _begin(self) -> tuple[ClusterView | None, str | None, str]:

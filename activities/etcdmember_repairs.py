@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from activities import timestamps
 from activities.old_leave_orders import clear_leave, would_follow
+from etcd_handoff import time_limits
 from etcd_handoff.command_lines import with_cluster
 from etcd_handoff.errors import ApiUnavailableError, ConflictError, KubernetesError, ObjectGoneError
 from etcd_handoff.etcdmember import (
@@ -56,9 +57,6 @@ if TYPE_CHECKING:
     from etcd_handoff.kubernetes.port import KubernetesPort
     from etcd_handoff.reconciler.drift import Hold
     from etcd_handoff.reconciler.member_resources import StandingMessage, SyncMembersInput
-
-CONFLICT_TRIES: Final = 5
-"""How many times an EtcdMember is read again after a conflict."""
 
 
 async def list_resources(gateway: KubernetesPort) -> tuple[WatchMembersResult, str]:
@@ -126,7 +124,7 @@ async def correct(
         KubernetesError: The API server refuses the write.
     """
     name = resource["metadata"]["name"]
-    for _ in range(CONFLICT_TRIES):
+    for _ in range(time_limits.STEPS.repair_conflict_attempts):
         seen = to_member_resource(resource)
         if seen.status_digest != sync.status_digests.get(name):
             break

@@ -11,7 +11,6 @@ from temporalio.exceptions import ApplicationError
 
 from activities import timestamps
 from activities.etcdmember_repairs import (
-    CONFLICT_TRIES,
     correct,
     create_missing,
     list_resources,
@@ -151,7 +150,7 @@ class EtcdMemberActivities:
         gateway = self._gateways.get(note.cluster)
         if gateway is None:
             return NO_KUBERNETES
-        for _ in range(CONFLICT_TRIES):
+        for _ in range(time_limits.STEPS.repair_conflict_attempts):
             try:
                 resource = await gateway.get(note.resource)
                 if reason := _reason_to_skip(resource, note):

@@ -18,7 +18,7 @@ from etcd_handoff.activity_io import CheckHashInput, MemberHash, StepInput, Step
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.errors import CompactedError, EtcdError
 from etcd_handoff.merged_view import node_of
-from etcd_handoff.operation.hash_check import TRIES, compared, silent, voters_to_compare
+from etcd_handoff.operation.hash_check import compared, silent, voters_to_compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,7 +117,7 @@ async def compare_hashes(gateway: EtcdPort, voters: tuple[MemberView, ...]) -> t
     if missing := silent(voters):
         return StepOutcome.UNAVAILABLE, missing
     outcome, note = StepOutcome.UNAVAILABLE, ""
-    for number in range(TRIES):
+    for number in range(time_limits.OPERATION.hash_check_attempts):
         if number:
             await asyncio.sleep(time_limits.STEPS.hash_again_seconds)
         hashes, note = await _hashes(gateway, voters)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from activities.kubernetes_errors import error_text
 from activities.lasting_answers import lasting, trouble_seconds
-from activities.member_resource import CONFLICT_TRIES
 from etcd_handoff import time_limits
 from etcd_handoff.annotations import LEAVE_ANNOTATION
 from etcd_handoff.errors import ConflictError, KubernetesError
@@ -74,7 +73,7 @@ async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource
     Raises:
         ConflictError: The EtcdMember kept changing while it was written.
     """
-    for _ in range(CONFLICT_TRIES):
+    for _ in range(time_limits.STEPS.conflict_attempts):
         name = resource["metadata"]["name"]
         if member_id_of(resource) != record.member_id or joined_condition(resource) != "False":
             return f"EtcdMember {name} has changed since; its spec.leave was not changed"
@@ -87,7 +86,7 @@ async def set_leave(gateway: KubernetesPort, record: UpdateStatusInput, resource
             await gateway.patch_spec(resource, {"leave": True}, departing=record.member_name, without=followed)
             return ""
         resource = await gateway.get(name, departing=record.member_name)
-    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
+    msg = f"the EtcdMember changed {time_limits.STEPS.conflict_attempts} times while its spec was written"
     raise ConflictError(msg)
 
 

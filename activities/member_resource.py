@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from activities import timestamps
 from activities.old_leave_orders import clear_leave, would_follow
+from etcd_handoff import time_limits
 from etcd_handoff.errors import ConflictError, KindGoneError, ObjectGoneError
 from etcd_handoff.etcdmember import (
     DesiredStatus,
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from etcd_handoff.kubernetes.port import KubernetesPort
 
     WhyOutdated = Callable[[dict[str, Any] | None], Awaitable[str]]
-
-CONFLICT_TRIES: Final = 10
-"""How many times a status is read again after a conflict before the attempt fails, to be retried by Temporal."""
 
 Resource = dict[str, Any]
 
@@ -62,7 +60,7 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
     """
     if known is not None and not outdated and (written := await write_known(gateway, record, known, k0s=k0s)):
         return "", written
-    for _ in range(CONFLICT_TRIES):
+    for _ in range(time_limits.STEPS.conflict_attempts):
         resource = await member_resource(gateway, record.member_name, record.member_id)
         if resource is None:
             if why := await _create(gateway, record, outdated, creates=creates):
@@ -74,7 +72,7 @@ async def write_status(  # noqa: PLR0913  # what it may do besides, each by its 
             raise
         except (ConflictError, ObjectGoneError):  # somebody else has just written or deleted it
             continue
-    msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its status was written"
+    msg = f"the EtcdMember changed {time_limits.STEPS.conflict_attempts} times while its status was written"
     raise ConflictError(msg)
 
 

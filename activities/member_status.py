@@ -16,7 +16,7 @@ from activities.kubernetes_errors import error_text, final_note, refusal, withou
 from activities.lasting_answers import absence_seconds, denial_seconds, lasting
 from activities.leave_flag_after_removal import await_mark, try_to_set_leave
 from activities.member_events import send_events
-from activities.member_resource import CONFLICT_TRIES, generation_of, member_resource, write_status
+from activities.member_resource import generation_of, member_resource, write_status
 from activities.outdated_records import as_known_by_now, may_be_outdated, nowhere_else, why_outdated
 from etcd_handoff import failpoints, time_limits
 from etcd_handoff.activity_io import (
@@ -127,7 +127,7 @@ class KubernetesActivities:
         clock, gateway = StepClock(self._node), self._gateways.require(ask.cluster)
         find = partial(member_resource, gateway, ask.member_name, ask.member_id)
         try:
-            for _ in range(CONFLICT_TRIES):
+            for _ in range(time_limits.STEPS.conflict_attempts):
                 resource = await lasting(find, self._denial(ask.cluster), clock)
                 if resource is None or member_id_of(resource) != ask.member_id:
                     await self._elsewhere(ask.cluster, ask.cluster_id)
@@ -147,7 +147,7 @@ class KubernetesActivities:
             return clock.step(StepOutcome.FAILED, error_text(error))
         except KubernetesPermissionError as error:
             raise refusal(error, clock) from error
-        msg = f"the EtcdMember changed {CONFLICT_TRIES} times while its spec was written"
+        msg = f"the EtcdMember changed {time_limits.STEPS.conflict_attempts} times while its spec was written"
         raise ConflictError(msg)
 
     @activity.defn

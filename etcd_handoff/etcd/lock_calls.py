@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from etcd_handoff import time_limits
 from etcd_handoff.etcd.lock import ABSENT, LOCK_KEY, LockAge, LockEntry, lock_value, read_holder
 
 if TYPE_CHECKING:
     from etcd_handoff.etcd.member_calls import MemberCalls
 
-LOCK_TRIES: Final = 3
-"""Writes of the lock's key until it is ours. Between two of them it may be released, or prove to be ours."""
 NOBODY: Final = b""
 """A value of no holder: a comparison with it only reads the key, and commits an entry."""
 
@@ -34,7 +33,7 @@ class LockCalls:
         """See `EtcdGateway.acquire_lock`."""
         # An attempt that is cut off here may still have written the key, whose value names the holder.
         value, expect = self._value(holder, label, attempt), ABSENT
-        for _ in range(LOCK_TRIES):
+        for _ in range(time_limits.ETCD.lock_attempts):
             self._values[holder] = value
             ours, stored = await self._put(via_id, value, expect)
             if ours:

@@ -6,8 +6,9 @@ hashes its own member: the first voter at its newest revision, then the others a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from etcd_handoff import time_limits
 from etcd_handoff.activity_io import CheckHashInput, StepResult
 from etcd_handoff.contract import StepOutcome
 from etcd_handoff.operation import failures, texts, view_doubts
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from etcd_handoff.activity_io import MemberHash
     from etcd_handoff.cluster_view import MemberView
     from etcd_handoff.operation.state import OperationState
-
-TRIES: Final = 5
-"""Attempts at a comparison. A compaction between two hashes makes them incomparable; Kubernetes compacts every five
-minutes."""
 
 
 def decide(state: OperationState) -> NextCommand | OperationState:
@@ -72,7 +69,7 @@ def answered(state: OperationState, results: Sequence[StepResult | StepFailure])
         return state.changed(hashing=hashing.model_copy(update={"newest": reports[0]}))
     if not note:
         outcome, note = compared(hashes)
-    if outcome is StepOutcome.UNAVAILABLE and hashing.tries + 1 < TRIES:
+    if outcome is StepOutcome.UNAVAILABLE and hashing.tries + 1 < time_limits.OPERATION.hash_check_attempts:
         return state.changed(hashing=HashCheck(tries=hashing.tries + 1))
     step = reports[0].step.model_copy(update={"outcome": outcome, "note": note})
     return StepResult(step=step)

@@ -18,8 +18,6 @@ UNPROCESSED: Final = "UnprocessedUpdate"
 """Type of the failure with which Temporal rejects an update that a worker got with a workflow task and did not answer
 with it. That happens on a busy worker (Temporal server `service/history/workflow/update/registry.go`,
 RejectUnprocessed). Such an update had no effect."""
-TAKEN_IN_TRIES: Final = 50
-"""How many times it is checked, with pauses, whether a workflow has handled all events. It may have no worker."""
 
 
 async def execute_update(
@@ -58,7 +56,7 @@ async def _taken_in(handle: WorkflowHandle[Any, Any]) -> None:
     with that task is handled after the result. In a replay it would be handled before, and the workflow task would fail
     for ever (TMPRL1100).
     """
-    for _ in range(TAKEN_IN_TRIES):
+    for _ in range(time_limits.COMMANDS.update_ready_attempts):
         try:
             described = await handle.describe()
         except RPCError:

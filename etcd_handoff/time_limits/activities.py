@@ -58,6 +58,11 @@ class StepTiming:
     """How long to try to release a lock when the step ends for another reason. After that the lock goes stale."""
     lock_release_pause_seconds: float = 0.3
     """Pause between tries to release it: a closed connection is opened again meanwhile."""
+    lock_release_attempts: int = 5
+    """How many times to try to release it."""
+    proposal_look_attempts: int = 5
+    """How many looks may come before a proposal, each after a committed entry. After the last one the workflow plans
+    again."""
     command_poll_seconds: float = 0.02
     """Pause between checks whether a node's command has ended."""
     departed_seconds: float = 1.0
@@ -125,6 +130,10 @@ class StepTiming:
     """How many attempts look for a worker whose cluster profile has Kubernetes."""
     no_kubernetes_pause: timedelta = timedelta(milliseconds=50)
     """Pause between those attempts."""
+    conflict_attempts: int = 10
+    """How many times an EtcdMember is read again after a conflict, before Temporal tries the activity again."""
+    repair_conflict_attempts: int = 5
+    """The same for a correction by the watcher, and for its notes."""
     absent_seconds: float = 10.0
     """How long API servers must answer that there is nothing to write, if that is not certain at once. One that was
     just started serves resource kinds a moment later. The second call for a record has the time."""

@@ -33,6 +33,9 @@ class CommandTiming:
     """How long a watcher may take to answer an update."""
     update_again_seconds: float = 0.2
     """Pause before an update that Temporal has rejected is sent again: the worker was busy for a moment."""
+    update_ready_attempts: int = 50
+    """How many times it is checked, with half that pause, whether a workflow has handled all events before it gets an
+    update. It may have no worker."""
     query_timeout: timedelta = timedelta(seconds=2)
     """How long one query may take. A dead worker is noticed by then, and the next query is a new chance."""
     script_connect_timeout: timedelta = timedelta(seconds=10)

@@ -28,6 +28,9 @@ class EtcdTiming:
     after every pause."""
     lock_pauses_seconds: float = 6.0
     """How long the holder of the lock may wait between its calls, at most."""
+    lock_attempts: int = 3
+    """How many times to write the lock's key until it is ours. Between two writes it may be released, or prove to be
+    ours."""
     lock_call_seconds: float = 1.0
     """Deadline, at least, of a write that only shows that writes are committed. More would delay the removal."""
     snapshot_idle_seconds: float = 30.0

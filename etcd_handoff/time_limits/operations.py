@@ -40,6 +40,9 @@ class OperationTiming:
     """How long an approval counts, unless the profile has another value: until somebody else may be on duty."""
     gates_last_seconds: float = 3600.0
     """How long a snapshot and a hash check count. A removal that was blocked for a day should have a fresh one."""
+    hash_check_attempts: int = 5
+    """How many times to compare the hashes of the voters. A compaction between two hashes makes them incomparable;
+    Kubernetes compacts every five minutes."""
     dry_run_seconds: float = 10.0
     """How long a dry run looks for an EtcdMember."""
     confirm_seconds: float = 5.0

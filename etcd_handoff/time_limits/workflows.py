@@ -31,8 +31,8 @@ class WorkflowTiming:
     record_timeout: timedelta = timedelta(seconds=60)
     """One attempt to read or write an EtcdMember. API servers that answer take milliseconds."""
     hash_timeout: timedelta = timedelta(hours=3)
-    """Never reached: `hash_check.TRIES` rounds of three hashes, each as long as a profile's `hash_timeout_seconds` may
-    be."""
+    """Never reached: `OPERATION.hash_check_attempts` rounds of three hashes, each as long as a profile's
+    `hash_timeout_seconds` may be."""
     departed_timeout: timedelta = timedelta(seconds=4)
     """A check whether the etcd of a removed member has ended. It only adds to the result."""
     snapshot_timeout: timedelta = timedelta(hours=1)

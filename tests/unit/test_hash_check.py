@@ -15,7 +15,7 @@ from etcd_handoff.config import Config
 from etcd_handoff.contract import FailureType, Pause, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import StepFailure
-from etcd_handoff.operation.hash_check import TRIES, compared, voters_to_compare
+from etcd_handoff.operation.hash_check import compared, voters_to_compare
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from etcd_handoff.planning import Reason
 from tests.fakes.etcd import FakeEtcd
@@ -85,7 +85,7 @@ def test_data_that_differ_refuse_the_removal() -> None:
 def test_members_that_compacted_differently_are_compared_again() -> None:
     """From the first voter on, and not for ever: then it waits with what was seen."""
     removal = removal_that_checks()
-    for _ in range(TRIES):
+    for _ in range(time_limits.OPERATION.hash_check_attempts):
         assert checks(removal) == [("node1", B, 0)]
         removal.result((hashed(),)).do(to.HashThroughNodes, (hashed(0xDEF, compacted=40),))
     pauses(removal, 1.0)
@@ -97,7 +97,7 @@ def test_members_that_compacted_differently_are_compared_again() -> None:
 def test_member_that_gives_no_hash_is_asked_again() -> None:
     """Whichever it is; the last try says which."""
     removal = removal_that_checks()
-    for _ in range(TRIES - 1):
+    for _ in range(time_limits.OPERATION.hash_check_attempts - 1):
         removal.do(to.HashThroughNodes, (no_hash("node1 gave no hash: it hangs"),))
     removal.do(to.HashThroughNodes, (hashed(),)).do(to.HashThroughNodes, (no_hash("node2 gave no hash"),))
     pauses(removal, 1.0)

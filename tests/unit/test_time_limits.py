@@ -1,4 +1,4 @@
-"""Times stand in `etcd_handoff/time_limits`, each once and with its reason, and nowhere else."""
+"""Times and counts of attempts stand in `etcd_handoff/time_limits`, each once and with its reason, and nowhere else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from etcd_handoff import time_limits
 from etcd_handoff.activity_io import StepInput
 from etcd_handoff.config.servers import EtcdProfile
 from etcd_handoff.operation.commands import RemoveTarget, TakeSnapshot
-from etcd_handoff.operation.hash_check import TRIES
 from tests.fakes.etcd import FakeEtcd
 from workflows import activity_calls, patches, retries
 
@@ -36,7 +35,7 @@ FILES: Final = sorted(
     if not any(path.is_relative_to(other) for other in ELSEWHERE)
 )
 GROUPS: Final = sorted((ROOT / "etcd_handoff/time_limits").glob("*.py"))
-A_TIME: Final = re.compile(r"_?([A-Z]+_)*(SECONDS|TIMEOUT|PAUSE|INTERVAL)")
+A_TIME: Final = re.compile(r"_?([A-Z]+_)*(SECONDS|TIMEOUT|PAUSE|INTERVAL|TRIES|ATTEMPTS)")
 UNITS: Final = frozenset(
     {"seconds", "attempts", "answers", "growth", "steps", "timeout", "pause", "delay", "grace", "throttle"}
 )
@@ -46,14 +45,15 @@ STAYS: Final = {
     "etcd_handoff/cli/render/operations.py": {"SECONDS"},
     "etcd_handoff/cli/render/timeline.py": {"UNIT_SECONDS"},
     "etcd_handoff/etcd/lock.py": {"LONGEST_SECONDS"},
+    "workflows/retries.py": {"ATTEMPTS"},
 }
 """What is no time of ours to choose. In their order: a count of heartbeats; defaults of inputs, which the contract
 has, for `--help`; how many characters of a moment are shown; the scale of a drawing; what nobody can have set in a
-profile."""
+profile; part of a retry policy."""
 
 
 def times(source: str) -> Iterator[str]:
-    """Constants of a module that are times by their names, or by what they are made of."""
+    """Constants of a module that are times or attempts by their names, or by what they are made of."""
     for node in ast.parse(source).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         for target in targets:
@@ -82,6 +82,7 @@ def test_no_time_stands_beside_the_groups() -> None:
         "_TIMEOUT = 1",
         "INTERVAL = 1",
         "LASTS = timedelta(1)",
+        "LOCK_TRIES = 1",
     ],
 )
 def test_time_is_found_however_it_is_assigned(source: str) -> None:
@@ -155,7 +156,9 @@ def test_transfer_and_election_end_in_their_time() -> None:
 def test_comparison_of_hashes_ends_in_its_time() -> None:
     """In each round the first voter is hashed, then the others at its revision, then those once more."""
     looks = Looks(FakeEtcd({"1": "node1"}), SLOWEST)
-    rounds = TRIES * (3 * SLOWEST.hash_timeout_seconds + time_limits.STEPS.hash_again_seconds)
+    rounds = time_limits.OPERATION.hash_check_attempts * (
+        3 * SLOWEST.hash_timeout_seconds + time_limits.STEPS.hash_again_seconds
+    )
     assert looks.longest_seconds + rounds < LIMITS.hash_timeout.total_seconds()
 
 

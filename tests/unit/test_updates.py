@@ -58,7 +58,9 @@ async def test_update_that_no_worker_has_looked_at_is_asked_again(monkeypatch: p
     assert handle.sent == [("recheck", {"reason": "now"})] * 3
 
 
-@pytest.mark.parametrize(("due", "left"), [(0, 0), (3, 0), (10_000, 10_000 - updates.TAKEN_IN_TRIES)])
+@pytest.mark.parametrize(
+    ("due", "left"), [(0, 0), (3, 0), (10_000, 10_000 - time_limits.COMMANDS.update_ready_attempts)]
+)
 async def test_update_waits_a_moment_until_the_workflow_has_taken_in_what_has_happened(
     monkeypatch: pytest.MonkeyPatch, due: int, left: int
 ) -> None:
