@@ -102,6 +102,13 @@ def test_each_limit_has_its_unit_and_its_reason(path: Path) -> None:
         assert isinstance(group.body[-1], ast.Expr), f"the last field of {group.name} has no reason"
 
 
+def test_table_of_subjects_names_limits_that_exist() -> None:
+    """It leads to a group and a field of it."""
+    named = re.findall(r"\b([A-Z]+)\.([a-z_]+)", (time_limits.__doc__ or "").partition("Where to look for")[2])
+    assert len(named) > 30
+    assert [name for name in named if not hasattr(getattr(time_limits, name[0]), name[1])] == []
+
+
 # --- attempts end by themselves, whatever the profile allows ----------------------------------------------------------
 
 SLOWEST: Final = EtcdProfile(
