@@ -3,6 +3,8 @@
 A window is open while the wall clock of its time zone shows a time in it. Where the clock is put forward, the skipped
 time does not exist. A window inside the skipped time does not open on that day. One that begins inside it opens right
 after the jump. Where the clock is put back, a time that is shown twice is open twice.
+
+The keys of the configuration file are in `config/policies.py`. `operation/schedule.py` waits for a window.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Combine a command's options with the configuration file."""
+"""Combine a command's options with the configuration file: which cluster they mean, and what they ask for."""
 # ruff: noqa: PLC0415
 # Commands import what they need when they run: `--help` answers at once, without gRPC and Temporal.
 

@@ -1,4 +1,7 @@
-"""Choose a process's configuration by its options, and its own node."""
+"""Choose a process's configuration by its options, and its own node.
+
+Which of its clusters a command means is in `cli/configuration.py`.
+"""
 
 from __future__ import annotations
 
