@@ -1,8 +1,9 @@
 """End or hold this process at named points, for a test or the demo, as etcd's gofail does for etcd.
 
 This is off unless `$ETCD_HANDOFF_FAILPOINTS` is set: `remove_member.during=kill`, or several, separated by `;`. An
-activity has three points. `<activity>.before` is the first. At `.during`, the effect was asked for and the answer not
-yet read. At `.after`, the effect has taken place and the answer has not left the process.
+activity has three points or more. `<activity>.before` is the first. At `.during`, the effect was requested and the
+answer not yet read. At `.after`, the effect has taken place and the answer has not left the process. Some have one
+more, such as `remove_member.looked`.
 `RemoveMember/check_leader.during` is the point only in the activities of that workflow, since a watcher looks at the
 cluster too.
 
@@ -10,8 +11,8 @@ The actions are `kill` (SIGKILL to this process) and `hold` (wait until the file
 strikes once for all processes that share `$ETCD_HANDOFF_FAILPOINTS_DIR`. The first process to create the file
 `<point>.hit` there is struck; the file holds its process ID.
 
-The points before and after come with every activity (`activities.interceptor`). A point in between is a call of `reach`
-in the activity itself.
+There is no list of points. Those before and after come with every activity (`activities.interceptor`). A point in
+between is a call of `reach` in the activity itself, and tests name it in `tests/chaos/cases.py`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from etcd_handoff import time_limits
 
-ATTEMPTS: Final = 15
+ATTEMPTS: Final = time_limits.STEPS.elsewhere_attempts
+"""The last one says that no worker can do the step: until then it is left to another worker."""
 STEP: Final = RetryPolicy(
     initial_interval=timedelta(milliseconds=10),
     backoff_coefficient=2,

@@ -1,4 +1,7 @@
-"""Describe members in decisions: names, lags, and what is wrong with them. Pure."""
+"""Describe members in decisions: names, lags, and what is wrong with them. Pure.
+
+The sentences of a refusal are in the modules that decide it, which the docstring of `planning.reasons` names.
+"""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ Where to look for the time or the number of attempts of:
     a learner that gets in sync         STEPS.sync_pause_seconds, OPERATION.confirm_seconds
     the next server, asked meanwhile    ETCD.hedge_seconds, KUBERNETES.hedge_seconds
     the lock in etcd                    ETCD.lock_stale_seconds, ETCD.lock_attempts, STEPS.lock_release_seconds
-    an approval                         OPERATION.approval_lapses_after_seconds
-    pauses while it is blocked          OPERATION.blocked_first_pause_seconds, OPERATION.blocked_longest_pause_seconds
+    how long an approval counts         OPERATION.approval_lapses_after_seconds
+    pauses while it is blocked          OPERATION.blocked_first_pause_seconds and those around it
     a snapshot, a hash check            WORKFLOWS.snapshot_timeout, WORKFLOWS.hash_timeout, OPERATION.gates_last_seconds
     the record on the EtcdMember        OPERATION.record_first_call_seconds and those around it, WORKFLOWS.record_grace
     an etcd process on a node           STEPS.process_pause_seconds, OPERATION.process_end_seconds
     the queue of a cluster              STEPS.position_seconds, OPERATION.queue_start_delay
     the watcher's resync                WATCHER.resync_seconds
-    a removal that a watcher retries    WATCHER.first_retry_seconds, WATCHER.longest_retry_seconds
+    a removal that a watcher retries    WATCHER.first_retry_seconds and those around it
     one attempt of an activity          WORKFLOWS.look_timeout, WORKFLOWS.change_timeout and others
     heartbeats                          WORKFLOWS.step_heartbeat_timeout and others, WORKER.heartbeat_throttle
     taking over from a dead worker      WORKER.sticky_timeout, WORKFLOWS.operation_task_timeout
@@ -44,8 +44,8 @@ Elsewhere are:
 - retries of activities: `workflows/retries.py`
 - what an operator may set, such as the deadline of one call to etcd or to an API server: `config/servers.py`, of one
   message to the webhook: `config/notifications.py`, of a node's command: `config/member.py`
-- what a request may set, `blocked_timeout_seconds` and `progress_timeout_seconds`: `contract/requests.py`, and for
-  `--help` also `cli/change_options.py`
+- what a request may set, `blocked_timeout_seconds`, `progress_timeout_seconds`, and `not_after`, which alone limits the
+  wait for an approval: `contract/requests.py`, and for `--help` also `cli/change_options.py`
 - the days from which the end of a certificate is reported: `certificate_expiry.py`
 """
 
