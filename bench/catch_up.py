@@ -73,7 +73,7 @@ class CatchUpBench:
 
         await wait_until(caught_up, "the learner has caught up", READY_SECONDS)
         self.seconds[ETCD_ALONE].append(time.monotonic() - began)
-        await self._take_out(await self.lab.member_id(self.spare.name))
+        await self._remove(await self.lab.member_id(self.spare.name))
 
     async def ours(self) -> None:
         """The workflow, whose member is started as soon as it asks for that."""
@@ -95,12 +95,12 @@ class CatchUpBench:
         await wait_until(has_vote, "the new member has its vote", READY_SECONDS)
         self.seconds[OURS].append(time.monotonic() - began)
         result = await addition.result()
-        await self._take_out(result.member_id)
+        await self._remove(result.member_id)
 
     async def _leader(self) -> Node:
         return self.lab.node(await self.lab.leader())
 
-    async def _take_out(self, member_id: str) -> None:
+    async def _remove(self, member_id: str) -> None:
         """The spare node is none again: its member has left, its process has ended, its data are gone."""
         stay = [node.name for node in self.lab.others(self.spare.name)]
         await lab_rounds.etcdctl(self.lab, "member", "remove", member_id, endpoints=stay)

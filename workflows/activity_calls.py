@@ -44,7 +44,7 @@ with workflow.unsafe.imports_passed_through():
         WriteStatus,
     )
     from etcd_handoff.operation.learner import AwaitSync
-    from etcd_handoff.operation.learner_removal import TakeLearnerOut
+    from etcd_handoff.operation.learner_removal import RemoveLearner
     from etcd_handoff.operation.member_process import (
         ArchiveMember,
         PreflightMember,
@@ -112,7 +112,7 @@ CALLS: Final[dict[type[Activity], Call]] = {
     AwaitSync: Call(EtcdActivities.await_sync, LIMITS.look_timeout, heartbeat=LIMITS.wait_heartbeat_timeout),
     PromoteTarget: Call(EtcdActivities.promote_member, LIMITS.change_timeout),
     RemoveTarget: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
-    TakeLearnerOut: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
+    RemoveLearner: Call(EtcdActivities.remove_member, LIMITS.change_timeout),
     ReleaseLock: Call(EtcdActivities.release_lock, LIMITS.look_timeout, retry=retries.ONCE),
     FindResource: Call(KubernetesActivities.find_resource, LIMITS.record_timeout),
     ReadLeave: Call(KubernetesActivities.read_leave, LIMITS.record_timeout),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.phases import EndState
     from etcd_handoff.operation.state import OperationState
 
-BEFORE: Final = frozenset({EndPhase.UNDO, EndPhase.TAKE_OUT, EndPhase.SETTLE, EndPhase.LOOK})
+BEFORE: Final = frozenset({EndPhase.UNDO, EndPhase.REMOVE_LEARNER, EndPhase.SETTLE, EndPhase.LOOK})
 """Phases of the end in which something may be proposed, or a proposal may still take place."""
 
 

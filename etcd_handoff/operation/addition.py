@@ -220,7 +220,7 @@ def cancelled_text(state: OperationState) -> str:
     if state.pinned is not None and state.pinned.present:
         return f"cancelled: {state.label} was a voter already, and nothing was changed"
     remains, end = remaining_text(state), state.ending
-    if end is not None and end.taken_out and state.joining.sent:
+    if end is not None and end.learner_removed and state.joining.sent:
         remains = f"its learner {state.target.member_id} has been removed{f'; {end.process}' * bool(end.process)}"
     return f"cancelled before {state.label} had a vote" + (f"; {remains}" if remains else "")
 

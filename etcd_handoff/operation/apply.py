@@ -43,7 +43,7 @@ from etcd_handoff.operation.commands import (
     Wait,
     WriteStatus,
 )
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import LookDue
 from etcd_handoff.operation.resource_progress import WriteProgress
@@ -108,7 +108,7 @@ def _acted(state: OperationState, command: Activity | HandRecordOver, result: An
             after = departed.seen(state, result)
         case HandRecordOver():
             after = recording.handed_over(state, command, now, goes_on=result)
-        case TakeLearnerOut():
+        case RemoveLearner():
             after = learner_removal.tried(state, result)
         case _:
             after = approvals.with_approval_used(

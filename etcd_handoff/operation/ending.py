@@ -1,7 +1,7 @@
 """Decide how an operation ends: record the truth, then return the result or the failure.
 
     Undo       revoke the order to k0s, where there is one; a cancelled addition looks for its learner
-    TakeOut    remove that learner
+    Remove     remove that learner
     Settle     wait until etcd has given up what was proposed
     Look       the last look
     Classify   decide whether the member has left after all, and what to write
@@ -9,7 +9,7 @@
     Record     write the EtcdMember, in calls that grow longer; at last another workflow goes on with it
     See        check whether the member's etcd still runs, on a node of k0s
     Stop       stop that etcd, where its node has a command for it; also that of a removed learner
-    PutAway    archive its data
+    Archive    archive its data
     Report     the result, or the failure
 
 A removal whose member has left begins with Record.
@@ -56,7 +56,7 @@ def decide(state: OperationState, end: EndState, now: float) -> NextCommand | Op
         return abandoned_lock.release(state, end)
     following: NextCommand | OperationState
     match end.phase:
-        case EndPhase.UNDO | EndPhase.TAKE_OUT:
+        case EndPhase.UNDO | EndPhase.REMOVE_LEARNER:
             following = learner_removal.decide(state, end, now)
         case EndPhase.SETTLE:
             following = _settle(state, now)
@@ -68,7 +68,7 @@ def decide(state: OperationState, end: EndState, now: float) -> NextCommand | Op
             following = recording.decide(state, end, now)
         case EndPhase.SEE:
             following = departed.decide(state)
-        case EndPhase.STOP | EndPhase.PUT_AWAY:
+        case EndPhase.STOP | EndPhase.ARCHIVE:
             following = _end_process(state, end, now)
         case EndPhase.REPORT:
             following = _report_failure(state, end.failure, end) if end.failure else _report(state, end, now)

@@ -25,7 +25,7 @@ from etcd_handoff.operation.commands import (
     RequestLeave,
     WriteStatus,
 )
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.resource_progress import WriteProgress
 
@@ -45,7 +45,7 @@ def after(state: OperationState, command: Effect, failure: StepFailure, now: flo
             return member_process.failed(state, command, failure, now)
         case StopMember() | ArchiveMember():
             return process_end.failed(state, command, failure)
-        case TakeLearnerOut():
+        case RemoveLearner():
             return learner_removal.failed(state, failure)
     return _waited_for(state, command, failure, now)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from etcd_handoff.operation.state import OperationState
 
 
-class TakeLearnerOut(Activity):
+class RemoveLearner(Activity):
     """Remove the own learner; the result is a `StepResult`."""
 
     ask: StepInput
@@ -35,7 +35,7 @@ class TakeLearnerOut(Activity):
 
 def decide(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
     """Return what is next until the own learner has left, or enough attempts were made."""
-    return _take_out(state) if end.phase is EndPhase.TAKE_OUT else _begin(state, end, now)
+    return _remove(state) if end.phase is EndPhase.REMOVE_LEARNER else _begin(state, end, now)
 
 
 def _begin(state: OperationState, end: EndState, now: float) -> NextCommand | OperationState:
@@ -46,7 +46,7 @@ def _begin(state: OperationState, end: EndState, now: float) -> NextCommand | Op
     if (
         end.failure is not None
         or not owns
-        or end.taken_out
+        or end.learner_removed
         or end.tries >= time_limits.OPERATION.learner_removal_attempts
     ):
         return leave.revoke(state.at_end(phase=EndPhase.SETTLE))
@@ -55,17 +55,17 @@ def _begin(state: OperationState, end: EndState, now: float) -> NextCommand | Op
         summary = "wait before removing the learner"
         return NextCommand(state, Wait(until=Until.TIME, seconds=end.rest_seconds, summary=summary, resumable=False))
     merged = state.view is not None and state.view.merged
-    return observation.look(state.at_end(phase=EndPhase.TAKE_OUT), now, patient=True, before_change=merged)
+    return observation.look(state.at_end(phase=EndPhase.REMOVE_LEARNER), now, patient=True, before_change=merged)
 
 
-def _take_out(state: OperationState) -> NextCommand | OperationState:
+def _remove(state: OperationState) -> NextCommand | OperationState:
     """Remove it if it is still a learner; one that has a vote by now stays, and the addition goes on."""
     view = view_doubts.undoubted(state)
     if view is None:
         return _again(state)
     learner = view.member(parts.own_learner(state))
     if learner is None:
-        return _over(state, taken_out=True)
+        return _over(state, learner_removed=True)
     if not learner.is_learner:
         goes_on = state.joining.sent and not state.target.present  # else it is not this part that has added it
         if goes_on:
@@ -74,7 +74,7 @@ def _take_out(state: OperationState) -> NextCommand | OperationState:
     ask = act_input(state).model_copy(update={"target_id": learner.id, "learner_only": True})
     # The step removes it through this member, which only the worker of its node may reach.
     node = state.node_for(via(view, learner.id)) if view.healthy_voters else ""
-    return NextCommand(state, TakeLearnerOut(ask=ask, node=node, summary=f"remove learner {learner.id}"))
+    return NextCommand(state, RemoveLearner(ask=ask, node=node, summary=f"remove learner {learner.id}"))
 
 
 def tried(state: OperationState, report: StepResult) -> OperationState:
@@ -83,7 +83,7 @@ def tried(state: OperationState, report: StepResult) -> OperationState:
     state = observation.seen(state.with_step(step), report.view)
     if step.outcome in (StepOutcome.REMOVED, StepOutcome.ALREADY_ABSENT):
         unasked = report.writes_acknowledged is None and step.attempts > 1
-        return _over(_with_lock(state, abandoned=report.writes_acknowledged is False or unasked), taken_out=True)
+        return _over(_with_lock(state, abandoned=report.writes_acknowledged is False or unasked), learner_removed=True)
     # An earlier attempt may have proposed it without being able to report it.
     return _again(_with_lock(state, abandoned=report.proposed or step.attempts > 1))
 

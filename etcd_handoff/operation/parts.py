@@ -142,7 +142,7 @@ def put_off(state: OperationState) -> str:
     if not member_id or is_this_part:
         return ""
     learner = f"; learner {member_id}, which was added before,"
-    if state.ending is not None and state.ending.taken_out and own_learner(state) == member_id:
+    if state.ending is not None and state.ending.learner_removed and own_learner(state) == member_id:
         return f"{learner} has been removed{f'; {state.ending.process}' * bool(state.ending.process)}"
     member = state.view.member(member_id) if state.view else None
     if state.view is not None and (member is None or not member.is_learner):

@@ -197,14 +197,14 @@ class EndPhase(StrEnum):
     """The phases of an operation's end; see `ending.py`."""
 
     UNDO = "undo"
-    TAKE_OUT = "take-out"
+    REMOVE_LEARNER = "remove-learner"
     SETTLE = "settle"
     LOOK = "look"
     CLASSIFY = "classify"
     RECORD = "record"
     SEE = "see"
     STOP = "stop"
-    PUT_AWAY = "put-away"
+    ARCHIVE = "archive"
     REPORT = "report"
 
 
@@ -223,7 +223,7 @@ class EndState(WireModel):
         recorded: How it ended.
         looked: The last look at the cluster was made.
         tries: The number of attempts to remove the own learner.
-        taken_out: The own learner was there and has been removed.
+        learner_removed: The own learner was there and has been removed.
         lock_tries: The number of attempts to release an abandoned lock.
         runs_on: The etcd of the removed member still runs; None when that is not known.
         rechecked: The cluster was looked at again before that, since the record had to wait.
@@ -242,7 +242,7 @@ class EndState(WireModel):
     recorded: UpdateStatusResult | None = None
     looked: bool = False
     tries: int = 0
-    taken_out: bool = False
+    learner_removed: bool = False
     lock_tries: int = 0
     runs_on: bool | None = None
     rechecked: bool = False

@@ -68,7 +68,7 @@ def applied(state: OperationState, command: StopMember | ArchiveMember, report: 
         return _over(state, say(state, command, report.error))
     if isinstance(command, StopMember):
         note = f"on {command.node}: etcd {report.step.note}"
-        return state.at_end(phase=EndPhase.PUT_AWAY, process_asked=True, process=note)
+        return state.at_end(phase=EndPhase.ARCHIVE, process_asked=True, process=note)
     return _over(state, f"{state.end.process}; {report.step.note}")
 
 
@@ -91,8 +91,8 @@ def _member(state: OperationState) -> Target | None:
         return None
     if state.request.adds:
         # A member that another client added is not stopped, though this part may have started its etcd.
-        taken_out = state.end.taken_out and state.joining.sent
-        return target if taken_out and state.joining.process.may_run else None
+        learner_removed = state.end.learner_removed and state.joining.sent
+        return target if learner_removed and state.joining.process.may_run else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
     return target if replaced and target.present and view_doubts.has_left(state) else None
 
@@ -100,7 +100,7 @@ def _member(state: OperationState) -> Target | None:
 def _put_off(state: OperationState) -> OwnLearner | None:
     """Return the removed learner where only a part that was put off knows its node."""
     knows_node = state.joining.sent and state.joining.process.command is not None
-    if state.whole is None or not state.end.taken_out or knows_node:
+    if state.whole is None or not state.end.learner_removed or knows_node:
         return None
     return state.whole.learners.get(parts.own_learner(state))
 

@@ -55,7 +55,7 @@ def joining(lab: Lab, node: Node) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_member_joins_stops_and_is_put_away(voter: Lab, tmp_path: Path, kind: str) -> None:
+async def test_member_joins_stops_and_is_archived(voter: Lab, tmp_path: Path, kind: str) -> None:
     """Each verb twice, and none of them on another member's data; what the command says is what is so."""
     lab, node = voter, voter.new_foreign_node(kind)
     async with contextlib.AsyncExitStack() as stack:

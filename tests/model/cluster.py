@@ -312,7 +312,7 @@ class Cluster(Resources):
         if fault is Fault.LATE:
             self._late = (member_id, self.calls + LATE_CALLS)
         else:
-            self._take_out(member_id)
+            self._remove(member_id)
         self._lost_at(Fault.ANSWER_LOST if fault is Fault.LATE else fault)
 
     # --- what happens ---------------------------------------------------------------------------------------------
@@ -340,7 +340,7 @@ class Cluster(Resources):
         if self.heals and self.calm:
             self.heal()
         if self._late and number >= self._late[1] and most(self.members.values(), "writes"):
-            self._take_out(self._late[0])
+            self._remove(self._late[0])
             self._late = None
         fault = self.script.get(number)
         if fault is not None:
@@ -446,7 +446,7 @@ class Cluster(Resources):
             raise UnreachableError(msg)
         return fault
 
-    def _take_out(self, member_id: str) -> None:
+    def _remove(self, member_id: str) -> None:
         """What we proposed takes place, maybe when the next removal is under way already."""
         if member_id in self.members:
             self.removed += [member_id] * (member_id in (self.target_ids or ()))

@@ -12,7 +12,7 @@ from etcd_handoff.contract import Outcome, StepOutcome
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, StepFailure
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from tests.unit.builders import D, step
 from tests.unit.test_addition_loop import (
     THREE,
@@ -39,7 +39,7 @@ def test_cancelled_addition_takes_its_own_learner_out() -> None:
     addition = added()
     addition.next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED))
-    ask = addition.next(TakeLearnerOut).ask
+    ask = addition.next(RemoveLearner).ask
     assert (ask.target_id, ask.learner_only) == (D, True)
     addition.result(report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
     assert addition.state.doing == f"cancelled before node3 had a vote; its learner {D} has been removed"
@@ -51,7 +51,7 @@ def test_own_learner_that_cannot_be_taken_out_is_named() -> None:
     addition.next(AwaitSync)
     cancelled(addition)
     for number in range(time_limits.OPERATION.learner_removal_attempts):
-        addition.do(to.Observe, observed(UNSTARTED if number else None)).next(TakeLearnerOut if number else to.Wait)
+        addition.do(to.Observe, observed(UNSTARTED if number else None)).next(RemoveLearner if number else to.Wait)
         if number:
             failure = StepFailure("remove_member", "", "the worker sent no heartbeat in time")
             addition.result(failure if number % 2 else report(StepOutcome.LOCKED, UNSTARTED))
@@ -77,7 +77,7 @@ def test_lock_of_an_attempt_whose_answer_was_lost_is_given_back(lost: StepResult
     """The next look shows that the learner has left; nobody else would give the lock back."""
     addition = added()
     addition.next(AwaitSync)
-    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, lost).next(to.Wait)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(RemoveLearner, lost).next(to.Wait)
     addition.result(after=time_limits.OPERATION.learner_removal_pause_seconds).do(to.Observe, observed(THREE))
     addition.do(to.ReleaseLock, ReleaseLockResult(released=True)).next(to.Cancel)
 
@@ -88,7 +88,7 @@ def test_lock_that_no_member_took_back_is_given_back_at_the_end(*, acknowledged:
     addition = added()
     addition.next(AwaitSync)
     out = report(StepOutcome.REMOVED, THREE, proposed=True, writes_acknowledged=acknowledged)
-    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, out)
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(RemoveLearner, out)
     addition.next(to.ReleaseLock if left else to.Cancel)
 
 
@@ -100,7 +100,7 @@ def test_learner_that_got_its_vote_while_it_was_to_leave_stays() -> None:
     assert ends_well(works(addition)).outcome == Outcome.ADDED
     addition = added()
     addition.next(AwaitSync)
-    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(TakeLearnerOut, report(StepOutcome.REPLAN, VOTER))
+    cancelled(addition).do(to.Observe, observed(UNSTARTED)).do(RemoveLearner, report(StepOutcome.REPLAN, VOTER))
     addition.next(to.Wait)
     addition.result(after=time_limits.OPERATION.learner_removal_pause_seconds).do(to.Observe, observed(VOTER))
     assert ends_well(works(addition)).outcome == Outcome.ADDED

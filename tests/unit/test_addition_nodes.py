@@ -16,7 +16,7 @@ from etcd_handoff.operation import addition
 from etcd_handoff.operation import commands as to
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from etcd_handoff.operation.state import NextCommand
 from etcd_handoff.planning import CAUGHT_UP_ENTRIES, PromoteLearner
 from tests.fakes.etcd import FakeEtcd
@@ -108,7 +108,7 @@ def test_own_learner_is_taken_out_at_the_leaders_node(leader: str, node: str) ->
     cancelled(addition)
     assert addition.next(to.Observe).before_change
     addition.result(sees(now, A)).do(to.LookThroughNodes, (sees(now, B), sees(now, C)))
-    assert addition.next(TakeLearnerOut).node == node
+    assert addition.next(RemoveLearner).node == node
 
 
 @pytest.mark.parametrize(("knows", "command"), [(INDEX + 1, PromoteTarget), (INDEX, AwaitSync)])

@@ -12,7 +12,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import member_process, node_needs
 from etcd_handoff.operation.commands import AddTarget, PromoteTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from etcd_handoff.operation.member_process import PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.phases import NodeProcess
 from tests.unit.builders import A, D, E, cluster, step
@@ -103,7 +103,7 @@ def test_etcd_that_was_perhaps_started_is_stopped_although_nobody_has_said_that_
     assert drive.state.joining.process.command is None
     drive.next(AwaitSync)
     cancelled(drive).do(to.Observe, observed(UNSTARTED))
-    drive.do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    drive.do(RemoveLearner, report(StepOutcome.REMOVED, THREE, proposed=True))
     assert drive.next(StopMember).node == "node3"
     drive.result(NO_WORKER).next(to.Cancel)
     assert "etcd could not be stopped" in drive.state.doing

@@ -230,7 +230,7 @@ def test_other_reasons_to_wait_stay_as_they_are() -> None:
     assert member_process.with_start_result(tried.blocked_by(lags)).blocked == lags
 
 
-def test_old_member_is_stopped_and_put_away_by_its_own_ids() -> None:
+def test_old_member_is_stopped_and_archived_by_its_own_ids() -> None:
     """On its own node."""
     old = Target(cluster_id=CLUSTER, member_id=C, member_name="node2", peer_urls=("http://node2:2380",))
     for made, kind in (

@@ -13,7 +13,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import process_end
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopMember
 from etcd_handoff.operation.queue_messages import QueuePosition, TakeTurnResult
 from tests.unit.builders import A, B, C, D, cluster, step
@@ -63,13 +63,13 @@ def test_etcd_that_ran_already_is_stopped_only_on_the_learners_data(attempts: in
     ran = ran.model_copy(update={"step": ran.step.model_copy(update={"attempts": attempts})})
     gives_turn_up(addition.do(StartMember, ran)).next(AwaitSync)
     addition = cancelled(addition).do(to.Observe, observed(UNSTARTED))
-    addition.do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    addition.do(RemoveLearner, report(StepOutcome.REMOVED, THREE, proposed=True))
     assert addition.next(StopMember).ask.needs_data is needs_data
 
 
-def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> None:
+def test_learner_that_was_started_is_stopped_and_archived_once_it_is_out() -> None:
     """On its own node, by its own IDs; it may run on no data yet, as it was started here."""
-    addition = started().do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    addition = started().do(RemoveLearner, report(StepOutcome.REMOVED, THREE, proposed=True))
     stop = addition.next(StopMember)
     assert (stop.node, stop.ask.member_id, stop.ask.needs_data) == ("node3", D, False)
     addition.result(STOPPED)
@@ -91,7 +91,7 @@ def test_learner_that_was_started_is_stopped_and_put_away_once_it_is_out() -> No
 )
 def test_what_is_left_is_told(answers: list[Any], words: str) -> None:
     """The addition ends all the same."""
-    addition = started().do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True))
+    addition = started().do(RemoveLearner, report(StepOutcome.REMOVED, THREE, proposed=True))
     for answer, kind in zip(answers, (StopMember, ArchiveMember), strict=False):
         addition.do(kind, answer)
     addition.next(to.Cancel)
@@ -102,7 +102,7 @@ def test_learner_that_is_not_out_is_not_stopped() -> None:
     """It may get its vote, and then it counts."""
     addition = started()
     for number in range(time_limits.OPERATION.learner_removal_attempts):
-        addition.do(TakeLearnerOut, report(StepOutcome.LOCKED, UNSTARTED))
+        addition.do(RemoveLearner, report(StepOutcome.LOCKED, UNSTARTED))
         if number < time_limits.OPERATION.learner_removal_attempts - 1:
             addition.next(to.Wait)
             addition.result().do(to.Observe, observed(UNSTARTED))
@@ -116,7 +116,7 @@ def test_node_without_a_command_is_not_asked_again() -> None:
     addition.do(AddTarget, report(StepOutcome.ADDED, UNSTARTED, added_id=D, proposed=True))
     gives_turn_up(addition).next(AwaitSync)
     cancelled(addition).do(to.Observe, observed(UNSTARTED))
-    addition.do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
+    addition.do(RemoveLearner, report(StepOutcome.REMOVED, THREE, proposed=True)).next(to.Cancel)
     assert "StopMember" not in addition.unasked
 
 
@@ -130,7 +130,7 @@ def removed() -> Drive:
     return records(removes(change, nodes(0, 1, 3), 2), 2, joined=False)
 
 
-def test_old_member_is_stopped_and_put_away_once_it_is_out() -> None:
+def test_old_member_is_stopped_and_archived_once_it_is_out() -> None:
     """After the record; the result says it."""
     change = removed()
     stop = change.next(StopMember)

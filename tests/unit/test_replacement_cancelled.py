@@ -9,7 +9,7 @@ from etcd_handoff.operation import commands as to
 from etcd_handoff.operation import ending
 from etcd_handoff.operation.commands import AddTarget
 from etcd_handoff.operation.learner import AwaitSync
-from etcd_handoff.operation.learner_removal import TakeLearnerOut
+from etcd_handoff.operation.learner_removal import RemoveLearner
 from etcd_handoff.operation.member_process import ArchiveMember, PreflightMember, StartMember, StopLearner, StopMember
 from tests.unit.builders import A, B, D, E, cluster
 from tests.unit.changes import (
@@ -48,7 +48,7 @@ def test_learner_that_was_put_off_is_still_its_own_when_it_is_cancelled() -> Non
     records(change, 0, joined=False)
     gives_turn_up(looks(change, after)).next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    assert looks(change, after).next(TakeLearnerOut).ask.target_id == D
+    assert looks(change, after).next(RemoveLearner).ask.target_id == D
 
 
 def put_off() -> tuple[Drive, ClusterView]:
@@ -66,7 +66,7 @@ def test_learner_that_was_put_off_leaves_when_the_removal_is_cancelled() -> None
     """No part goes on with it, and it would keep everybody else from joining."""
     change, view = put_off()
     change.state = ending.cancelled(change.state)
-    ask = looks(change, view).next(TakeLearnerOut).ask
+    ask = looks(change, view).next(RemoveLearner).ask
     assert (ask.target_id, ask.learner_only) == (D, True)
     change.result(report(StepOutcome.REMOVED, DEAD, proposed=True)).next(to.Cancel)
     assert f"learner {D}, which was added before, has been removed" in change.state.doing
@@ -88,7 +88,7 @@ def test_etcd_of_a_learner_that_was_put_off_is_stopped_once_it_is_out() -> None:
     change, view = put_off_on_a_node_with_a_command()
     change.next(to.AskQueue)
     change.state = ending.cancelled(change.state)
-    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
+    looks(change, view).do(RemoveLearner, report(StepOutcome.REMOVED, DEAD, proposed=True))
     stop = change.next(StopLearner)
     assert (stop.node, stop.ask.member_id, stop.ask.name, stop.ask.needs_data) == ("node3", D, "node3", False)
     change.result(did(StepOutcome.STOPPED, "stopped", changed=True))
@@ -134,7 +134,7 @@ def test_part_that_goes_on_with_a_learner_that_has_joined_stops_it_when_it_is_ca
     records(change, 0, joined=False)
     gives_turn_up(looks(change, after)).next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    looks(change, after).do(TakeLearnerOut, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
+    looks(change, after).do(RemoveLearner, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
     assert change.next(StopLearner).ask.member_id == D
 
 
@@ -149,7 +149,7 @@ def test_learner_of_the_running_part_is_the_one_whose_etcd_is_stopped() -> None:
     change.do(AddTarget, report(StepOutcome.ADDED, again, added_id=E, proposed=True))
     gives_turn_up(change.do(StartMember, process_result(changed=True))).next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    looks(change, again).do(TakeLearnerOut, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
+    looks(change, again).do(RemoveLearner, report(StepOutcome.REMOVED, WITHOUT_IT, proposed=True))
     stop = change.next(StopMember)
     assert (type(stop), stop.ask.member_id) == (StopMember, E)
     change.result(did(StepOutcome.STOPPED, "stopped")).do(ArchiveMember, did(StepOutcome.ARCHIVED, "archived"))
@@ -173,7 +173,7 @@ def test_etcd_of_a_learner_that_was_put_off_and_has_a_vote_by_now_runs_on() -> N
     change.do(AddTarget, report(StepOutcome.ADDED, waiting, added_id=E, proposed=True))
     gives_turn_up(change.do(StartMember, process_result(changed=True))).next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, promoted, proposed=True))
+    looks(change, waiting).do(RemoveLearner, report(StepOutcome.REMOVED, promoted, proposed=True))
     assert change.next(StopMember).ask.member_id == E
 
 
@@ -181,7 +181,7 @@ def test_order_to_k0s_is_revoked_as_well_when_a_learner_was_put_off() -> None:
     """Both are its own."""
     change, view = put_off()
     change.state = ending.cancelled(change.state.changed(leave_asked=True))
-    looks(change, view).do(TakeLearnerOut, report(StepOutcome.REMOVED, DEAD, proposed=True))
+    looks(change, view).do(RemoveLearner, report(StepOutcome.REMOVED, DEAD, proposed=True))
     assert change.next(to.ReadLeave).ask.member_name == "node0"
 
 
@@ -235,7 +235,7 @@ def test_cancelled_part_says_what_is_half_done() -> None:
     gives_turn_up(change)
     change.next(AwaitSync)
     change.state = ending.cancelled(change.state)
-    looks(change, waiting).do(TakeLearnerOut, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
+    looks(change, waiting).do(RemoveLearner, report(StepOutcome.REMOVED, THREE)).next(to.Cancel)
     assert f"its learner {D} has been removed" in change.state.doing
     assert "stopped at part 1 of 2: adding node3" in change.state.doing
 

@@ -64,7 +64,7 @@ class Meddled(Replaced):
         shown: Who had a vote in it.
         led: Who led in it.
         done: The deed has changed anything.
-        taken_out: The replacement itself has taken the old one out.
+        learner_removed: The replacement itself has taken the old one out.
     """
 
     deed: str = ""
@@ -74,7 +74,7 @@ class Meddled(Replaced):
     shown: tuple[str, ...] = ()
     led: str = ""
     done: bool = False
-    taken_out: bool = False
+    learner_removed: bool = False
 
     def _call(self) -> str | None:
         if self.calls == self.at:
@@ -173,7 +173,7 @@ class Meddled(Replaced):
         if member_id == self.led:
             self.wrong.append("the leader is removed")
         votes = member_id in self.voters
-        self.taken_out = self.taken_out or member_id == self.old
+        self.learner_removed = self.learner_removed or member_id == self.old
         self.voters = [i for i in self.voters if i != member_id]
         self.learners = [i for i in self.learners if i != member_id]
         if self.leader == member_id:
@@ -236,7 +236,7 @@ def unnamed(world: Meddled, ended: Result) -> list[str]:
     if not isinstance(ended, str) or ended == STOP:
         return []
     wrong, votes = list[str](), OWN in world.voters
-    if (world.new == OWN or world.taken_out) and not any(text in ended for text in WAYS_ON):
+    if (world.new == OWN or world.learner_removed) and not any(text in ended for text in WAYS_ON):
         wrong.append(f"it does not say how to go on: {ended}")
     if world.new == OWN and not votes and f"learner {OWN}" not in ended:
         wrong.append(f"it does not name the learner: {ended}")
