@@ -40,9 +40,9 @@ def add_worker_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--node", metavar="NAME", help=text)
     text = "file that is kept fresh while the worker takes work, and FILE.alive while it runs; for probes"
     options.add_argument("--ready-file", type=Path, metavar="FILE", help=text)
-    text = f"where Prometheus finds metrics (default: ${METRICS_VARIABLE}, else nowhere)"
+    text = f"where Prometheus finds metrics, such as 127.0.0.1:9464 (default: ${METRICS_VARIABLE}, else nowhere)"
     options.add_argument("--metrics-address", default="", metavar="IP:PORT", help=text)
-    text = f"where /livez and /readyz are answered (default: ${PROBE_VARIABLE}, else nowhere)"
+    text = f"where /livez and /readyz are answered, such as 127.0.0.1:9465 (default: ${PROBE_VARIABLE}, else nowhere)"
     options.add_argument("--probe-address", default="", metavar="IP:PORT", help=text)
     options.add_argument("--log-level", default="INFO", choices=LOG_LEVELS)
     text = f"lines for people, or JSON (default: ${LOG_FORMAT_VARIABLE}, else {LOG_FORMATS[0]})"

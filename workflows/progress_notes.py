@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
+    from etcd_handoff.operation.commands import LONGEST_SUMMARY
+    from etcd_handoff.operation.step_log import cut
     from workflows import retries
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from etcd_handoff.reconciler.removal_progress import NoteProgressInput
-
-SUMMARY_LETTERS: Final = 80
 
 
 async def note_progress(note: NoteProgressInput, *, timeout: timedelta) -> bool:
@@ -38,7 +38,7 @@ async def note_progress(note: NoteProgressInput, *, timeout: timedelta) -> bool:
             note,
             schedule_to_close_timeout=timeout,
             retry_policy=retries.NOTE,
-            summary=f"write to EtcdMember {note.resource}: {note.message[:SUMMARY_LETTERS]}",
+            summary=cut(f"write to EtcdMember {note.resource}: {note.message}", LONGEST_SUMMARY),
         )
     except ActivityError as error:
         if is_cancelled_exception(error):

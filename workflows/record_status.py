@@ -71,6 +71,7 @@ class RecordStatus:
         raise ApplicationError(text, type=NOT_RECORDED, non_retryable=True)
 
     async def _write(self, record: UpdateStatusInput, most: timedelta) -> UpdateStatusResult:
+        member = record.member_name or record.member_id
         return await workflow.execute_activity_method(
             KubernetesActivities.update_status,
             record,
@@ -78,7 +79,7 @@ class RecordStatus:
             heartbeat_timeout=time_limits.WORKFLOWS.delivery_heartbeat_timeout,
             schedule_to_close_timeout=most,
             retry_policy=retries.HANDED_OVER,
-            summary=f"{record.member_name or record.member_id}: Joined={joined_text(record.joined)}",
+            summary=f"write Joined={joined_text(record.joined)} to the EtcdMember of {member}",
         )
 
 

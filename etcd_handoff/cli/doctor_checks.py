@@ -96,7 +96,7 @@ def _check_quorum(view: ClusterView, options: str) -> CheckResult:
 
 def _check_alarms(view: ClusterView) -> CheckResult:
     if alarms := alarm_lines(view):
-        lock = [NO_LOCK] if any(NOSPACE in line for line in alarms) else []
+        lock = [NO_LOCK] if any(line.endswith(f": {NOSPACE}") for line in alarms) else []
         return CheckResult("alarms", "; ".join([", ".join(alarms), *lock]), alarm_remedy(view), EXIT_FAILED)
     return CheckResult("alarms", "none")
 

@@ -139,7 +139,7 @@ class AskQueue(WireModel):
         """Return what is asked, for a timeline."""
         if self.news:
             return "report to the change queue that an approval is awaited"
-        return "enter the change queue of the cluster" if self.waits else "leave the change queue of the cluster"
+        return "enter the change queue of the cluster" if self.waits else "give up its place in the change queue"
 
 
 LONGEST_SUMMARY: Final = 120

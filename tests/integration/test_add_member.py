@@ -83,7 +83,7 @@ async def test_cancelled_addition_takes_out_what_it_has_added_and_nothing_else(l
         assert isinstance(failed.value.cause, CancelledError)
         assert f"its learner {learner_id} has been removed" in (await says(first, "cancelled")).doing
         timeline = [event.user_metadata.summary.data.decode() for event in (await first.fetch_history()).events]
-        assert {'"enter the change queue of the cluster"', '"leave the change queue of the cluster"'} <= set(timeline)
+        assert {'"enter the change queue of the cluster"', '"give up its place in the change queue"'} <= set(timeline)
         assert [m.name for m in await b.lab.members()] == ["node0"]
         # In the second in which the first one was added etcd would give it the same ID, and refuses that.
         second = await additions.add(b, node, blocked_timeout_seconds=3)

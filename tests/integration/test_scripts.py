@@ -230,7 +230,7 @@ async def test_chat_bot_approves_for_those_who_answer_it(live_cluster: MakeLiveC
         removal = await b.start(follower, require_approval=True, reason="its disk is old")
         question = await chat.read()
         assert question.startswith(f"1: RemoveMember of {follower} in cluster demo: "), question
-        assert question.endswith("(asked because: its disk is old)")
+        assert question.endswith("(reason: its disk is old)")
         assert (await chat.read()).startswith(f"1. remove {follower} through "), "what is approved"
         assert (await chat.read()).startswith("2. record Joined=False ")
         assert await chat.type("ann perhaps 1") == "answer with: <user> yes <number>, or <user> no <number>"

@@ -52,7 +52,7 @@ def test_every_call_of_an_activity_says_in_the_timeline_what_it_is_for() -> None
     ("question", "says"),
     [
         (AskQueue(waits=True, wakes=False), "enter the change queue of the cluster"),
-        (AskQueue(waits=False, wakes=True), "leave the change queue of the cluster"),
+        (AskQueue(waits=False, wakes=True), "give up its place in the change queue"),
         (AskQueue(waits=False, wakes=False, news=True), "report to the change queue that an approval is awaited"),
     ],
 )
