@@ -45,7 +45,7 @@ WHOLE: Final = bool(os.environ.get("MODEL"))
 """With MODEL=all everything runs, some half an hour; else a fixed share of it."""
 AT_ONCE: Final = 40
 """Far more only make the server late: it puts tasks off for many seconds then, and removals with them."""
-END_SECONDS: Final = 300.0 if WHOLE else 90.0
+END_SECONDS: Final = 300.0 if WHOLE else 180.0
 """When a removal counts as stuck; where thousands run, the dev server may leave a task of one for half a minute."""
 LOOK_SECONDS: Final = 0.5
 C = TypeVar("C", bound=Cluster)
