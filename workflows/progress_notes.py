@@ -9,8 +9,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 with workflow.unsafe.imports_passed_through():
     from activities.etcdmembers import EtcdMemberActivities
-    from etcd_handoff.operation.commands import LONGEST_SUMMARY
-    from etcd_handoff.operation.step_log import cut
+    from etcd_handoff.operation.resource_progress import summary_of
     from workflows import retries
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ async def note_progress(note: NoteProgressInput, *, timeout: timedelta) -> bool:
             note,
             schedule_to_close_timeout=timeout,
             retry_policy=retries.NOTE,
-            summary=cut(f"write to EtcdMember {note.resource}: {note.message}", LONGEST_SUMMARY),
+            summary=summary_of(note),
         )
     except ActivityError as error:
         if is_cancelled_exception(error):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from etcd_handoff.cli.render.members import NO_LEADER, alarm_lines, health
 from etcd_handoff.cli.render.operations import worker_warnings
 from etcd_handoff.cli.render.table import count
-from etcd_handoff.cli.render.troubles import NO_LEADER_REMEDY, alarm_remedy, member_remedy
+from etcd_handoff.cli.render.troubles import NO_LEADER_REMEDY, alarm_kinds, alarm_remedy, member_remedy
 from etcd_handoff.cluster_view import NOSPACE, quorum
 from etcd_handoff.exit_status import EXIT_DONE, EXIT_FAILED, EXIT_USAGE
 from etcd_handoff.search_attributes import SEARCH_ATTRIBUTES
@@ -96,7 +96,7 @@ def _check_quorum(view: ClusterView, options: str) -> CheckResult:
 
 def _check_alarms(view: ClusterView) -> CheckResult:
     if alarms := alarm_lines(view):
-        lock = [NO_LOCK] if any(line.endswith(f": {NOSPACE}") for line in alarms) else []
+        lock = [NO_LOCK] if NOSPACE in alarm_kinds(view) else []
         return CheckResult("alarms", "; ".join([", ".join(alarms), *lock]), alarm_remedy(view), EXIT_FAILED)
     return CheckResult("alarms", "none")
 

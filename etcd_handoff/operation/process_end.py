@@ -91,8 +91,8 @@ def _member(state: OperationState) -> Target | None:
         return None
     if state.request.adds:
         # A member that another client added is not stopped, though this part may have started its etcd.
-        learner_removed = state.end.learner_removed and state.joining.sent
-        return target if learner_removed and state.joining.process.may_run else None
+        removed_own = state.end.learner_removed and state.joining.sent
+        return target if removed_own and state.joining.process.may_run else None
     replaced = state.whole is not None and isinstance(state.whole.request, ReplacementRequest)
     return target if replaced and target.present and view_doubts.has_left(state) else None
 

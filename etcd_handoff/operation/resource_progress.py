@@ -50,9 +50,13 @@ def first(decided: NextCommand) -> NextCommand:
         failed=isinstance(command, Fail),
     )
     limit = time_limits.WORKFLOWS.queue_note_timeout.total_seconds()
-    summary = cut(f"write to EtcdMember {state.etcdmember}: {message}", LONGEST_SUMMARY)
-    write = WriteProgress(ask=note, most_seconds=limit, summary=summary)
+    write = WriteProgress(ask=note, most_seconds=limit, summary=summary_of(note))
     return NextCommand(state.changed(last_note=message, note_again=True), write)
+
+
+def summary_of(note: NoteProgressInput) -> str:
+    """Return the timeline's summary of the activity that writes a note on an EtcdMember."""
+    return cut(f"write to EtcdMember {note.resource}: {note.message}", LONGEST_SUMMARY)
 
 
 def delivered(state: OperationState) -> OperationState:

@@ -30,10 +30,11 @@ START_LEARNER: Final = "start the learner, or make it reachable from here; remov
 
 def alarm_remedy(view: ClusterView) -> str:
     """Return the remedy for all alarms; empty if there are none."""
-    return "; ".join(REMEDY_OF_ALARM.get(kind, f"look up {kind} in etcd's documentation") for kind in _alarms(view))
+    return "; ".join(REMEDY_OF_ALARM.get(kind, f"look up {kind} in etcd's documentation") for kind in alarm_kinds(view))
 
 
-def _alarms(view: ClusterView) -> list[str]:
+def alarm_kinds(view: ClusterView) -> list[str]:
+    """Return the kinds of all alarms, of members, of the cluster and of members that have left, each once."""
     return sorted({alarm for m in view.members for alarm in m.alarms} | {alarm.kind for alarm in view.alarms})
 
 
@@ -96,7 +97,7 @@ def trouble_lines(view: ClusterView, options: str, *, alarms_alone: bool = False
         alarms_alone: Leave out the members, because their view cannot be trusted.
     """
     lines = [f"! {warning}" for warning in cluster_warnings(view)]
-    if CORRUPT in _alarms(view):  # the warning of a full database ends with its remedy
+    if CORRUPT in alarm_kinds(view):  # the warning of a full database ends with its remedy
         lines.append(f"  remedy: {REMEDY_OF_ALARM[CORRUPT]}")
     if not alarms_alone and seen_by_few(view) is None:
         lines += _member_lines(view, options)
